@@ -1,0 +1,65 @@
+//! The approver as its callers see it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::{
+    BindingDigest, CardFailure, CardReceipt, CardTask, ChatKind, Claimed, DecideError,
+    DecisionRequest, DeskError, HoldId, HoldReceipt, HoldRequest, HoldView, Outcome, Resolution,
+    WithdrawReason,
+};
+
+/// What a proxy asks of the approver.
+#[async_trait]
+pub trait HoldDesk: Send + Sync + 'static {
+    /// Makes a hold. When this returns, the hold is durable.
+    async fn hold_open(&self, request: HoldRequest) -> Result<HoldReceipt, DeskError>;
+
+    /// Waits until the hold is resolved. Cancel-safe: dropping the future changes nothing.
+    /// Bounded by the hold's expiry; implementations repair lost connections themselves and give
+    /// up with [`DeskError::Unavailable`] only when the approver stays away.
+    async fn hold_wait(&self, id: &HoldId) -> Result<Resolution, DeskError>;
+
+    /// Takes the one permit an approval is good for. Callers use [`crate::Permit::claim`].
+    async fn hold_claim(&self, id: &HoldId, binding: BindingDigest) -> Result<Claimed, DeskError>;
+
+    /// Takes a hold back because nobody waits for it any more. Idempotent; on an approved
+    /// hold that was not claimed it becomes lapsed.
+    async fn hold_withdraw(&self, id: &HoldId, reason: WithdrawReason) -> Result<(), DeskError>;
+
+    /// Reports what happened after the claim. Idempotent for an equal outcome.
+    async fn hold_report(&self, id: &HoldId, outcome: Outcome) -> Result<(), DeskError>;
+}
+
+/// Which holds to list, newest first.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub struct HoldFilter {
+    /// Only holds that wait for a decision.
+    pub pending_only: bool,
+    /// At most this many; the server caps it at 500.
+    pub limit: u32,
+}
+
+/// What reviewers' surfaces ask of the approver.
+#[async_trait]
+pub trait DecisionDesk: Send + Sync + 'static {
+    async fn hold_view(&self, id: &HoldId) -> Result<HoldView, DeskError>;
+    async fn hold_list(&self, filter: HoldFilter) -> Result<Vec<HoldView>, DeskError>;
+    /// Casts a vote. The server looks the claimant up and authorises them now (invariant 9).
+    /// Returns the hold after the vote.
+    async fn hold_decide(&self, request: DecisionRequest) -> Result<HoldView, DecideError>;
+}
+
+/// What a chat asks of the approver: which cards are stale, and that it has mended them.
+#[async_trait]
+pub trait CardDesk: Send + Sync + 'static {
+    /// Cards that do not show their hold's latest state and whose retry time has come.
+    async fn cards_due(&self, chat: ChatKind, limit: u32) -> Result<Vec<CardTask>, DeskError>;
+    /// Notes that delivery of a task's first post is about to begin, so that a crash leaves it in doubt.
+    async fn card_begin(&self, task: &CardTask) -> Result<(), DeskError>;
+    async fn card_delivered(&self, receipt: CardReceipt) -> Result<(), DeskError>;
+    async fn card_failed(&self, failure: CardFailure) -> Result<(), DeskError>;
+    /// Returns when a card may have become due, or after `at_most`. A wake-up, not a fact: look again.
+    async fn cards_changed(&self, at_most: Duration);
+}

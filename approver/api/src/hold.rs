@@ -1,0 +1,284 @@
+//! What a proxy says of a held batch, and what everybody may see of it afterwards.
+//!
+//! Nothing here may carry a literal, a bind value or a secret (invariant 7): statements
+//! arrive already redacted.
+
+use std::{fmt, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{BindingDigest, HoldId, PersonId, SessionId, Vote};
+
+/// A batch that must not run before somebody with the right to decide has decided.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldRequest {
+    pub session: SessionInfo,
+    pub agent: AgentIdentity,
+    pub target: TargetInfo,
+    /// Every statement of the batch, in order; never empty.
+    pub statements: Vec<RedactedStatement>,
+    /// The name of the rule that demanded the hold.
+    pub rule: String,
+    /// Why, in words for the reviewer; one line each.
+    pub reasons: Vec<String>,
+    /// The route that is asked: a name from the configuration.
+    pub route: String,
+    pub estimate: Estimate,
+    pub transaction: TransactionContext,
+    /// What the agent gave with `SET abeyance.reason`, at most 500 characters.
+    pub agent_reason: Option<String>,
+    /// What the approval will be bound to.
+    pub binding: BindingDigest,
+}
+
+/// The session that waits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionInfo {
+    pub id: SessionId,
+    /// Address and port the client connected from.
+    pub client_addr: String,
+    /// The client's own `application_name`, bounded and stripped of control characters.
+    pub application_name: Option<String>,
+    pub started_at: DateTime<Utc>,
+}
+
+/// Who connected, for whom, and who answers for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentIdentity {
+    pub name: String,
+    /// The person who owns the agent; they never approve its statements.
+    pub owner: Option<PersonId>,
+    /// On whose behalf it acts, where known; they never approve either.
+    pub actor: Option<String>,
+}
+
+/// Which database the batch would run in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetInfo {
+    pub name: String,
+    pub database: String,
+    /// A label such as `production`, from the configuration.
+    pub environment: Option<String>,
+}
+
+/// One statement of a held batch as reviewers see it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedactedStatement {
+    /// Pretty-printed, literals and comments out.
+    pub text: String,
+    /// `DELETE`, `ALTER TABLE`, ...; `opaque` when it could not be understood.
+    pub kind: String,
+    /// Equal for statements that differ only in literals, case and white space.
+    pub fingerprint: String,
+    /// Relations written or structurally changed.
+    pub writes: Vec<String>,
+    /// Relations read.
+    pub reads: Vec<String>,
+}
+
+/// How many rows the batch would touch. A failed probe is unknown, never zero.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Estimate {
+    pub rows: Option<u64>,
+    pub source: EstimateSource,
+    /// What kept the probe from knowing more, for the reviewer.
+    pub note: Option<String>,
+}
+
+impl Estimate {
+    /// Nothing is known, because of `note`.
+    #[must_use]
+    pub fn unknown(note: impl Into<String>) -> Self {
+        Self {
+            rows: None,
+            source: EstimateSource::Unknown,
+            note: Some(note.into()),
+        }
+    }
+}
+
+/// How a number is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EstimateSource {
+    /// Counted.
+    Exact,
+    /// The planner's guess.
+    Estimated,
+    /// At least this many; counting stopped there.
+    Bounded,
+    Unknown,
+}
+
+/// Whether locks are held while the batch waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransactionContext {
+    Idle,
+    /// Inside a transaction block: its locks stay taken during the hold.
+    Open,
+}
+
+/// Given to the proxy when the hold is durable.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldReceipt {
+    pub id: HoldId,
+    pub expires_at: DateTime<Utc>,
+    /// Who is asked, in words: `route dba (2 reviewers)`.
+    pub asked: String,
+    /// Where a person can look at the hold, when a console address is configured.
+    pub console_url: Option<String>,
+}
+
+/// The life of a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldState {
+    /// Waiting for a decision.
+    Pending,
+    /// Decided in favour; the proxy has not claimed it yet.
+    Approved,
+    /// The permit was handed out, once; the batch is running.
+    Claimed,
+    Denied,
+    /// Nobody decided in time.
+    Expired,
+    /// The client went away, or gave up, before a decision.
+    Withdrawn,
+    /// Approved, but the client had gone: nothing ran.
+    Lapsed,
+    /// Ran to its end.
+    Executed,
+    /// Ran, and the target refused it.
+    Failed,
+    /// Ran, and was rolled back.
+    RolledBack,
+}
+
+impl HoldState {
+    /// Whether nothing can change any more.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Pending | Self::Approved | Self::Claimed)
+    }
+
+    /// The state's name in the store, in JSON and on cards' hidden fields.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Claimed => "claimed",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
+            Self::Lapsed => "lapsed",
+            Self::Executed => "executed",
+            Self::Failed => "failed",
+            Self::RolledBack => "rolled_back",
+        }
+    }
+}
+
+impl fmt::Display for HoldState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A person as cards and errors show them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonRef {
+    pub id: PersonId,
+    pub display_name: String,
+    /// Their Slack user id, when the roster has one.
+    pub slack: Option<String>,
+}
+
+/// Everything a reviewer's surface may show of a hold.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldView {
+    pub id: HoldId,
+    /// Grows with every transition; a card is stale when it was rendered from less.
+    pub version: u64,
+    pub state: HoldState,
+    pub request: HoldRequest,
+    pub asked: String,
+    pub reviewers: Vec<PersonRef>,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub votes: Vec<Vote>,
+    pub resolution: Option<Resolution>,
+    pub resolved_at: Option<DateTime<Utc>>,
+    pub outcome: Option<Outcome>,
+}
+
+/// How the wait ended, as the proxy learns it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "as", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Resolution {
+    /// `vote` is the one that completed the quorum.
+    Approved {
+        vote: Vote,
+    },
+    Denied {
+        vote: Vote,
+    },
+    Expired,
+    Withdrawn {
+        reason: WithdrawReason,
+    },
+}
+
+/// Why a proxy took a hold back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WithdrawReason {
+    /// The client's connection closed.
+    ClientGone,
+    /// The client sent Terminate.
+    ClientTerminated,
+    /// The client sent CancelRequest.
+    ClientCancelled,
+    /// The client sent more behind the held batch than may be kept.
+    ClientOverflow,
+    /// The target's connection closed while the batch waited.
+    TargetGone,
+    /// The proxy is shutting down.
+    ProxyShutdown,
+}
+
+/// What happened when an approved batch ran.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "as", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Outcome {
+    Executed {
+        /// Sum over the batch's command tags; `None` when no tag carries a count.
+        rows: Option<u64>,
+        /// The command tags, in order: `DELETE 12`.
+        tags: Vec<String>,
+        elapsed: Duration,
+    },
+    Failed {
+        sqlstate: String,
+        elapsed: Duration,
+    },
+    RolledBack {
+        reason: String,
+        elapsed: Duration,
+    },
+    /// The connection to the target broke while the batch ran: it may or may not have taken effect.
+    Unknown {
+        reason: String,
+    },
+}

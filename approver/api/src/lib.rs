@@ -1,0 +1,33 @@
+//! The contract between the data path, the decision path and chat.
+//!
+//! Proxies and bots see the approver only through the types and traits here:
+//! [`HoldDesk`] is what a proxy needs (open, wait, claim, withdraw, report), [`DecisionDesk`]
+//! what reviewers' surfaces need (look, decide), [`CardDesk`] what a chat needs to keep its
+//! cards true. All three are implemented in process by the approver's server and over HTTP by
+//! [`client::HttpDesk`].
+//!
+//! Knows no SQL text beyond already redacted strings, no wire bytes, no store and no vendor.
+//! Carries invariant 2: a [`Permit`] can be made only by [`Permit::claim`], and is spent by value.
+
+mod card;
+pub mod client;
+mod clock;
+mod decision;
+mod desk;
+mod error;
+mod hold;
+mod id;
+mod permit;
+
+pub use card::{CardFailure, CardReceipt, CardTask, ChatKind};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use decision::{Claimant, Decision, DecisionRequest, Surface, Vote};
+pub use desk::{CardDesk, DecisionDesk, HoldDesk, HoldFilter};
+pub use error::{DecideError, DeskError};
+pub use hold::{
+    AgentIdentity, Estimate, EstimateSource, HoldReceipt, HoldRequest, HoldState, HoldView,
+    Outcome, PersonRef, RedactedStatement, Resolution, SessionInfo, TargetInfo, TransactionContext,
+    WithdrawReason,
+};
+pub use id::{BindingDigest, HoldId, InvalidId, PersonId, SessionId};
+pub use permit::{Claimed, Permit};

@@ -1,0 +1,1 @@
+//! What every chat must do: cards, clicks, commands. Knows no vendor.

@@ -1,0 +1,13 @@
+//! Statement facts, redaction and fingerprints.
+//!
+//! Knows SQL and nothing else: no I/O, no clock, no policy, no catalog of a live target.
+//! Carries invariant 1 (what cannot be understood is opaque, never passed over) and the SQL half
+//! of invariant 7 (redacted text holds no character of a literal).
+
+mod facts;
+pub mod postgres;
+
+pub use facts::{
+    Analysis, FunctionName, OpaqueReason, Predicate, RelationName, SessionEffect, StatementClass,
+    StatementFacts, TransactionEffect,
+};
