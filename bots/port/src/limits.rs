@@ -1,0 +1,47 @@
+//! Every bound of this crate, by name.
+
+use std::time::Duration;
+
+/// Channels that are written to at the same time. Inside a channel, one card after another.
+pub const LANES_MAX: usize = 8;
+
+/// Cards taken from the desk and not delivered yet. Kept small, because a card waits here with the
+/// state it had when it was taken.
+pub const QUEUED_MAX: usize = 32;
+
+/// A card that waited longer than this is left to the desk, which hands it out again. Below the desk's lease of 60 s.
+pub const QUEUED_AGE_MAX: Duration = Duration::from_secs(40);
+
+/// How long to sleep when no signal comes. Repairs lost signals.
+pub const REPAIR_EVERY: Duration = Duration::from_secs(2);
+
+/// One call of a [`crate::ChatPort`], whatever the vendor does inside it.
+pub const PORT_CALL_MAX: Duration = Duration::from_secs(30);
+
+/// One call of the desk.
+pub const DESK_CALL_MAX: Duration = Duration::from_secs(15);
+
+/// First and longest pause after a delivery that failed.
+pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// The longest `Retry-After` that is believed.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+
+/// Failures in a row after which a card of a hold that is over is given up.
+pub const FAILURES_MAX: u32 = 30;
+
+/// How long deliveries that have begun may take to end at shutdown.
+pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+
+/// Reviewers named on a card; the rest are counted.
+pub const REVIEWERS_SHOWN: usize = 8;
+
+/// Relations named on a card; the rest are counted.
+pub const RELATIONS_SHOWN: usize = 6;
+
+/// Statement kinds named in a title; the rest are counted.
+pub const KINDS_SHOWN: usize = 3;
+
+/// Reasons shown on a card; the rest are counted.
+pub const REASONS_SHOWN: usize = 5;

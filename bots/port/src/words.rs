@@ -1,0 +1,262 @@
+//! The words cards and answers are made of. Pure; plain text, escaped by whoever renders it.
+
+use std::time::Duration;
+
+use abeyance_api::{
+    DecideError, Decision, Estimate, EstimateSource, HoldState, HoldView, Outcome, Resolution,
+    TransactionContext, Vote, WithdrawReason,
+};
+
+/// `1240` as `1,240`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 row`, `12 rows`.
+#[must_use]
+pub fn rows(count: u64) -> String {
+    format!(
+        "{} {}",
+        grouped(count),
+        if count == 1 { "row" } else { "rows" }
+    )
+}
+
+/// `0.4 ms`, `34 ms`, `1.2 s`, `3 min 5 s`.
+#[must_use]
+pub fn took(elapsed: Duration) -> String {
+    let millis = elapsed.as_secs_f64() * 1000.0;
+    if millis < 10.0 {
+        format!("{millis:.1} ms")
+    } else if millis < 1000.0 {
+        format!("{millis:.0} ms")
+    } else if elapsed.as_secs() < 60 {
+        format!("{:.1} s", elapsed.as_secs_f64())
+    } else {
+        format!(
+            "{} min {} s",
+            elapsed.as_secs() / 60,
+            elapsed.as_secs() % 60
+        )
+    }
+}
+
+/// The blast radius and how it is known.
+#[must_use]
+pub fn estimate(estimate: &Estimate) -> String {
+    let said = match (estimate.rows, estimate.source) {
+        (Some(count), EstimateSource::Exact) => format!("{} (counted)", rows(count)),
+        (Some(count), EstimateSource::Estimated) => {
+            format!("about {} (the planner's estimate)", rows(count))
+        }
+        (Some(count), EstimateSource::Bounded) => {
+            format!("at least {} (counting stopped there)", rows(count))
+        }
+        (_, EstimateSource::Unknown) | (None, _) => "unknown".to_owned(),
+    };
+    match &estimate.note {
+        Some(note) if !note.trim().is_empty() => format!("{said}; {note}"),
+        _ => said,
+    }
+}
+
+/// Whether locks are held while the batch waits.
+#[must_use]
+pub fn transaction(context: TransactionContext) -> &'static str {
+    match context {
+        TransactionContext::Idle => "none open",
+        TransactionContext::Open => "open; its locks stay held while this waits",
+    }
+}
+
+/// Why a proxy took a hold back.
+#[must_use]
+pub fn withdrawn(reason: WithdrawReason) -> &'static str {
+    match reason {
+        WithdrawReason::ClientGone => "the client's connection closed",
+        WithdrawReason::ClientTerminated => "the client ended its session",
+        WithdrawReason::ClientCancelled => "the client cancelled it",
+        WithdrawReason::ClientOverflow => "the client sent more behind it than may be kept",
+        WithdrawReason::TargetGone => "the database closed its connection",
+        WithdrawReason::ProxyShutdown => "the proxy was shut down",
+    }
+}
+
+/// One line about where the hold stands, without its expiry.
+#[must_use]
+pub fn status(view: &HoldView) -> String {
+    match view.state {
+        HoldState::Pending => "Waiting for a decision".to_owned(),
+        HoldState::Approved => format!("Approved{}; waiting for the agent to go on", by(view)),
+        HoldState::Claimed => format!("Approved{}; running", by(view)),
+        HoldState::Denied => format!("Denied{}; nothing ran", by(view)),
+        HoldState::Expired => "Expired: nobody decided in time; nothing ran".to_owned(),
+        HoldState::Withdrawn => match &view.resolution {
+            Some(Resolution::Withdrawn { reason }) => {
+                format!("Withdrawn: {}; nothing ran", withdrawn(*reason))
+            }
+            _ => "Withdrawn; nothing ran".to_owned(),
+        },
+        HoldState::Lapsed => format!("Approved{}, but the client had gone; nothing ran", by(view)),
+        HoldState::Executed | HoldState::Failed | HoldState::RolledBack => ended(view),
+    }
+}
+
+fn ended(view: &HoldView) -> String {
+    let by = by(view);
+    match &view.outcome {
+        Some(Outcome::Executed {
+            rows: Some(count),
+            elapsed,
+            ..
+        }) => {
+            format!("Approved{by}; ran: {} in {}", rows(*count), took(*elapsed))
+        }
+        Some(Outcome::Executed {
+            rows: None,
+            tags,
+            elapsed,
+        }) => {
+            let tags = if tags.is_empty() {
+                "done".to_owned()
+            } else {
+                tags.join(", ")
+            };
+            format!("Approved{by}; ran: {tags} in {}", took(*elapsed))
+        }
+        Some(Outcome::Failed { sqlstate, elapsed }) => format!(
+            "Approved{by}; failed with SQLSTATE {sqlstate} after {}; the database refused it",
+            took(*elapsed)
+        ),
+        Some(Outcome::RolledBack { reason, elapsed }) => {
+            format!(
+                "Approved{by}; rolled back after {}: {reason}; nothing was kept",
+                took(*elapsed)
+            )
+        }
+        Some(Outcome::Unknown { reason }) => format!(
+            "Approved{by}; outcome unknown: {reason}. It may or may not have taken effect: check the database"
+        ),
+        None => match view.state {
+            HoldState::Executed => format!("Approved{by}; ran"),
+            HoldState::RolledBack => format!("Approved{by}; rolled back"),
+            _ => format!("Approved{by}; failed"),
+        },
+    }
+}
+
+fn by(view: &HoldView) -> String {
+    deciding_vote(view)
+        .map(|vote| format!(" by {}", vote.person.display_name))
+        .unwrap_or_default()
+}
+
+/// The vote that resolved the hold.
+#[must_use]
+pub fn deciding_vote(view: &HoldView) -> Option<&Vote> {
+    match &view.resolution {
+        Some(Resolution::Approved { vote } | Resolution::Denied { vote }) => Some(vote),
+        Some(Resolution::Expired | Resolution::Withdrawn { .. }) | None => view.votes.last(),
+    }
+}
+
+/// What a person reads after a click that did not count.
+#[must_use]
+pub fn refusal(hold: &str, wanted: Decision, error: &DecideError) -> String {
+    let verb = match wanted {
+        Decision::Approve => "approval",
+        Decision::Deny => "denial",
+    };
+    match error {
+        DecideError::AlreadyResolved { state, by } => {
+            let by = by
+                .as_deref()
+                .map(|name| format!(" by {name}"))
+                .unwrap_or_default();
+            format!(
+                "{hold} is already {}{by}. Your {verb} was not needed.",
+                state_word(*state)
+            )
+        }
+        other => format!("Your {verb} of {hold} did not count: {other}."),
+    }
+}
+
+/// A state as it reads after "is already".
+#[must_use]
+pub fn state_word(state: HoldState) -> &'static str {
+    match state {
+        HoldState::Pending => "waiting",
+        HoldState::Approved | HoldState::Claimed => "approved",
+        HoldState::Denied => "denied",
+        HoldState::Expired => "expired",
+        HoldState::Withdrawn => "withdrawn",
+        HoldState::Lapsed => "lapsed (approved, but the client had gone)",
+        HoldState::Executed => "approved and run",
+        HoldState::Failed => "approved and run, and failed",
+        HoldState::RolledBack => "approved and run, and rolled back",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_read_well() {
+        let cases = [
+            (0, "0 rows"),
+            (1, "1 row"),
+            (999, "999 rows"),
+            (1240, "1,240 rows"),
+            (10_000_000, "10,000,000 rows"),
+        ];
+        for (count, want) in cases {
+            assert_eq!(rows(count), want);
+        }
+        let cases = [
+            (400, "0.4 ms"),
+            (34_200, "34 ms"),
+            (1_234_000, "1.2 s"),
+            (185_000_000, "3 min 5 s"),
+        ];
+        for (micros, want) in cases {
+            assert_eq!(took(Duration::from_micros(micros)), want);
+        }
+    }
+
+    #[test]
+    fn an_estimate_says_how_it_is_known() {
+        let with = |rows, source| Estimate {
+            rows,
+            source,
+            note: None,
+        };
+        assert_eq!(
+            estimate(&with(Some(12), EstimateSource::Exact)),
+            "12 rows (counted)"
+        );
+        assert_eq!(
+            estimate(&with(Some(1), EstimateSource::Estimated)),
+            "about 1 row (the planner's estimate)"
+        );
+        assert_eq!(
+            estimate(&with(Some(5000), EstimateSource::Bounded)),
+            "at least 5,000 rows (counting stopped there)"
+        );
+        assert_eq!(estimate(&with(None, EstimateSource::Estimated)), "unknown");
+        assert_eq!(
+            estimate(&Estimate::unknown("the probe timed out")),
+            "unknown; the probe timed out"
+        );
+    }
+}
