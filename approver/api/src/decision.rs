@@ -46,7 +46,7 @@ pub struct DecisionRequest {
 }
 
 /// A decision that counted.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vote {
     pub person: PersonRef,

@@ -224,7 +224,7 @@ pub struct HoldView {
 }
 
 /// How the wait ended, as the proxy learns it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "as", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Resolution {
     /// `vote` is the one that completed the quorum.
@@ -259,7 +259,7 @@ pub enum WithdrawReason {
 }
 
 /// What happened when an approved batch ran.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "as", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Outcome {
     Executed {

@@ -1,1 +1,18 @@
+//! The hold machine: what a hold may become, who may make it so, and what is written down.
+//!
+//! Pure: time is an argument, people and rosters are arguments, and the answer is a value. Knows no
+//! SQL, no HTTP, no chat and no store. [`transition`] is the only way a hold changes.
+//!
+//! Carries invariant 2 (a claim succeeds once, for the batch that was shown), invariant 4 (any
+//! doubt refuses) and invariant 9 (people are counted, and owners never approve their own).
 
+mod audit;
+mod eligible;
+mod hold;
+pub mod limits;
+mod transition;
+
+pub use audit::{AuditEvent, LapseCause};
+pub use eligible::{Ineligible, Roster, approvers_possible, eligible};
+pub use hold::{Hold, NewHold};
+pub use transition::{Ballot, Event, Refusal, transition};

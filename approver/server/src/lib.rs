@@ -1,1 +1,28 @@
+//! The decision path: keeps holds, asks people, and answers proxies.
+//!
+//! [`Approver`] implements the three desks of `abeyance-api` over one SQLite file, serves them to
+//! other machines as an HTTP API, and gives people a web console. Reconcilers close the gap between
+//! stored state and what time and people want; a restart needs no code path of its own.
+//!
+//! Knows no SQL of agents beyond redacted text, no wire protocol, no chat vendor and no
+//! configuration file. Carries invariant 4 (a store in doubt refuses), 5 (durable before
+//! answered), 9 (people are looked up at the time of the click) and 10 ([`limits`]).
 
+mod approver;
+mod config;
+mod desk;
+mod http;
+pub mod limits;
+mod reconcile;
+mod roster;
+mod serve;
+mod signals;
+mod store;
+
+pub use approver::Approver;
+pub use config::{
+    ApiToken, ApproverConfig, ConfigError, InvalidTokenHash, Person, Route, TokenHash, TokenScope,
+    new_token,
+};
+pub use serve::{Peer, TlsError, serve, tls_server_config};
+pub use store::{AuditReport, HoldEvent, OpenError, StoreError};

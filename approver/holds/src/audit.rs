@@ -1,0 +1,101 @@
+//! What is written down of every step.
+
+use abeyance_api::{BindingDigest, Decision, Outcome, PersonRef, Surface, WithdrawReason};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// One line of a hold's history. Holds no literal: reasons are people's own words, the rest are names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum AuditEvent {
+    Opened {
+        route: String,
+        quorum: u32,
+        binding: BindingDigest,
+        expires_at: DateTime<Utc>,
+    },
+    Voted {
+        person: PersonRef,
+        decision: Decision,
+        reason: Option<String>,
+        surface: Surface,
+        /// The person had voted otherwise before.
+        changed: bool,
+    },
+    Approved {
+        by: Vec<PersonRef>,
+    },
+    Denied {
+        by: PersonRef,
+    },
+    Expired,
+    Claimed {
+        binding: BindingDigest,
+    },
+    Withdrawn {
+        reason: WithdrawReason,
+    },
+    Lapsed {
+        cause: LapseCause,
+    },
+    Reported {
+        outcome: Outcome,
+    },
+    /// Somebody who may not decide tried to. The hold did not change.
+    VoteRefused {
+        person: PersonRef,
+        decision: Decision,
+        surface: Surface,
+        why: String,
+    },
+    /// A claim for another batch than the one that was shown. The hold did not change.
+    ClaimRefused {
+        presented: BindingDigest,
+    },
+}
+
+/// Why an approval was never used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LapseCause {
+    NotClaimedInTime,
+    ClientGone,
+    ClientTerminated,
+    ClientCancelled,
+    ClientOverflow,
+    TargetGone,
+    ProxyShutdown,
+}
+
+impl From<WithdrawReason> for LapseCause {
+    fn from(reason: WithdrawReason) -> Self {
+        match reason {
+            WithdrawReason::ClientGone => Self::ClientGone,
+            WithdrawReason::ClientTerminated => Self::ClientTerminated,
+            WithdrawReason::ClientCancelled => Self::ClientCancelled,
+            WithdrawReason::ClientOverflow => Self::ClientOverflow,
+            WithdrawReason::TargetGone => Self::TargetGone,
+            WithdrawReason::ProxyShutdown => Self::ProxyShutdown,
+        }
+    }
+}
+
+impl AuditEvent {
+    /// The event's name in the store.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Opened { .. } => "opened",
+            Self::Voted { .. } => "voted",
+            Self::Approved { .. } => "approved",
+            Self::Denied { .. } => "denied",
+            Self::Expired => "expired",
+            Self::Claimed { .. } => "claimed",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::Lapsed { .. } => "lapsed",
+            Self::Reported { .. } => "reported",
+            Self::VoteRefused { .. } => "vote_refused",
+            Self::ClaimRefused { .. } => "claim_refused",
+        }
+    }
+}

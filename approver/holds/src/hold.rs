@@ -1,0 +1,138 @@
+//! A hold as the machine sees it: only what decisions depend on.
+
+use std::num::NonZeroU32;
+
+use abeyance_api::{
+    BindingDigest, Decision, HoldState, Outcome, PersonId, Resolution, Vote, WithdrawReason,
+};
+use chrono::{DateTime, Utc};
+
+use crate::AuditEvent;
+
+/// A hold's state and everything that decides what it may become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    pub state: HoldState,
+    /// Grows by one with every step that changed something.
+    pub version: u64,
+    pub binding: BindingDigest,
+    pub route: String,
+    /// The agent's owner and its actor never vote.
+    pub owner: Option<PersonId>,
+    pub actor: Option<String>,
+    /// How many people have to approve.
+    pub quorum: NonZeroU32,
+    /// At most one a person, in the order of their first vote.
+    pub votes: Vec<Vote>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    /// When the wait for a decision ends.
+    pub expires_at: DateTime<Utc>,
+    /// When an approval that nobody claimed ends.
+    pub claimable_until: Option<DateTime<Utc>>,
+    pub resolution: Option<Resolution>,
+    pub resolved_at: Option<DateTime<Utc>>,
+    pub outcome: Option<Outcome>,
+}
+
+/// What a new hold is made from.
+#[derive(Debug, Clone)]
+pub struct NewHold {
+    pub binding: BindingDigest,
+    pub route: String,
+    pub owner: Option<PersonId>,
+    pub actor: Option<String>,
+    pub quorum: NonZeroU32,
+    pub expires_at: DateTime<Utc>,
+}
+
+impl Hold {
+    /// A pending hold, version 1, and the event that says so.
+    #[must_use]
+    pub fn open(new: NewHold, now: DateTime<Utc>) -> (Self, Vec<AuditEvent>) {
+        let event = AuditEvent::Opened {
+            route: new.route.clone(),
+            quorum: new.quorum.get(),
+            binding: new.binding,
+            expires_at: new.expires_at,
+        };
+        let hold = Self {
+            state: HoldState::Pending,
+            version: 1,
+            binding: new.binding,
+            route: new.route,
+            owner: new.owner,
+            actor: new.actor,
+            quorum: new.quorum,
+            votes: Vec::new(),
+            created_at: now,
+            updated_at: now,
+            expires_at: new.expires_at,
+            claimable_until: None,
+            resolution: None,
+            resolved_at: None,
+            outcome: None,
+        };
+        (hold, vec![event])
+    }
+
+    /// When time alone will change this hold.
+    #[must_use]
+    pub fn deadline(&self) -> Option<DateTime<Utc>> {
+        match self.state {
+            HoldState::Pending => Some(self.expires_at),
+            HoldState::Approved => self.claimable_until,
+            HoldState::Claimed
+            | HoldState::Denied
+            | HoldState::Expired
+            | HoldState::Withdrawn
+            | HoldState::Lapsed
+            | HoldState::Executed
+            | HoldState::Failed
+            | HoldState::RolledBack => None,
+        }
+    }
+
+    /// Whether time has already ended this state, written down or not.
+    #[must_use]
+    pub fn is_overdue(&self, now: DateTime<Utc>) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// The state this hold has at `now`, counting what time has done and nobody wrote down yet.
+    #[must_use]
+    pub fn state_at(&self, now: DateTime<Utc>) -> HoldState {
+        match self.state {
+            HoldState::Pending if self.is_overdue(now) => HoldState::Expired,
+            HoldState::Approved if self.is_overdue(now) => HoldState::Lapsed,
+            state => state,
+        }
+    }
+
+    /// How many people approve as of now.
+    #[must_use]
+    pub fn approvals(&self) -> usize {
+        self.votes
+            .iter()
+            .filter(|vote| vote.decision == Decision::Approve)
+            .count()
+    }
+
+    /// The vote that resolved the hold.
+    #[must_use]
+    pub fn deciding_vote(&self) -> Option<&Vote> {
+        match self.resolution.as_ref()? {
+            Resolution::Approved { vote } | Resolution::Denied { vote } => Some(vote),
+            Resolution::Expired | Resolution::Withdrawn { .. } => None,
+        }
+    }
+
+    /// Why the proxy took it back, when it did.
+    #[must_use]
+    pub fn withdrawn_because(&self) -> Option<WithdrawReason> {
+        match self.resolution.as_ref()? {
+            Resolution::Withdrawn { reason } => Some(*reason),
+            Resolution::Approved { .. } | Resolution::Denied { .. } | Resolution::Expired => None,
+        }
+    }
+}

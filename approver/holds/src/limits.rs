@@ -1,0 +1,11 @@
+//! Every bound of the hold machine, in one place.
+
+use chrono::TimeDelta;
+
+/// How long an approval may wait for its claim. The session that waits claims at once; this leaves
+/// room for a proxy on another machine to reconnect.
+pub const APPROVAL_LIFE: TimeDelta = TimeDelta::minutes(2);
+
+/// How far the clock may run backwards between two steps of one hold before
+/// approvals and claims are refused.
+pub const CLOCK_STEP_BACK_MAX: TimeDelta = TimeDelta::seconds(5);

@@ -1,0 +1,163 @@
+//! The approver as one thing: opened, served, run, closed.
+
+use std::sync::Arc;
+
+use abeyance_api::{
+    CardDesk, Clock, DecisionDesk, DeskError, HoldDesk, HoldId, HoldState, HoldView, Outcome,
+    WithdrawReason,
+};
+use abeyance_holds::Event;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::ApproverConfig,
+    reconcile,
+    roster::Roster,
+    signals::Signals,
+    store::{AuditReport, HoldRecord, OpenError, Store, StoreLock},
+};
+
+/// The approver. Clones share everything.
+#[derive(Clone)]
+pub struct Approver(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) roster: Roster,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) signals: Signals,
+    pub(crate) console_url: Option<String>,
+    /// Everything spawned; [`Approver::close`] waits for it.
+    pub(crate) tasks: TaskTracker,
+    _lock: StoreLock,
+}
+
+impl std::fmt::Debug for Approver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Approver").finish_non_exhaustive()
+    }
+}
+
+impl Approver {
+    /// Opens the store, migrates it, and settles what the last run left open.
+    ///
+    /// # Errors
+    /// [`OpenError`]; its text names the file and says what to do.
+    pub async fn open(config: ApproverConfig, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let mistakes = config.mistakes();
+        if !mistakes.is_empty() {
+            return Err(OpenError::Config(mistakes));
+        }
+        let signals = Signals::default();
+        let tasks = TaskTracker::new();
+        let (store, lock) = Store::open(&config.store, signals.clone(), &tasks).await?;
+        let approver = Self(Arc::new(Inner {
+            roster: Roster::new(&config),
+            console_url: config.console_url.clone(),
+            store,
+            clock,
+            signals,
+            tasks,
+            _lock: lock,
+        }));
+        approver
+            .settle_last_run(config.single_process)
+            .await
+            .map_err(|source| OpenError::store(&config.store, source))?;
+        Ok(approver)
+    }
+
+    /// The approver as proxies see it.
+    #[must_use]
+    pub fn hold_desk(&self) -> Arc<dyn HoldDesk> {
+        Arc::new(self.clone())
+    }
+
+    /// The approver as reviewers' surfaces see it.
+    #[must_use]
+    pub fn decision_desk(&self) -> Arc<dyn DecisionDesk> {
+        Arc::new(self.clone())
+    }
+
+    /// The approver as chats see it.
+    #[must_use]
+    pub fn card_desk(&self) -> Arc<dyn CardDesk> {
+        Arc::new(self.clone())
+    }
+
+    /// Runs the reconcilers until `shutdown`.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        reconcile::run(self, shutdown).await;
+    }
+
+    /// Ends what is queued and closes the store. Call it last.
+    pub async fn close(&self) {
+        self.0.store.close().await;
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    /// Walks the whole audit record and checks every link of its hash chain.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn audit_verify(&self) -> Result<AuditReport, DeskError> {
+        Ok(self.0.store.audit_verify().await?)
+    }
+
+    /// In one process, whoever waited or ran a batch died with the last run. Split over
+    /// machines, proxies come back and wait again: their holds stay until they expire.
+    async fn settle_last_run(&self, single_process: bool) -> Result<(), crate::StoreError> {
+        let store = &self.0.store;
+        let now = self.0.clock.now();
+        store.cards_reset(now).await?;
+        if !single_process {
+            return Ok(());
+        }
+        for (id, state) in store.holds_open().await? {
+            let event = match state {
+                HoldState::Claimed => Event::Report {
+                    outcome: Outcome::Unknown {
+                        reason: "the proxy stopped while the batch ran".to_owned(),
+                    },
+                },
+                _ => Event::Withdraw {
+                    reason: WithdrawReason::ProxyShutdown,
+                },
+            };
+            store.hold_step(&id, event, now).await?;
+            tracing::info!(hold = %id, was = %state, "settled a hold of the last run");
+        }
+        Ok(())
+    }
+
+    /// What everybody may see of a hold.
+    pub(crate) fn view(&self, record: HoldRecord) -> HoldView {
+        let HoldRecord {
+            id,
+            hold,
+            request,
+            asked,
+            ..
+        } = record;
+        HoldView {
+            id,
+            version: hold.version,
+            state: hold.state,
+            reviewers: self.0.roster.reviewers(&hold.route),
+            request,
+            asked,
+            created_at: hold.created_at,
+            expires_at: hold.expires_at,
+            votes: hold.votes,
+            resolution: hold.resolution,
+            resolved_at: hold.resolved_at,
+            outcome: hold.outcome,
+        }
+    }
+
+    pub(crate) fn console_link(&self, id: &HoldId) -> Option<String> {
+        let base = self.0.console_url.as_deref()?;
+        Some(format!("{}/holds/{id}", base.trim_end_matches('/')))
+    }
+}

@@ -1,0 +1,338 @@
+//! The three desks, over the store.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use abeyance_api::{
+    BindingDigest, CardDesk, CardFailure, CardReceipt, CardTask, ChatKind, Claimed, DecideError,
+    DecisionDesk, DecisionRequest, DeskError, HoldDesk, HoldFilter, HoldId, HoldReceipt,
+    HoldRequest, HoldView, Outcome, Resolution, WithdrawReason,
+};
+use abeyance_holds::{Ballot, Event};
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::{
+    Approver, limits,
+    reconcile::until,
+    store::{CardKey, HoldRecord, NewRecord, Opened, StaleCard, Stepped},
+};
+
+/// One approval is enough until routes can ask for more.
+const QUORUM: NonZeroU32 = NonZeroU32::MIN;
+/// The reconciler ends an overdue hold; a waiter does it itself only when that did not happen.
+const WAITER_GRACE: TimeDelta = TimeDelta::milliseconds(500);
+
+impl Approver {
+    /// Opens a hold once per `key`: a caller that lost the answer repeats the call with the same key.
+    pub(crate) async fn hold_open_once(
+        &self,
+        request: HoldRequest,
+        key: Uuid,
+    ) -> Result<HoldReceipt, DeskError> {
+        let new = self.new_record(request, key)?;
+        let now = self.0.clock.now();
+        let record = match self.0.store.hold_open(new, now).await? {
+            Opened::New(record) => {
+                tracing::info!(hold = %record.id, route = %record.hold.route,
+                    agent = %record.request.agent.name, target = %record.request.target.name, "hold opened");
+                record
+            }
+            Opened::Again(record) => record,
+            Opened::Crowded => {
+                return refused(format!(
+                    "{} holds are waiting already; decide some first",
+                    limits::PENDING_MAX
+                ));
+            }
+        };
+        Ok(HoldReceipt {
+            console_url: self.console_link(&record.id),
+            id: record.id,
+            expires_at: record.hold.expires_at,
+            asked: record.asked,
+        })
+    }
+
+    fn new_record(&self, request: HoldRequest, key: Uuid) -> Result<NewRecord, DeskError> {
+        check_request(&request)?;
+        let Some(route) = self.0.roster.route(&request.route) else {
+            return refused(format!(
+                "there is no route {}; add it to the approver's configuration",
+                request.route
+            ));
+        };
+        let possible = self.0.roster.approvers_possible(route, &request.agent);
+        if u32::try_from(possible).unwrap_or(u32::MAX) < QUORUM.get() {
+            return refused(format!(
+                "route {} has nobody who may approve for agent {}: its owner and its actor never \
+                 do; add another reviewer",
+                route.name, request.agent.name
+            ));
+        }
+        let timeout = TimeDelta::from_std(route.timeout).map_err(|_| DeskError::Refused {
+            detail: format!("the timeout of route {} is too long", route.name),
+        })?;
+        let reviewers = self.0.roster.reviewers(&route.name).len();
+        let plural = if reviewers == 1 { "" } else { "s" };
+        Ok(NewRecord {
+            request_key: key,
+            asked: format!("route {} ({reviewers} reviewer{plural})", route.name),
+            quorum: QUORUM,
+            expires_at: self.0.clock.now() + timeout,
+            slack_channels: route.slack_channel.iter().cloned().collect(),
+            request,
+        })
+    }
+
+    /// Claims once per `key`: only the claimant whose answer was lost may ask again.
+    pub(crate) async fn hold_claim_once(
+        &self,
+        id: &HoldId,
+        binding: BindingDigest,
+        key: Uuid,
+    ) -> Result<Claimed, DeskError> {
+        let now = self.0.clock.now();
+        let stepped = self.0.store.hold_claim(id, binding, key, now).await?;
+        let record = done(stepped)?;
+        let Some(vote) = record.hold.deciding_vote() else {
+            return refused("the hold has no deciding vote".to_owned());
+        };
+        tracing::info!(hold = %id, by = %vote.person.id, "permit claimed");
+        Ok(Claimed {
+            hold: record.id,
+            binding: record.hold.binding,
+            vote: vote.clone(),
+            at: record.hold.updated_at,
+        })
+    }
+
+    async fn step(&self, id: &HoldId, event: Event) -> Result<Box<HoldRecord>, DeskError> {
+        let now = self.0.clock.now();
+        done(self.0.store.hold_step(id, event, now).await?)
+    }
+}
+
+#[async_trait]
+impl HoldDesk for Approver {
+    /// The caller may go away meanwhile: then the hold is taken back, since nobody knows its id.
+    async fn hold_open(&self, request: HoldRequest) -> Result<HoldReceipt, DeskError> {
+        let (reply, answer) = oneshot::channel();
+        let approver = self.clone();
+        self.0.tasks.spawn(async move {
+            let opened = approver.hold_open_once(request, Uuid::new_v4()).await;
+            if let Err(Ok(receipt)) = reply.send(opened) {
+                let reason = WithdrawReason::ClientGone;
+                if let Err(error) = approver.hold_withdraw(&receipt.id, reason).await {
+                    tracing::warn!(hold = %receipt.id, %error, "an abandoned hold stays until it expires");
+                }
+            }
+        });
+        answer.await.map_err(|_| DeskError::Unavailable {
+            detail: "the approver is stopping".to_owned(),
+        })?
+    }
+
+    async fn hold_wait(&self, id: &HoldId) -> Result<Resolution, DeskError> {
+        let mut waiter = self.0.signals.wait_on(id);
+        loop {
+            let record = self.0.store.hold(id).await?.ok_or(DeskError::NotFound)?;
+            if let Some(resolution) = record.hold.resolution {
+                return Ok(resolution);
+            }
+            let now = self.0.clock.now();
+            let left = record.hold.expires_at + WAITER_GRACE - now;
+            if left <= TimeDelta::zero() {
+                self.step(id, Event::Tick).await?;
+                continue;
+            }
+            // Both arms are cancel-safe.
+            tokio::select! {
+                () = waiter.changed() => {}
+                () = tokio::time::sleep(until(left).min(limits::REPAIR_EVERY)) => {}
+            }
+        }
+    }
+
+    async fn hold_claim(&self, id: &HoldId, binding: BindingDigest) -> Result<Claimed, DeskError> {
+        self.hold_claim_once(id, binding, Uuid::new_v4()).await
+    }
+
+    async fn hold_withdraw(&self, id: &HoldId, reason: WithdrawReason) -> Result<(), DeskError> {
+        self.step(id, Event::Withdraw { reason }).await.map(drop)
+    }
+
+    async fn hold_report(&self, id: &HoldId, outcome: Outcome) -> Result<(), DeskError> {
+        self.step(id, Event::Report { outcome }).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl DecisionDesk for Approver {
+    async fn hold_view(&self, id: &HoldId) -> Result<HoldView, DeskError> {
+        let record = self.0.store.hold(id).await?.ok_or(DeskError::NotFound)?;
+        Ok(self.view(record))
+    }
+
+    async fn hold_list(&self, filter: HoldFilter) -> Result<Vec<HoldView>, DeskError> {
+        let limit = filter.limit.clamp(1, limits::LIST_MAX);
+        let records = self.0.store.holds(filter.pending_only, limit).await?;
+        Ok(records
+            .into_iter()
+            .map(|record| self.view(record))
+            .collect())
+    }
+
+    async fn hold_decide(&self, request: DecisionRequest) -> Result<HoldView, DecideError> {
+        let reason = clean_reason(request.reason)?;
+        let Some(person) = self.0.roster.claimant(&request.claimant) else {
+            tracing::warn!(hold = %request.hold, claimant = ?request.claimant, "a stranger tried to decide");
+            return Err(DecideError::UnknownPerson);
+        };
+        let person = person.to_ref();
+        let id = request.hold;
+        let record = self.0.store.hold(&id).await?.ok_or(DecideError::NotFound)?;
+        let ballot = Ballot {
+            reviewers: self.0.roster.reviewer_ids(&record.hold.route),
+            person: person.clone(),
+            decision: request.decision,
+            reason,
+            surface: request.surface,
+        };
+        let now = self.0.clock.now();
+        match self
+            .0
+            .store
+            .hold_step(&id, Event::Vote(ballot), now)
+            .await?
+        {
+            Stepped::Done(record) => {
+                tracing::info!(hold = %id, person = %person.id, decision = ?request.decision,
+                    surface = ?request.surface, state = %record.hold.state, "vote counted");
+                Ok(self.view(*record))
+            }
+            Stepped::Refused(refusal) => {
+                tracing::info!(hold = %id, person = %person.id, %refusal, "vote refused");
+                Err(refusal.into())
+            }
+            Stepped::NotFound => Err(DecideError::NotFound),
+        }
+    }
+}
+
+#[async_trait]
+impl CardDesk for Approver {
+    async fn cards_due(&self, chat: ChatKind, limit: u32) -> Result<Vec<CardTask>, DeskError> {
+        let limit = limit.clamp(1, limits::CARDS_MAX);
+        let now = self.0.clock.now();
+        let cards = self.0.store.cards_lease(chat, limit, now).await?;
+        let task = |card: StaleCard| CardTask {
+            chat,
+            channel: card.channel,
+            hold: self.view(card.record),
+            message: card.message,
+            in_doubt: card.in_doubt,
+            failures: card.failures,
+        };
+        Ok(cards.into_iter().map(task).collect())
+    }
+
+    async fn card_begin(&self, task: &CardTask) -> Result<(), DeskError> {
+        let key = CardKey {
+            hold: task.hold.id.clone(),
+            chat: task.chat,
+            channel: task.channel.clone(),
+        };
+        Ok(self.0.store.card_begin(key).await?)
+    }
+
+    async fn card_delivered(&self, receipt: CardReceipt) -> Result<(), DeskError> {
+        Ok(self.0.store.card_delivered(receipt).await?)
+    }
+
+    async fn card_failed(&self, failure: CardFailure) -> Result<(), DeskError> {
+        tracing::warn!(hold = %failure.hold, channel = %failure.channel, error = %failure.error,
+            gives_up = failure.retry_in.is_none(), "a card was not delivered");
+        Ok(self
+            .0
+            .store
+            .card_failed(failure, self.0.clock.now())
+            .await?)
+    }
+
+    /// Subscribes before it looks, so that nothing slips between a caller's look and its wait.
+    async fn cards_changed(&self, at_most: Duration) {
+        let mut changed = self.0.signals.cards().subscribe();
+        let now = self.0.clock.now();
+        let wait = match self.0.store.card_next_due(now).await {
+            Ok(Some(due)) if due <= TimeDelta::zero() => return,
+            Ok(Some(due)) => until(due).min(at_most),
+            Ok(None) | Err(_) => at_most,
+        };
+        // Both arms are cancel-safe.
+        tokio::select! {
+            _ = changed.changed() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+fn done(stepped: Stepped) -> Result<Box<HoldRecord>, DeskError> {
+    match stepped {
+        Stepped::Done(record) => Ok(record),
+        Stepped::Refused(refusal) => Err(refusal.into()),
+        Stepped::NotFound => Err(DeskError::NotFound),
+    }
+}
+
+fn refused<T>(detail: String) -> Result<T, DeskError> {
+    Err(DeskError::Refused { detail })
+}
+
+/// Proxies bound what they send; a request past these bounds is a defect or an attack.
+fn check_request(request: &HoldRequest) -> Result<(), DeskError> {
+    let count = request.statements.len();
+    if count == 0 || count > limits::STATEMENTS_MAX {
+        return refused(format!(
+            "a held batch has 1 to {} statements, this one has {count}",
+            limits::STATEMENTS_MAX
+        ));
+    }
+    let agent_reason = request.agent_reason.as_deref().unwrap_or_default();
+    if agent_reason.chars().count() > limits::REASON_CHARS_MAX {
+        return refused(format!(
+            "the agent's reason is longer than {} characters",
+            limits::REASON_CHARS_MAX
+        ));
+    }
+    let bytes = serde_json::to_vec(request).map_or(usize::MAX, |json| json.len());
+    if bytes > limits::REQUEST_BYTES_MAX {
+        return refused(format!(
+            "the batch is too large to be shown to a reviewer ({bytes} bytes, at most {})",
+            limits::REQUEST_BYTES_MAX
+        ));
+    }
+    Ok(())
+}
+
+/// One line, no control characters, bounded; nothing when it says nothing.
+fn clean_reason(reason: Option<String>) -> Result<Option<String>, DecideError> {
+    let Some(reason) = reason else {
+        return Ok(None);
+    };
+    let spaced: String = reason
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let reason = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
+    if reason.chars().count() > limits::REASON_CHARS_MAX {
+        return Err(DecideError::Invalid {
+            detail: format!(
+                "the reason is longer than {} characters; shorten it",
+                limits::REASON_CHARS_MAX
+            ),
+        });
+    }
+    Ok(Some(reason).filter(|reason| !reason.is_empty()))
+}

@@ -1,0 +1,82 @@
+//! Every bound of the approver, in one place.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+/// Holds that may wait for a decision at once.
+pub const PENDING_MAX: u32 = 10_000;
+/// A hold request as JSON.
+pub const REQUEST_BYTES_MAX: usize = 256 * 1024;
+/// Statements in one held batch.
+pub const STATEMENTS_MAX: usize = 256;
+/// A reviewer's or an agent's reason.
+pub const REASON_CHARS_MAX: usize = 500;
+/// Holds in one list.
+pub const LIST_MAX: u32 = 500;
+/// Events shown of one hold.
+pub const EVENTS_SHOWN_MAX: u32 = 500;
+/// Refused votes and claims written down for one hold; more are only logged.
+pub const REFUSALS_RECORDED_MAX: u32 = 50;
+
+/// Tries for a free hold id at each length.
+pub const ID_TRIES: usize = 8;
+/// Characters of a hold id: first tried, and most.
+pub const ID_LENGTHS: std::ops::RangeInclusive<usize> = 4..=10;
+
+/// Jobs that may wait for the store's writer.
+pub const WRITE_QUEUE_MAX: usize = 4_096;
+/// Jobs in one transaction of the writer.
+pub const WRITE_BATCH_MAX: usize = 64;
+/// Connections that read the store.
+pub const READERS_MAX: u32 = 4;
+/// How long a locked store is waited for.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a caller waits for the store altogether.
+pub const STORE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The longest sleep before time is looked at again, so that a clock that was set is noticed.
+pub const REPAIR_EVERY: Duration = Duration::from_secs(30);
+/// Holds one reconciler step ends at once.
+pub const EXPIRE_BATCH: u32 = 200;
+
+/// How long a card belongs to the worker that took it.
+pub const CARD_LEASE: TimeDelta = TimeDelta::seconds(60);
+/// Cards handed out in one call.
+pub const CARDS_MAX: u32 = 100;
+/// A vendor's error as kept in the store.
+pub const CARD_ERROR_CHARS_MAX: usize = 300;
+
+/// The longest long poll.
+pub const POLL_MAX: Duration = Duration::from_secs(25);
+/// How long any other request may take.
+pub const HTTP_TIMEOUT: Duration = Duration::from_secs(20);
+/// A request body of the API.
+pub const API_BODY_MAX: usize = REQUEST_BYTES_MAX + 16 * 1024;
+/// A form of the console.
+pub const FORM_BODY_MAX: usize = 16 * 1024;
+/// Time for a client's TLS handshake.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a request's head, counted from the end of the one before.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Headers of one request.
+pub const HEADERS_MAX: usize = 64;
+/// Connections served at once.
+pub const CONNECTIONS_MAX: usize = 8_192;
+/// How long open requests may take to end at shutdown.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Console log-ins alive at once; the oldest goes first.
+pub const SESSIONS_MAX: usize = 1_000;
+/// A console log-in ends after this long.
+pub const SESSION_LIFE: TimeDelta = TimeDelta::hours(12);
+/// A console log-in ends when it was not used for this long.
+pub const SESSION_IDLE: TimeDelta = TimeDelta::hours(2);
+/// Failed log-ins from one address before it has to wait.
+pub const LOGIN_FAILURES_MAX: u32 = 5;
+/// How long it has to wait.
+pub const LOGIN_PENALTY: TimeDelta = TimeDelta::minutes(5);
+/// Addresses remembered for it.
+pub const LOGIN_ADDRESSES_MAX: usize = 4_096;
+/// Open live lists.
+pub const LIVE_STREAMS_MAX: usize = 256;

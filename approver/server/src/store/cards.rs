@@ -1,0 +1,261 @@
+//! The outbox: which cards do not show their hold's latest state, and who is mending them.
+
+use abeyance_api::{CardFailure, CardReceipt, ChatKind, HoldId};
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{Row as _, SqliteConnection};
+
+use super::{
+    HoldRecord, Store, StoreError, holds,
+    row::{count_at, hold_id_at, micros, to_i64},
+};
+use crate::{limits, signals::Touched};
+
+/// A stale card with its hold.
+#[derive(Debug, Clone)]
+pub(crate) struct StaleCard {
+    pub(crate) channel: String,
+    pub(crate) record: HoldRecord,
+    pub(crate) message: Option<String>,
+    pub(crate) in_doubt: bool,
+    pub(crate) failures: u32,
+}
+
+/// Which card.
+#[derive(Debug, Clone)]
+pub(crate) struct CardKey {
+    pub(crate) hold: HoldId,
+    pub(crate) chat: ChatKind,
+    pub(crate) channel: String,
+}
+
+pub(super) async fn insert(
+    conn: &mut SqliteConnection,
+    record: &HoldRecord,
+    channel: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO card (hold, chat, channel, wanted_version, next_try_at) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(record.id.as_str())
+    .bind(ChatKind::Slack.as_str())
+    .bind(channel)
+    .bind(to_i64(record.hold.version))
+    .bind(micros(now))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn want(
+    conn: &mut SqliteConnection,
+    hold: &HoldId,
+    version: u64,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE card SET wanted_version = ? WHERE hold = ?")
+        .bind(to_i64(version))
+        .bind(hold.as_str())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+impl Store {
+    /// Stale cards whose time has come, leased to the caller. Holds that wait come first.
+    pub(crate) async fn cards_lease(
+        &self,
+        chat: ChatKind,
+        limit: u32,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<StaleCard>, StoreError> {
+        if !self.card_is_due(chat, now).await? {
+            return Ok(Vec::new());
+        }
+        self.writer
+            .write(move |scope| {
+                Box::pin(async move { lease(&mut scope.conn, chat, limit, now).await })
+            })
+            .await
+    }
+
+    /// A look without the writer: workers ask often, and mostly for nothing.
+    async fn card_is_due(&self, chat: ChatKind, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let due: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM card WHERE chat = ? AND rendered_version < wanted_version
+                AND next_try_at <= ? AND leased_until <= ? LIMIT 1",
+        )
+        .bind(chat.as_str())
+        .bind(micros(now))
+        .bind(micros(now))
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(due.is_some())
+    }
+
+    /// When a card that is stale now will be due, by its retry time or by the end of its lease.
+    pub(crate) async fn card_next_due(
+        &self,
+        now: DateTime<Utc>,
+    ) -> Result<Option<TimeDelta>, StoreError> {
+        let next: Option<i64> = sqlx::query_scalar(
+            "SELECT min(max(next_try_at, leased_until)) FROM card
+             WHERE rendered_version < wanted_version AND next_try_at IS NOT NULL",
+        )
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(next.map(|next| TimeDelta::microseconds(next - micros(now))))
+    }
+
+    pub(crate) async fn card_begin(&self, key: CardKey) -> Result<(), StoreError> {
+        self.card_update(key, |card| {
+            sqlx::query(
+                "UPDATE card SET posting_begun = 1 WHERE hold = ? AND chat = ? AND channel = ?
+                    AND message IS NULL",
+            )
+            .bind(card.hold.as_str().to_owned())
+            .bind(card.chat.as_str())
+            .bind(card.channel.clone())
+        })
+        .await
+    }
+
+    pub(crate) async fn card_delivered(&self, receipt: CardReceipt) -> Result<(), StoreError> {
+        let key = CardKey {
+            hold: receipt.hold,
+            chat: receipt.chat,
+            channel: receipt.channel,
+        };
+        self.card_update(key, move |card| {
+            sqlx::query(
+                "UPDATE card SET message = ?, rendered_version = max(rendered_version, ?), posting_begun = 0,
+                    failures = 0, last_error = NULL, leased_until = 0
+                 WHERE hold = ? AND chat = ? AND channel = ?",
+            )
+            .bind(receipt.message.clone())
+            .bind(to_i64(receipt.version))
+            .bind(card.hold.as_str().to_owned())
+            .bind(card.chat.as_str())
+            .bind(card.channel.clone())
+        })
+        .await
+    }
+
+    pub(crate) async fn card_failed(
+        &self,
+        failure: CardFailure,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let retry_at = failure
+            .retry_in
+            .map(|wait| now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1)));
+        let error: String = failure
+            .error
+            .chars()
+            .take(limits::CARD_ERROR_CHARS_MAX)
+            .collect();
+        let key = CardKey {
+            hold: failure.hold,
+            chat: failure.chat,
+            channel: failure.channel,
+        };
+        self.card_update(key, move |card| {
+            sqlx::query(
+                "UPDATE card SET posting_begun = (message IS NULL AND ?), failures = failures + 1,
+                    last_error = ?, next_try_at = ?, leased_until = 0
+                 WHERE hold = ? AND chat = ? AND channel = ?",
+            )
+            .bind(failure.in_doubt)
+            .bind(error.clone())
+            .bind(retry_at.map(micros))
+            .bind(card.hold.as_str().to_owned())
+            .bind(card.chat.as_str())
+            .bind(card.channel.clone())
+        })
+        .await
+    }
+
+    /// After a restart: no worker of the last run holds a lease, and cards that were given up
+    /// get another chance, since the configuration may have changed.
+    pub(crate) async fn cards_reset(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.writer
+            .write(move |scope| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "UPDATE card SET leased_until = 0, next_try_at = coalesce(next_try_at, ?)
+                         WHERE rendered_version < wanted_version",
+                    )
+                    .bind(micros(now))
+                    .execute(&mut scope.conn)
+                    .await?;
+                    scope.touch(Touched::Cards);
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    async fn card_update<F>(&self, key: CardKey, update: F) -> Result<(), StoreError>
+    where
+        F: FnOnce(&CardKey) -> SqliteQuery + Send + 'static,
+    {
+        self.writer
+            .write(move |scope| {
+                Box::pin(async move {
+                    update(&key).execute(&mut scope.conn).await?;
+                    scope.touch(Touched::Cards);
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+type SqliteQuery =
+    sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments<'static>>;
+
+async fn lease(
+    conn: &mut SqliteConnection,
+    chat: ChatKind,
+    limit: u32,
+    now: DateTime<Utc>,
+) -> Result<Vec<StaleCard>, StoreError> {
+    let rows = sqlx::query(
+        "UPDATE card SET leased_until = ?
+         WHERE (hold, chat, channel) IN (
+            SELECT card.hold, card.chat, card.channel FROM card JOIN hold ON hold.id = card.hold
+            WHERE card.chat = ? AND card.rendered_version < card.wanted_version
+                AND card.next_try_at <= ? AND card.leased_until <= ?
+            ORDER BY hold.state <> 'pending', hold.created_at LIMIT ?)
+         RETURNING hold, channel, message, posting_begun, failures",
+    )
+    .bind(micros(now + limits::CARD_LEASE))
+    .bind(chat.as_str())
+    .bind(micros(now))
+    .bind(micros(now))
+    .bind(limit)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut cards = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id = hold_id_at(&row, "hold")?;
+        let record = holds::load(conn, &id)
+            .await?
+            .ok_or_else(|| StoreError::unreadable("a card's hold"))?;
+        let message: Option<String> = row.try_get("message")?;
+        cards.push(StaleCard {
+            channel: row.try_get("channel")?,
+            in_doubt: message.is_none() && row.try_get("posting_begun")?,
+            message,
+            failures: u32::try_from(count_at(&row, "failures")?).unwrap_or(u32::MAX),
+            record,
+        });
+    }
+    cards.sort_by_key(|card| {
+        let hold = &card.record.hold;
+        (
+            hold.state != abeyance_api::HoldState::Pending,
+            hold.created_at,
+        )
+    });
+    Ok(cards)
+}

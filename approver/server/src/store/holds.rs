@@ -1,0 +1,446 @@
+//! Holds in the store: make, step, read.
+
+use std::num::NonZeroU32;
+
+use abeyance_api::{BindingDigest, HoldId, HoldRequest, HoldState, Vote};
+use abeyance_holds::{AuditEvent, Event, Hold, NewHold, Refusal, transition};
+use chrono::{DateTime, Utc};
+use sqlx::{Row as _, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use super::{
+    Store, StoreError, events,
+    row::{
+        binding_at, count_at, hold_id_at, instant_at, json, maybe_instant_at, maybe_json_at,
+        micros, parse, state_at, to_i64,
+    },
+    writer::Scope,
+};
+use crate::{limits, signals::Touched};
+
+/// A hold with what the machine does not need to know.
+#[derive(Debug, Clone)]
+pub(crate) struct HoldRecord {
+    pub(crate) id: HoldId,
+    pub(crate) hold: Hold,
+    pub(crate) request: HoldRequest,
+    pub(crate) asked: String,
+    claim_key: Option<String>,
+}
+
+/// What a record is made from.
+#[derive(Debug, Clone)]
+pub(crate) struct NewRecord {
+    pub(crate) request_key: Uuid,
+    pub(crate) request: HoldRequest,
+    pub(crate) asked: String,
+    pub(crate) quorum: NonZeroU32,
+    pub(crate) expires_at: DateTime<Utc>,
+    /// Slack channels that get a card.
+    pub(crate) slack_channels: Vec<String>,
+}
+
+/// The answer to an open.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    New(HoldRecord),
+    /// The same request was opened before; its answer was lost.
+    Again(HoldRecord),
+    /// As many holds wait as may.
+    Crowded,
+}
+
+/// The answer to a step.
+#[derive(Debug)]
+pub(crate) enum Stepped {
+    Done(Box<HoldRecord>),
+    Refused(Refusal),
+    NotFound,
+}
+
+impl Store {
+    pub(crate) async fn hold_open(
+        &self,
+        new: NewRecord,
+        now: DateTime<Utc>,
+    ) -> Result<Opened, StoreError> {
+        self.writer
+            .write(move |scope| Box::pin(open(scope, new, now)))
+            .await
+    }
+
+    /// Applies `event`, after whatever time has done to the hold already.
+    pub(crate) async fn hold_step(
+        &self,
+        id: &HoldId,
+        event: Event,
+        now: DateTime<Utc>,
+    ) -> Result<Stepped, StoreError> {
+        let id = id.clone();
+        self.writer
+            .write(move |scope| Box::pin(async move { step(scope, &id, event, None, now).await }))
+            .await
+    }
+
+    /// A claim; `key` lets its owner repeat it when the answer was lost.
+    pub(crate) async fn hold_claim(
+        &self,
+        id: &HoldId,
+        binding: BindingDigest,
+        key: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<Stepped, StoreError> {
+        let id = id.clone();
+        self.writer
+            .write(move |scope| {
+                Box::pin(async move { claim(scope, &id, binding, key.to_string(), now).await })
+            })
+            .await
+    }
+
+    pub(crate) async fn hold(&self, id: &HoldId) -> Result<Option<HoldRecord>, StoreError> {
+        let mut conn = self.readers.acquire().await?;
+        load(&mut conn, id).await
+    }
+
+    /// Newest first.
+    pub(crate) async fn holds(
+        &self,
+        pending_only: bool,
+        limit: u32,
+    ) -> Result<Vec<HoldRecord>, StoreError> {
+        let rows = sqlx::query(if pending_only {
+            "SELECT * FROM hold WHERE state = 'pending' ORDER BY created_at DESC, id LIMIT ?"
+        } else {
+            "SELECT * FROM hold ORDER BY created_at DESC, id LIMIT ?"
+        })
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        let mut conn = self.readers.acquire().await?;
+        let mut records = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id = hold_id_at(&row, "id")?;
+            let votes = votes(&mut *conn, &id).await?;
+            records.push(record(&row, votes)?);
+        }
+        Ok(records)
+    }
+
+    /// Holds that are not over.
+    pub(crate) async fn holds_open(&self) -> Result<Vec<(HoldId, HoldState)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, state FROM hold WHERE state IN ('pending', 'approved', 'claimed')",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| Ok((hold_id_at(row, "id")?, state_at(row, "state")?)))
+            .collect()
+    }
+
+    /// Holds that time has ended.
+    pub(crate) async fn holds_overdue(
+        &self,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<HoldId>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id FROM hold WHERE deadline_at IS NOT NULL AND deadline_at <= ?
+             ORDER BY deadline_at LIMIT ?",
+        )
+        .bind(micros(now))
+        .bind(limits::EXPIRE_BATCH)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(|row| hold_id_at(row, "id")).collect()
+    }
+
+    /// When time will end the next one.
+    pub(crate) async fn next_deadline(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let row =
+            sqlx::query("SELECT min(deadline_at) AS next FROM hold WHERE deadline_at IS NOT NULL")
+                .fetch_one(&self.readers)
+                .await?;
+        maybe_instant_at(&row, "next")
+    }
+}
+
+async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<Opened, StoreError> {
+    let key = new.request_key.to_string();
+    let earlier: Option<String> = sqlx::query_scalar("SELECT id FROM hold WHERE request_key = ?")
+        .bind(&key)
+        .fetch_optional(&mut scope.conn)
+        .await?;
+    if let Some(earlier) = earlier {
+        let id = earlier
+            .parse()
+            .map_err(|_| StoreError::unreadable("a hold id"))?;
+        let record = load(&mut scope.conn, &id).await?;
+        return record
+            .map(Opened::Again)
+            .ok_or_else(|| StoreError::unreadable("a hold"));
+    }
+    let pending: u32 = sqlx::query_scalar("SELECT count(*) FROM hold WHERE state = 'pending'")
+        .fetch_one(&mut scope.conn)
+        .await?;
+    if pending >= limits::PENDING_MAX {
+        return Ok(Opened::Crowded);
+    }
+    let (hold, events) = Hold::open(
+        NewHold {
+            binding: new.request.binding,
+            route: new.request.route.clone(),
+            owner: new.request.agent.owner.clone(),
+            actor: new.request.agent.actor.clone(),
+            quorum: new.quorum,
+            expires_at: new.expires_at,
+        },
+        now,
+    );
+    let record = HoldRecord {
+        id: free_id(&mut scope.conn).await?,
+        hold,
+        request: new.request,
+        asked: new.asked,
+        claim_key: None,
+    };
+    insert(scope, &record, &key).await?;
+    for channel in &new.slack_channels {
+        super::cards::insert(&mut scope.conn, &record, channel, now).await?;
+    }
+    write_down(scope, &record, &events, now).await?;
+    Ok(Opened::New(record))
+}
+
+/// An id nobody has, four characters when there is room, longer when it is crowded.
+async fn free_id(conn: &mut SqliteConnection) -> Result<HoldId, StoreError> {
+    for length in limits::ID_LENGTHS {
+        for _ in 0..limits::ID_TRIES {
+            let mut entropy = vec![0_u8; length];
+            getrandom::fill(&mut entropy)
+                .map_err(|error| StoreError::Other(format!("no randomness: {error}")))?;
+            let id = HoldId::from_entropy(&entropy)
+                .map_err(|error| StoreError::Other(error.to_string()))?;
+            let taken: Option<i64> = sqlx::query_scalar("SELECT 1 FROM hold WHERE id = ?")
+                .bind(id.as_str())
+                .fetch_optional(&mut *conn)
+                .await?;
+            if taken.is_none() {
+                return Ok(id);
+            }
+        }
+    }
+    Err(StoreError::Other("no free hold id".to_owned()))
+}
+
+async fn step(
+    scope: &mut Scope,
+    id: &HoldId,
+    event: Event,
+    claim_key: Option<String>,
+    now: DateTime<Utc>,
+) -> Result<Stepped, StoreError> {
+    let Some(mut record) = load(&mut scope.conn, id).await? else {
+        return Ok(Stepped::NotFound);
+    };
+    if record.hold.is_overdue(now) {
+        let (hold, events) = transition(&record.hold, Event::Tick, now)
+            .map_err(|refusal| StoreError::Other(refusal.to_string()))?;
+        save(scope, &mut record, hold, &events, now).await?;
+    }
+    match transition(&record.hold, event.clone(), now) {
+        Ok((hold, events)) => {
+            if hold.state == HoldState::Claimed && record.claim_key.is_none() {
+                record.claim_key = claim_key;
+            }
+            save(scope, &mut record, hold, &events, now).await?;
+            Ok(Stepped::Done(Box::new(record)))
+        }
+        Err(refusal) => {
+            if let Some(attempt) = attempt(event, &refusal) {
+                events::append_refusal(&mut scope.conn, &record, &attempt, now).await?;
+            }
+            Ok(Stepped::Refused(refusal))
+        }
+    }
+}
+
+async fn claim(
+    scope: &mut Scope,
+    id: &HoldId,
+    binding: BindingDigest,
+    key: String,
+    now: DateTime<Utc>,
+) -> Result<Stepped, StoreError> {
+    if let Some(record) = load(&mut scope.conn, id).await?
+        && record.hold.state == HoldState::Claimed
+        && record.hold.binding == binding
+        && record.claim_key.as_ref() == Some(&key)
+    {
+        return Ok(Stepped::Done(Box::new(record)));
+    }
+    step(scope, id, Event::Claim { binding }, Some(key), now).await
+}
+
+/// Attempts by people and proxies that had no right are written down although nothing changed.
+fn attempt(event: Event, refusal: &Refusal) -> Option<AuditEvent> {
+    match (event, refusal) {
+        (Event::Vote(ballot), Refusal::OwnAgent | Refusal::NotAReviewer { .. }) => {
+            Some(AuditEvent::VoteRefused {
+                person: ballot.person,
+                decision: ballot.decision,
+                surface: ballot.surface,
+                why: refusal.to_string(),
+            })
+        }
+        (Event::Claim { binding }, Refusal::BindingMismatch) => {
+            Some(AuditEvent::ClaimRefused { presented: binding })
+        }
+        _ => None,
+    }
+}
+
+async fn save(
+    scope: &mut Scope,
+    record: &mut HoldRecord,
+    next: Hold,
+    events: &[AuditEvent],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if next == record.hold {
+        return Ok(());
+    }
+    let before = std::mem::replace(&mut record.hold, next);
+    let hold = &record.hold;
+    let updated = sqlx::query(
+        "UPDATE hold SET version = ?, state = ?, updated_at = ?, claimable_until = ?, deadline_at = ?,
+                resolution = ?, resolved_at = ?, outcome = ?, claim_key = ?
+         WHERE id = ? AND version = ?",
+    )
+    .bind(to_i64(hold.version))
+    .bind(hold.state.as_str())
+    .bind(micros(hold.updated_at))
+    .bind(hold.claimable_until.map(micros))
+    .bind(hold.deadline().map(micros))
+    .bind(hold.resolution.as_ref().map(json).transpose()?)
+    .bind(hold.resolved_at.map(micros))
+    .bind(hold.outcome.as_ref().map(json).transpose()?)
+    .bind(record.claim_key.as_deref())
+    .bind(record.id.as_str())
+    .bind(to_i64(before.version))
+    .execute(&mut scope.conn)
+    .await?;
+    if updated.rows_affected() != 1 {
+        return Err(StoreError::Other("the hold changed meanwhile".to_owned()));
+    }
+    if hold.votes != before.votes {
+        save_votes(&mut scope.conn, record).await?;
+    }
+    super::cards::want(&mut scope.conn, &record.id, hold.version).await?;
+    write_down(scope, record, events, now).await
+}
+
+async fn save_votes(conn: &mut SqliteConnection, record: &HoldRecord) -> Result<(), StoreError> {
+    for (seat, vote) in record.hold.votes.iter().enumerate() {
+        sqlx::query(
+            "INSERT INTO vote (hold, person, seat, body) VALUES (?, ?, ?, ?)
+             ON CONFLICT (hold, person) DO UPDATE SET body = excluded.body",
+        )
+        .bind(record.id.as_str())
+        .bind(vote.person.id.as_str())
+        .bind(i64::try_from(seat).unwrap_or(i64::MAX))
+        .bind(json(vote)?)
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn write_down(
+    scope: &mut Scope,
+    record: &HoldRecord,
+    events: &[AuditEvent],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    for event in events {
+        events::append(&mut scope.conn, record, event, now).await?;
+    }
+    scope.touch(Touched::Hold(record.id.clone()));
+    Ok(())
+}
+
+async fn insert(scope: &mut Scope, record: &HoldRecord, key: &str) -> Result<(), StoreError> {
+    let hold = &record.hold;
+    sqlx::query(
+        "INSERT INTO hold (id, request_key, version, state, route, quorum, binding, request, asked,
+                           created_at, updated_at, expires_at, deadline_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(record.id.as_str())
+    .bind(key)
+    .bind(to_i64(hold.version))
+    .bind(hold.state.as_str())
+    .bind(hold.route.as_str())
+    .bind(hold.quorum.get())
+    .bind(hold.binding.to_string())
+    .bind(json(&record.request)?)
+    .bind(record.asked.as_str())
+    .bind(micros(hold.created_at))
+    .bind(micros(hold.updated_at))
+    .bind(micros(hold.expires_at))
+    .bind(hold.deadline().map(micros))
+    .execute(&mut scope.conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn load(
+    conn: &mut SqliteConnection,
+    id: &HoldId,
+) -> Result<Option<HoldRecord>, StoreError> {
+    let row = sqlx::query("SELECT * FROM hold WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let votes = votes(&mut *conn, id).await?;
+    record(&row, votes).map(Some)
+}
+
+async fn votes(conn: impl SqliteExecutor<'_>, id: &HoldId) -> Result<Vec<Vote>, StoreError> {
+    let bodies: Vec<String> =
+        sqlx::query_scalar("SELECT body FROM vote WHERE hold = ? ORDER BY seat")
+            .bind(id.as_str())
+            .fetch_all(conn)
+            .await?;
+    bodies.iter().map(|body| parse(body)).collect()
+}
+
+fn record(row: &SqliteRow, votes: Vec<Vote>) -> Result<HoldRecord, StoreError> {
+    let request: HoldRequest = parse(row.try_get("request")?)?;
+    let quorum = NonZeroU32::new(row.try_get("quorum")?);
+    let hold = Hold {
+        state: state_at(row, "state")?,
+        version: count_at(row, "version")?,
+        binding: binding_at(row, "binding")?,
+        route: row.try_get("route")?,
+        owner: request.agent.owner.clone(),
+        actor: request.agent.actor.clone(),
+        quorum: quorum.ok_or_else(|| StoreError::unreadable("a quorum"))?,
+        votes,
+        created_at: instant_at(row, "created_at")?,
+        updated_at: instant_at(row, "updated_at")?,
+        expires_at: instant_at(row, "expires_at")?,
+        claimable_until: maybe_instant_at(row, "claimable_until")?,
+        resolution: maybe_json_at(row, "resolution")?,
+        resolved_at: maybe_instant_at(row, "resolved_at")?,
+        outcome: maybe_json_at(row, "outcome")?,
+    };
+    Ok(HoldRecord {
+        id: hold_id_at(row, "id")?,
+        hold,
+        request,
+        asked: row.try_get("asked")?,
+        claim_key: row.try_get("claim_key")?,
+    })
+}

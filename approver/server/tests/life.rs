@@ -1,0 +1,272 @@
+//! The life of a hold through the desks, on a real file.
+
+mod support;
+
+use std::time::Duration;
+
+use abeyance_api::{
+    Claimant, DecideError, Decision, DecisionDesk, DeskError, HoldDesk, HoldFilter, HoldState,
+    Outcome, Permit, Resolution, WithdrawReason,
+};
+use abeyance_approver::Approver;
+use chrono::TimeDelta;
+use support::{approve, binding, config, decision, live, open, request, scratch};
+use tokio_util::sync::CancellationToken;
+
+fn executed() -> Outcome {
+    Outcome::Executed {
+        rows: Some(3),
+        tags: vec!["DELETE 3".to_owned()],
+        elapsed: Duration::from_millis(12),
+    }
+}
+
+#[tokio::test]
+async fn approved_claimed_once_and_reported() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let receipt = desk.hold_open(request()).await.unwrap();
+    assert_eq!(receipt.asked, "route dba (2 reviewers)");
+    let link = receipt.console_url.unwrap();
+    assert_eq!(link, format!("http://127.0.0.1:8080/holds/{}", receipt.id));
+
+    let waiting = {
+        let (desk, id) = (desk.clone(), receipt.id.clone());
+        tokio::task::spawn(async move { desk.hold_wait(&id).await })
+    };
+    approve(&s.approver, &receipt.id).await;
+    let resolution = waiting.await.unwrap().unwrap();
+    assert!(
+        matches!(resolution, Resolution::Approved { vote } if vote.person.id.as_str() == "bob")
+    );
+
+    let other = Permit::claim(&*desk, &receipt.id, binding("other")).await;
+    assert_eq!(other.unwrap_err(), DeskError::BindingMismatch);
+    let permit = Permit::claim(&*desk, &receipt.id, binding("batch"))
+        .await
+        .unwrap();
+    assert_eq!(permit.vote().person.display_name, "Bob");
+    let again = Permit::claim(&*desk, &receipt.id, binding("batch")).await;
+    let claimed = DeskError::Conflict {
+        state: HoldState::Claimed,
+    };
+    assert_eq!(again.unwrap_err(), claimed);
+
+    desk.hold_report(&receipt.id, executed()).await.unwrap();
+    desk.hold_report(&receipt.id, executed()).await.unwrap();
+    let view = s.approver.hold_view(&receipt.id).await.unwrap();
+    assert_eq!((view.state, view.version), (HoldState::Executed, 4));
+    let audit = s.approver.audit_verify().await.unwrap();
+    // opened, voted, approved, claim_refused, claimed, reported
+    assert_eq!((audit.intact, audit.broken_at), (6, None));
+}
+
+#[tokio::test]
+async fn those_without_the_right_are_told_why() {
+    let s = scratch().await;
+    let id = open(&s.approver).await;
+    let decide = async |who| {
+        s.approver
+            .hold_decide(decision(&id, who, Decision::Approve))
+            .await
+    };
+    assert_eq!(decide("ann").await.unwrap_err(), DecideError::OwnAgent);
+    let route = "dba".to_owned();
+    assert_eq!(
+        decide("cho").await.unwrap_err(),
+        DecideError::NotAReviewer { route }
+    );
+    assert_eq!(decide("dan").await.unwrap_err(), DecideError::UnknownPerson);
+    let mut by_slack = decision(&id, "bob", Decision::Deny);
+    by_slack.claimant = Claimant::Slack {
+        user: "U0BOB0001".to_owned(),
+    };
+    let denied = s.approver.hold_decide(by_slack).await.unwrap();
+    assert_eq!(denied.state, HoldState::Denied);
+    let late = decide("bob").await.unwrap_err();
+    assert_eq!(late.to_string(), "this hold is already denied by Bob");
+    let claim = s
+        .approver
+        .hold_claim(&id, binding("batch"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        claim,
+        DeskError::Conflict {
+            state: HoldState::Denied
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_route_that_could_never_approve_is_refused() {
+    let s = scratch().await;
+    for route in ["quiet", "nowhere"] {
+        let mut request = request();
+        request.route = route.to_owned();
+        let refused = s.approver.hold_open(request).await.unwrap_err();
+        assert!(matches!(refused, DeskError::Refused { detail } if detail.contains(route)));
+    }
+}
+
+#[tokio::test]
+async fn nobody_decides_in_time() {
+    let s = scratch().await;
+    let id = open(&s.approver).await;
+    s.clock.advance(TimeDelta::seconds(301));
+    let late = s
+        .approver
+        .hold_decide(decision(&id, "bob", Decision::Approve))
+        .await;
+    let state = HoldState::Expired;
+    assert_eq!(
+        late.unwrap_err(),
+        DecideError::AlreadyResolved { state, by: None }
+    );
+    let resolution = s.approver.hold_wait(&id).await.unwrap();
+    assert!(matches!(resolution, Resolution::Expired));
+}
+
+#[tokio::test]
+async fn an_approval_nobody_claims_lapses() {
+    let s = scratch().await;
+    let id = open(&s.approver).await;
+    approve(&s.approver, &id).await;
+    s.clock.advance(TimeDelta::seconds(121));
+    let claim = s
+        .approver
+        .hold_claim(&id, binding("batch"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        claim,
+        DeskError::Conflict {
+            state: HoldState::Lapsed
+        }
+    );
+    assert_eq!(
+        s.approver.hold_view(&id).await.unwrap().state,
+        HoldState::Lapsed
+    );
+}
+
+#[tokio::test]
+async fn withdrawn_before_and_after_the_decision() {
+    let s = scratch().await;
+    let id = open(&s.approver).await;
+    s.approver
+        .hold_withdraw(&id, WithdrawReason::ClientGone)
+        .await
+        .unwrap();
+    s.approver
+        .hold_withdraw(&id, WithdrawReason::ClientGone)
+        .await
+        .unwrap();
+    let late = s
+        .approver
+        .hold_decide(decision(&id, "bob", Decision::Approve))
+        .await;
+    let state = HoldState::Withdrawn;
+    assert_eq!(
+        late.unwrap_err(),
+        DecideError::AlreadyResolved { state, by: None }
+    );
+
+    let id = open(&s.approver).await;
+    approve(&s.approver, &id).await;
+    s.approver
+        .hold_withdraw(&id, WithdrawReason::ClientGone)
+        .await
+        .unwrap();
+    let claim = s
+        .approver
+        .hold_claim(&id, binding("batch"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        claim,
+        DeskError::Conflict {
+            state: HoldState::Lapsed
+        }
+    );
+}
+
+#[tokio::test]
+async fn the_reconciler_expires_and_wakes_without_polling() {
+    let (approver, _folder) = live(Duration::from_millis(400)).await;
+    let shutdown = CancellationToken::new();
+    let run = {
+        let (approver, shutdown) = (approver.clone(), shutdown.clone());
+        tokio::task::spawn(async move { approver.run(shutdown).await })
+    };
+    let id = open(&approver).await;
+    let resolution = approver.hold_wait(&id).await.unwrap();
+    assert!(matches!(resolution, Resolution::Expired));
+    shutdown.cancel();
+    run.await.unwrap();
+    approver.close().await;
+}
+
+#[tokio::test]
+async fn a_thousand_waiters_are_woken() {
+    let (approver, _folder) = live(Duration::from_secs(300)).await;
+    let mut waiters = tokio::task::JoinSet::new();
+    let mut ids = Vec::new();
+    for _ in 0..1_000 {
+        let approver = approver.clone();
+        ids.push(open(&approver).await);
+        let id = ids.last().unwrap().clone();
+        waiters.spawn(async move { approver.hold_wait(&id).await.unwrap() });
+    }
+    for id in &ids {
+        approve(&approver, id).await;
+    }
+    while let Some(resolution) = waiters.join_next().await {
+        assert!(matches!(resolution.unwrap(), Resolution::Approved { .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_restart_settles_what_the_last_run_left() {
+    let s = scratch().await;
+    let pending = open(&s.approver).await;
+    let approved = open(&s.approver).await;
+    approve(&s.approver, &approved).await;
+    let claimed = open(&s.approver).await;
+    approve(&s.approver, &claimed).await;
+    s.approver
+        .hold_claim(&claimed, binding("batch"))
+        .await
+        .unwrap();
+    s.approver.close().await;
+    drop(s.approver);
+
+    let mut split = config(&s.folder);
+    split.single_process = false;
+    let approver = Approver::open(split, s.clock.clone()).await.unwrap();
+    assert_eq!(
+        approver.hold_view(&pending).await.unwrap().state,
+        HoldState::Pending
+    );
+    approver.close().await;
+    drop(approver);
+
+    let approver = Approver::open(config(&s.folder), s.clock.clone())
+        .await
+        .unwrap();
+    let states = [&pending, &approved, &claimed];
+    let mut seen = Vec::new();
+    for id in states {
+        seen.push(approver.hold_view(id).await.unwrap().state);
+    }
+    assert_eq!(
+        seen,
+        [HoldState::Withdrawn, HoldState::Lapsed, HoldState::Failed]
+    );
+    let filter = HoldFilter {
+        pending_only: true,
+        limit: 10,
+    };
+    assert!(approver.hold_list(filter).await.unwrap().is_empty());
+    assert_eq!(approver.audit_verify().await.unwrap().broken_at, None);
+}

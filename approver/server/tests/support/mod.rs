@@ -1,0 +1,172 @@
+//! An approver on a scratch file, with a roster of three people and two routes.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
+
+use std::{sync::Arc, time::Duration};
+
+use abeyance_api::{
+    AgentIdentity, BindingDigest, Claimant, Decision, DecisionDesk, DecisionRequest, Estimate,
+    EstimateSource, HoldDesk, HoldId, HoldRequest, ManualClock, RedactedStatement, SessionId,
+    SessionInfo, Surface, SystemClock, TargetInfo, TransactionContext,
+};
+use abeyance_approver::{ApiToken, Approver, ApproverConfig, Person, Route, TokenHash, TokenScope};
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use tempfile::TempDir;
+
+pub const PROXY_TOKEN: &str = "proxy-token-for-tests";
+pub const BOT_TOKEN: &str = "bot-token-for-tests";
+
+pub struct Scratch {
+    pub approver: Approver,
+    pub clock: Arc<ManualClock>,
+    pub folder: TempDir,
+}
+
+pub fn start() -> DateTime<Utc> {
+    "2026-03-02T09:00:00Z".parse().unwrap()
+}
+
+pub fn console_token(name: &str) -> SecretString {
+    SecretString::from(format!("abp_console-token-of-{name}"))
+}
+
+fn person(name: &str, display_name: &str) -> Person {
+    Person {
+        id: name.parse().unwrap(),
+        display_name: display_name.to_owned(),
+        slack: Some(format!("U0{}0001", name.to_uppercase())),
+        console_token_hash: Some(TokenHash::of(&console_token(name))),
+    }
+}
+
+pub fn config(folder: &TempDir) -> ApproverConfig {
+    let ids = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+    ApproverConfig {
+        store: folder.path().join("abeyance.db"),
+        console_url: Some("http://127.0.0.1:8080".to_owned()),
+        tokens: vec![
+            ApiToken {
+                name: "proxy".to_owned(),
+                secret: PROXY_TOKEN.into(),
+                scope: TokenScope::Proxy,
+            },
+            ApiToken {
+                name: "bot".to_owned(),
+                secret: BOT_TOKEN.into(),
+                scope: TokenScope::Bot,
+            },
+        ],
+        people: vec![
+            person("ann", "Ann"),
+            person("bob", "Bob"),
+            person("cho", "Cho"),
+        ],
+        routes: vec![
+            Route {
+                name: "dba".to_owned(),
+                reviewers: ids(&["ann", "bob"]),
+                timeout: Duration::from_secs(300),
+                slack_channel: Some("C0DBA0001".to_owned()),
+            },
+            Route {
+                name: "quiet".to_owned(),
+                reviewers: ids(&["ann"]),
+                timeout: Duration::from_secs(300),
+                slack_channel: None,
+            },
+        ],
+        single_process: true,
+    }
+}
+
+/// With a clock that stands still.
+pub async fn scratch() -> Scratch {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(start()));
+    let approver = Approver::open(config(&folder), clock.clone())
+        .await
+        .unwrap();
+    Scratch {
+        approver,
+        clock,
+        folder,
+    }
+}
+
+/// With the machine's clock and a route that times out after `timeout`.
+pub async fn live(timeout: Duration) -> (Approver, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder);
+    for route in &mut config.routes {
+        route.timeout = timeout;
+    }
+    let approver = Approver::open(config, Arc::new(SystemClock)).await.unwrap();
+    (approver, folder)
+}
+
+pub fn binding(of: &str) -> BindingDigest {
+    BindingDigest::over([of.as_bytes()])
+}
+
+pub fn request() -> HoldRequest {
+    HoldRequest {
+        session: SessionInfo {
+            id: SessionId(uuid::Uuid::now_v7()),
+            client_addr: "10.1.2.3:50412".to_owned(),
+            application_name: Some("billing-nightly".to_owned()),
+            started_at: start(),
+        },
+        agent: AgentIdentity {
+            name: "billing-bot".to_owned(),
+            owner: Some("ann".parse().unwrap()),
+            actor: None,
+        },
+        target: TargetInfo {
+            name: "clinic".to_owned(),
+            database: "clinic".to_owned(),
+            environment: Some("production".to_owned()),
+        },
+        statements: vec![RedactedStatement {
+            text: "DELETE FROM invoices WHERE paid_at < $1".to_owned(),
+            kind: "DELETE".to_owned(),
+            fingerprint: "a1b2c3d4".to_owned(),
+            writes: vec!["public.invoices".to_owned()],
+            reads: vec![],
+        }],
+        rule: "writes-are-asked".to_owned(),
+        reasons: vec!["deletes rows".to_owned()],
+        route: "dba".to_owned(),
+        estimate: Estimate {
+            rows: Some(1_204),
+            source: EstimateSource::Estimated,
+            note: None,
+        },
+        transaction: TransactionContext::Idle,
+        agent_reason: Some("monthly clean-up".to_owned()),
+        binding: binding("batch"),
+    }
+}
+
+pub async fn open(desk: &dyn HoldDesk) -> HoldId {
+    desk.hold_open(request()).await.unwrap().id
+}
+
+pub fn decision(hold: &HoldId, who: &str, decision: Decision) -> DecisionRequest {
+    DecisionRequest {
+        hold: hold.clone(),
+        claimant: Claimant::Person {
+            id: who.parse().unwrap(),
+        },
+        decision,
+        reason: Some("looked at it".to_owned()),
+        surface: Surface::Console,
+    }
+}
+
+pub async fn approve(desk: &dyn DecisionDesk, hold: &HoldId) {
+    desk.hold_decide(decision(hold, "bob", Decision::Approve))
+        .await
+        .unwrap();
+}
