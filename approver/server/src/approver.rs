@@ -11,6 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::ApproverConfig,
+    http::Tokens,
     reconcile,
     roster::Roster,
     signals::Signals,
@@ -24,6 +25,7 @@ pub struct Approver(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) roster: Roster,
+    pub(crate) tokens: Tokens,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) signals: Signals,
     pub(crate) console_url: Option<String>,
@@ -53,6 +55,7 @@ impl Approver {
         let (store, lock) = Store::open(&config.store, signals.clone(), &tasks).await?;
         let approver = Self(Arc::new(Inner {
             roster: Roster::new(&config),
+            tokens: Tokens::new(&config.tokens),
             console_url: config.console_url.clone(),
             store,
             clock,

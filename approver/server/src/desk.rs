@@ -129,9 +129,7 @@ impl HoldDesk for Approver {
                 }
             }
         });
-        answer.await.map_err(|_| DeskError::Unavailable {
-            detail: "the approver is stopping".to_owned(),
-        })?
+        answer.await.map_err(|_| stopping())?
     }
 
     async fn hold_wait(&self, id: &HoldId) -> Result<Resolution, DeskError> {
@@ -155,8 +153,23 @@ impl HoldDesk for Approver {
         }
     }
 
+    /// The caller may go away meanwhile: a permit that reached nobody is written down as unused.
     async fn hold_claim(&self, id: &HoldId, binding: BindingDigest) -> Result<Claimed, DeskError> {
-        self.hold_claim_once(id, binding, Uuid::new_v4()).await
+        let (reply, answer) = oneshot::channel();
+        let (approver, id) = (self.clone(), id.clone());
+        self.0.tasks.spawn(async move {
+            let claimed = approver.hold_claim_once(&id, binding, Uuid::new_v4()).await;
+            if let Err(Ok(_unused)) = reply.send(claimed) {
+                let outcome = Outcome::RolledBack {
+                    reason: "the session ended before it got its permit; nothing ran".to_owned(),
+                    elapsed: Duration::ZERO,
+                };
+                if let Err(error) = approver.hold_report(&id, outcome).await {
+                    tracing::warn!(hold = %id, %error, "an unused permit stays without an outcome");
+                }
+            }
+        });
+        answer.await.map_err(|_| stopping())?
     }
 
     async fn hold_withdraw(&self, id: &HoldId, reason: WithdrawReason) -> Result<(), DeskError> {
@@ -283,6 +296,12 @@ fn done(stepped: Stepped) -> Result<Box<HoldRecord>, DeskError> {
         Stepped::Done(record) => Ok(record),
         Stepped::Refused(refusal) => Err(refusal.into()),
         Stepped::NotFound => Err(DeskError::NotFound),
+    }
+}
+
+fn stopping() -> DeskError {
+    DeskError::Unavailable {
+        detail: "the approver is stopping".to_owned(),
     }
 }
 

@@ -30,12 +30,11 @@ async fn approved_claimed_once_and_reported() {
     let link = receipt.console_url.unwrap();
     assert_eq!(link, format!("http://127.0.0.1:8080/holds/{}", receipt.id));
 
-    let waiting = {
-        let (desk, id) = (desk.clone(), receipt.id.clone());
-        tokio::task::spawn(async move { desk.hold_wait(&id).await })
-    };
+    let mut waiting = tokio::task::JoinSet::new();
+    let (waiter, id) = (desk.clone(), receipt.id.clone());
+    waiting.spawn(async move { waiter.hold_wait(&id).await });
     approve(&s.approver, &receipt.id).await;
-    let resolution = waiting.await.unwrap().unwrap();
+    let resolution = waiting.join_next().await.unwrap().unwrap().unwrap();
     assert!(
         matches!(resolution, Resolution::Approved { vote } if vote.person.id.as_str() == "bob")
     );
@@ -195,15 +194,14 @@ async fn withdrawn_before_and_after_the_decision() {
 async fn the_reconciler_expires_and_wakes_without_polling() {
     let (approver, _folder) = live(Duration::from_millis(400)).await;
     let shutdown = CancellationToken::new();
-    let run = {
-        let (approver, shutdown) = (approver.clone(), shutdown.clone());
-        tokio::task::spawn(async move { approver.run(shutdown).await })
-    };
+    let mut run = tokio::task::JoinSet::new();
+    let (running, until) = (approver.clone(), shutdown.clone());
+    run.spawn(async move { running.run(until).await });
     let id = open(&approver).await;
     let resolution = approver.hold_wait(&id).await.unwrap();
     assert!(matches!(resolution, Resolution::Expired));
     shutdown.cancel();
-    run.await.unwrap();
+    run.join_next().await.unwrap().unwrap();
     approver.close().await;
 }
 

@@ -1,16 +1,96 @@
-//! The approver over HTTP: health for machines that watch it.
+//! The approver over HTTP: the API for proxies and bots on other machines, the console for
+//! people, health for machines that watch.
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+mod auth;
+mod body;
+mod cards;
+mod holds;
+mod reply;
 
-use crate::Approver;
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderValue, StatusCode, header},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use tower::ServiceBuilder;
+use tower_http::{
+    catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer,
+};
+
+pub(crate) use auth::Tokens;
+
+use crate::{Approver, limits};
+
+/// Long polls add this to what they were asked to wait.
+const POLL_MARGIN: Duration = Duration::from_secs(10);
 
 impl Approver {
     /// Everything the approver answers over HTTP.
     pub fn router(&self) -> Router {
-        Router::new()
+        let health = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
+            .layer(within(limits::HTTP_TIMEOUT))
+            .with_state(self.clone());
+        health
+            .nest("/api/v1", self.api())
+            .layer(CatchPanicLayer::new())
+    }
+
+    fn api(&self) -> Router {
+        let calls = Router::new()
+            .route("/holds", post(holds::open).get(holds::list))
+            .route("/holds/{id}", get(holds::view))
+            .route("/holds/{id}/claim", post(holds::claim))
+            .route("/holds/{id}/withdraw", post(holds::withdraw))
+            .route("/holds/{id}/outcome", post(holds::report))
+            .route("/holds/{id}/decision", post(holds::decide))
+            .route("/cards/due", post(cards::due))
+            .route("/cards/begin", post(cards::begin))
+            .route("/cards/delivered", post(cards::delivered))
+            .route("/cards/failed", post(cards::failed))
+            .layer(within(limits::HTTP_TIMEOUT));
+        let polls = Router::new()
+            .route("/holds/{id}/resolution", get(holds::wait))
+            .route("/cards/changed", get(cards::changed))
+            .layer(within(limits::POLL_MAX + POLL_MARGIN));
+        let headers = ServiceBuilder::new()
+            .layer(header_layer(header::CACHE_CONTROL, "no-store"))
+            .layer(header_layer(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .layer(DefaultBodyLimit::max(limits::API_BODY_MAX));
+        calls
+            .merge(polls)
+            .fallback(reply::no_such_call)
+            .layer(headers)
             .with_state(self.clone())
+    }
+}
+
+fn within(timeout: Duration) -> TimeoutLayer {
+    TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout)
+}
+
+pub(crate) fn header_layer(
+    name: header::HeaderName,
+    value: &'static str,
+) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+/// How long a poll may wait.
+#[derive(Debug, Deserialize)]
+struct PollQuery {
+    #[serde(default)]
+    wait_ms: u64,
+}
+
+impl PollQuery {
+    fn wait(&self) -> Duration {
+        Duration::from_millis(self.wait_ms).min(limits::POLL_MAX)
     }
 }
 

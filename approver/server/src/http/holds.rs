@@ -1,0 +1,117 @@
+//! Calls about holds.
+
+use abeyance_api::{
+    BindingDigest, Claimed, DecideError, DecisionDesk as _, DecisionRequest, HoldDesk as _,
+    HoldFilter, HoldReceipt, HoldRequest, HoldView, Outcome, WithdrawReason,
+};
+use axum::{
+    Json,
+    extract::{Query, State},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use serde::Deserialize;
+
+use super::{
+    PollQuery,
+    auth::{Bot, Proxy},
+    body::{Body, HoldPath, RequestId},
+    reply::{Decide, Desk},
+};
+use crate::Approver;
+
+pub(super) async fn open(
+    _: Proxy,
+    State(approver): State<Approver>,
+    RequestId(key): RequestId,
+    Body(request): Body<HoldRequest>,
+) -> Result<Json<HoldReceipt>, Desk> {
+    Ok(Json(approver.hold_open_once(request, key).await?))
+}
+
+/// 200 with the resolution, or 204 when there is none yet: ask again.
+pub(super) async fn wait(
+    _: Proxy,
+    State(approver): State<Approver>,
+    HoldPath(id): HoldPath,
+    Query(poll): Query<PollQuery>,
+) -> Result<Response, Desk> {
+    match tokio::time::timeout(poll.wait(), approver.hold_wait(&id)).await {
+        Ok(resolution) => Ok(Json(resolution?).into_response()),
+        Err(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClaimBody {
+    binding: BindingDigest,
+}
+
+pub(super) async fn claim(
+    _: Proxy,
+    State(approver): State<Approver>,
+    HoldPath(id): HoldPath,
+    RequestId(key): RequestId,
+    Body(claim): Body<ClaimBody>,
+) -> Result<Json<Claimed>, Desk> {
+    Ok(Json(
+        approver.hold_claim_once(&id, claim.binding, key).await?,
+    ))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WithdrawBody {
+    reason: WithdrawReason,
+}
+
+pub(super) async fn withdraw(
+    _: Proxy,
+    State(approver): State<Approver>,
+    HoldPath(id): HoldPath,
+    Body(withdraw): Body<WithdrawBody>,
+) -> Result<StatusCode, Desk> {
+    approver.hold_withdraw(&id, withdraw.reason).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn report(
+    _: Proxy,
+    State(approver): State<Approver>,
+    HoldPath(id): HoldPath,
+    Body(outcome): Body<Outcome>,
+) -> Result<StatusCode, Desk> {
+    approver.hold_report(&id, outcome).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn view(
+    _: Bot,
+    State(approver): State<Approver>,
+    HoldPath(id): HoldPath,
+) -> Result<Json<HoldView>, Desk> {
+    Ok(Json(approver.hold_view(&id).await?))
+}
+
+pub(super) async fn list(
+    _: Bot,
+    State(approver): State<Approver>,
+    Query(filter): Query<HoldFilter>,
+) -> Result<Json<Vec<HoldView>>, Desk> {
+    Ok(Json(approver.hold_list(filter).await?))
+}
+
+/// The bot has authenticated the person; what that person may do is looked up here, now.
+pub(super) async fn decide(
+    _: Bot,
+    State(approver): State<Approver>,
+    HoldPath(id): HoldPath,
+    Body(request): Body<DecisionRequest>,
+) -> Result<Json<HoldView>, Decide> {
+    if request.hold != id {
+        let detail = "the hold in the path is not the one in the body".to_owned();
+        return Err(Decide(DecideError::Invalid { detail }));
+    }
+    Ok(Json(approver.hold_decide(request).await?))
+}

@@ -1,0 +1,374 @@
+//! The HTTP client against the real router on loopback, also through a link that loses answers.
+
+#![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
+
+mod support;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use abeyance_api::{
+    CardDesk, CardFailure, CardReceipt, ChatKind, DecideError, Decision, DecisionDesk, DeskError,
+    HoldDesk, HoldFilter, HoldState, Outcome, Permit, Resolution, WithdrawReason,
+    client::{HttpDesk, HttpDeskConfig},
+};
+use abeyance_approver::{Approver, serve, tls_server_config};
+use support::{BOT_TOKEN, PROXY_TOKEN, approve, binding, decision, live, open, request};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+struct Served {
+    approver: Approver,
+    address: SocketAddr,
+    _tasks: JoinSet<()>,
+    _stop: DropGuard,
+    _folder: TempDir,
+}
+
+async fn served(tls: Option<Arc<rustls::ServerConfig>>) -> Served {
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    let (approver, folder) = live(Duration::from_secs(60)).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let (router, until) = (approver.router(), stop.clone());
+    tasks.spawn(async move { serve(listener, router, tls, until).await.unwrap() });
+    Served {
+        approver,
+        address,
+        _tasks: tasks,
+        _stop: stop.drop_guard(),
+        _folder: folder,
+    }
+}
+
+fn desk(address: SocketAddr, token: &str) -> HttpDesk {
+    HttpDesk::new(HttpDeskConfig {
+        url: format!("http://{address}"),
+        token: token.into(),
+        ca_pem: None,
+        client_identity_pem: None,
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn the_whole_life_of_a_hold() {
+    let s = served(None).await;
+    let proxy = desk(s.address, PROXY_TOKEN);
+    let bot = desk(s.address, BOT_TOKEN);
+    let id = open(&proxy).await;
+    let mut waiting = JoinSet::new();
+    let (waiter, awaited) = (proxy.clone(), id.clone());
+    waiting.spawn(async move { waiter.hold_wait(&awaited).await });
+
+    let own = bot
+        .hold_decide(decision(&id, "ann", Decision::Approve))
+        .await;
+    assert_eq!(own.unwrap_err(), DecideError::OwnAgent);
+    approve(&bot, &id).await;
+    let resolution = waiting.join_next().await.unwrap().unwrap().unwrap();
+    assert!(matches!(resolution, Resolution::Approved { .. }));
+
+    let other = Permit::claim(&proxy, &id, binding("other"))
+        .await
+        .unwrap_err();
+    assert_eq!(other, DeskError::BindingMismatch);
+    let permit = Permit::claim(&proxy, &id, binding("batch")).await.unwrap();
+    assert!(permit.covers(binding("batch")));
+    let again = Permit::claim(&proxy, &id, binding("batch"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        again,
+        DeskError::Conflict {
+            state: HoldState::Claimed
+        }
+    );
+    let outcome = Outcome::Failed {
+        sqlstate: "23503".into(),
+        elapsed: Duration::from_millis(3),
+    };
+    proxy.hold_report(&id, outcome).await.unwrap();
+    assert_eq!(bot.hold_view(&id).await.unwrap().state, HoldState::Failed);
+
+    let id = open(&proxy).await;
+    proxy
+        .hold_withdraw(&id, WithdrawReason::ClientCancelled)
+        .await
+        .unwrap();
+    let filter = HoldFilter {
+        pending_only: false,
+        limit: 10,
+    };
+    let listed = bot.hold_list(filter).await.unwrap();
+    assert_eq!(
+        listed.iter().map(|hold| hold.state).collect::<Vec<_>>(),
+        [HoldState::Withdrawn, HoldState::Failed]
+    );
+    let nowhere = "HLD-2222".parse().unwrap();
+    assert_eq!(
+        proxy.hold_wait(&nowhere).await.unwrap_err(),
+        DeskError::NotFound
+    );
+}
+
+#[tokio::test]
+async fn cards_over_http() {
+    let s = served(None).await;
+    let bot = desk(s.address, BOT_TOKEN);
+    let id = open(&s.approver).await;
+    let cards = bot.cards_due(ChatKind::Slack, 10).await.unwrap();
+    assert_eq!(cards.len(), 1);
+    bot.card_begin(&cards[0]).await.unwrap();
+    let failure = CardFailure {
+        chat: ChatKind::Slack,
+        hold: id.clone(),
+        channel: cards[0].channel.clone(),
+        version: 1,
+        error: "timeout".into(),
+        retry_in: Some(Duration::ZERO),
+        in_doubt: true,
+    };
+    bot.card_failed(failure).await.unwrap();
+    bot.cards_changed(Duration::from_secs(20)).await;
+    let cards = bot.cards_due(ChatKind::Slack, 10).await.unwrap();
+    assert!(cards[0].in_doubt && cards[0].failures == 1);
+    let receipt = CardReceipt {
+        chat: ChatKind::Slack,
+        hold: id,
+        channel: cards[0].channel.clone(),
+        message: "1700000000.000100".into(),
+        version: cards[0].hold.version,
+    };
+    bot.card_delivered(receipt).await.unwrap();
+    assert!(bot.cards_due(ChatKind::Slack, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_token_opens_its_own_doors_only() {
+    let s = served(None).await;
+    let id = open(&s.approver).await;
+    let stranger = desk(s.address, "no such token anywhere");
+    let refused = stranger.hold_open(request()).await.unwrap_err();
+    assert!(matches!(refused, DeskError::Refused { detail } if detail.contains("token")));
+    let proxy = desk(s.address, PROXY_TOKEN);
+    let refused = proxy
+        .hold_decide(decision(&id, "bob", Decision::Approve))
+        .await;
+    assert!(matches!(
+        refused.unwrap_err(),
+        DecideError::Unavailable { .. }
+    ));
+    let bot = desk(s.address, BOT_TOKEN);
+    let refused = bot.hold_open(request()).await.unwrap_err();
+    assert!(matches!(refused, DeskError::Refused { .. }));
+    assert_eq!(
+        s.approver.hold_view(&id).await.unwrap().state,
+        HoldState::Pending
+    );
+}
+
+#[tokio::test]
+async fn nobody_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    let refused = desk(address, PROXY_TOKEN)
+        .hold_open(request())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, DeskError::Unavailable { .. }),
+        "{refused}"
+    );
+}
+
+/// Passes requests on and cuts the connection instead of answering, for the first `losses`.
+async fn lossy(
+    to: SocketAddr,
+    losses: usize,
+    tasks: &mut JoinSet<()>,
+) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counter = seen.clone();
+    tasks.spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = TcpStream::connect(to).await.unwrap();
+            let mut request = vec![0; 64 * 1024];
+            let mut answer = vec![0; 64 * 1024];
+            loop {
+                let Ok(read @ 1..) = client.read(&mut request).await else {
+                    break;
+                };
+                server.write_all(&request[..read]).await.unwrap();
+                let Ok(got @ 1..) = server.read(&mut answer).await else {
+                    break;
+                };
+                if counter.fetch_add(1, Ordering::SeqCst) < losses {
+                    break;
+                }
+                client.write_all(&answer[..got]).await.unwrap();
+            }
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn a_lost_answer_makes_no_second_hold_and_loses_no_permit() {
+    let s = served(None).await;
+    let mut tasks = JoinSet::new();
+    let (address, seen) = lossy(s.address, 2, &mut tasks).await;
+    let proxy = desk(address, PROXY_TOKEN);
+    let id = open(&proxy).await;
+    assert_eq!(seen.load(Ordering::SeqCst), 3);
+    let filter = HoldFilter {
+        pending_only: false,
+        limit: 10,
+    };
+    assert_eq!(s.approver.hold_list(filter).await.unwrap().len(), 1);
+    approve(&s.approver, &id).await;
+
+    let (address, seen) = lossy(s.address, 1, &mut tasks).await;
+    let proxy = desk(address, PROXY_TOKEN);
+    Permit::claim(&proxy, &id, binding("batch")).await.unwrap();
+    assert_eq!(seen.load(Ordering::SeqCst), 2);
+    let again = Permit::claim(&proxy, &id, binding("batch"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        again,
+        DeskError::Conflict {
+            state: HoldState::Claimed
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_waiter_outlives_a_lost_connection() {
+    let s = served(None).await;
+    let id = open(&s.approver).await;
+    approve(&s.approver, &id).await;
+    let mut tasks = JoinSet::new();
+    let (address, _seen) = lossy(s.address, 3, &mut tasks).await;
+    let resolution = desk(address, PROXY_TOKEN).hold_wait(&id).await.unwrap();
+    assert!(matches!(resolution, Resolution::Approved { .. }));
+}
+
+#[tokio::test]
+async fn malformed_requests_are_refused_without_an_echo() {
+    let s = served(None).await;
+    let client = reqwest::Client::new();
+    let url = format!("http://{}/api/v1/holds", s.address);
+    let post = |body: Vec<u8>| {
+        client
+            .post(&url)
+            .bearer_auth(PROXY_TOKEN)
+            .header("abeyance-request-id", uuid::Uuid::new_v4().to_string())
+            .body(body)
+    };
+    let answer = post(b"{\"secret\": \"4111-1111\"}".to_vec())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 400);
+    assert!(!answer.text().await.unwrap().contains("4111"));
+    let answer = post(vec![b' '; 1024 * 1024]).send().await.unwrap();
+    assert_eq!(answer.status(), 413);
+    let answer = client
+        .post(&url)
+        .bearer_auth(PROXY_TOKEN)
+        .json(&request())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 400, "no request id");
+    let answer = client
+        .get(format!("{url}/nonsense!"))
+        .bearer_auth(BOT_TOKEN)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 404);
+    assert!(
+        answer.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .contains("json")
+    );
+}
+
+struct Certificates {
+    ca_pem: String,
+    server_cert: String,
+    server_key: String,
+    client_identity: String,
+}
+
+fn certificates() -> Certificates {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let leaf = |name: &str| {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (
+            params.signed_by(&key, &ca).unwrap().pem(),
+            key.serialize_pem(),
+        )
+    };
+    let (server_cert, server_key) = leaf("127.0.0.1");
+    let (client_cert, client_key) = leaf("proxy-1");
+    Certificates {
+        ca_pem: ca.pem(),
+        server_cert,
+        server_key,
+        client_identity: format!("{client_cert}{client_key}"),
+    }
+}
+
+#[tokio::test]
+async fn tls_with_client_certificates() {
+    let pem = certificates();
+    let ca = pem.ca_pem.as_bytes();
+    let tls = tls_server_config(
+        pem.server_cert.as_bytes(),
+        pem.server_key.as_bytes(),
+        Some(ca),
+    );
+    let s = served(Some(tls.unwrap())).await;
+    let desk = |identity: Option<&str>| {
+        HttpDesk::new(HttpDeskConfig {
+            url: format!("https://{}", s.address),
+            token: PROXY_TOKEN.into(),
+            ca_pem: Some(ca.to_vec()),
+            client_identity_pem: identity.map(|pem| pem.as_bytes().to_vec()),
+        })
+        .unwrap()
+    };
+    open(&desk(Some(&pem.client_identity))).await;
+    let refused = desk(None).hold_open(request()).await.unwrap_err();
+    assert!(
+        matches!(refused, DeskError::Unavailable { .. }),
+        "{refused}"
+    );
+    let swapped = tls_server_config(pem.server_key.as_bytes(), pem.server_cert.as_bytes(), None);
+    assert!(swapped.is_err());
+}
