@@ -262,6 +262,38 @@ mod tests {
     }
 
     #[test]
+    fn every_type_has_its_bounds() {
+        let small = limits::SMALL_MESSAGE_BYTES_MAX;
+        let table = [
+            ("QPBFd", 70_000, 70_000),
+            ("DECSHXcf", 70_000, small),
+            ("p", 70_000, limits::AUTH_MESSAGE_BYTES_MAX),
+            ("p", 100, 100),
+        ];
+        for (tags, max, bound) in table {
+            for tag in tags.bytes() {
+                let header = |length: usize| {
+                    let word = i32::try_from(length).unwrap().to_be_bytes();
+                    [&[tag], &word[..]].concat()
+                };
+                // The longest it may be is waited for; one more byte is refused.
+                assert_eq!(split(&header(bound - 1), max), Ok(None));
+                let refused = FrameError::TooLarge {
+                    tag,
+                    bytes: bound + 1,
+                    max: bound,
+                };
+                assert_eq!(split(&header(bound), max), Err(refused));
+                assert_eq!(refused.sqlstate(), SqlState::PROGRAM_LIMIT_EXCEEDED);
+                for length in 0..4 {
+                    let refused = split(&header(length), max).unwrap_err();
+                    assert_eq!(refused.sqlstate(), SqlState::PROTOCOL_VIOLATION);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn wanted_is_the_header_then_the_frame() {
         assert_eq!(frame_wanted(b""), 5);
         assert_eq!(frame_wanted(b"Q\0\0\x03"), 5);

@@ -176,6 +176,18 @@ proptest! {
     }
 
     #[test]
+    fn no_part_of_a_message_passes_for_a_whole_one(message in generate::frontend(), cut in any::<Index>()) {
+        let opaque = matches!(message, FrontendMessage::CopyData(_) | FrontendMessage::Authentication(_));
+        let mut stream = BytesMut::new();
+        message.encode(&mut stream).unwrap();
+        let body = &stream[5..];
+        prop_assume!(!opaque && !body.is_empty());
+        let bytes = framed(message.tag(), &body[..cut.index(body.len())]);
+        let frame = frames(&bytes, bytes.len(), Direction::Frontend).remove(0);
+        prop_assert!(FrontendMessage::decode(&frame).is_err());
+    }
+
+    #[test]
     fn sasl_responses_survive_the_round_trip(data in proptest::option::of(vec(any::<u8>(), 0..40))) {
         let response = SaslInitialResponse {
             mechanism: crate::postgres::WireStr::from_static("SCRAM-SHA-256"),
