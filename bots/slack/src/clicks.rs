@@ -1,0 +1,365 @@
+//! From a click to a decision and an answer. HTTP and Socket Mode both end here.
+//!
+//! Slack is acknowledged first; the work follows in a tracked task. This part authenticates nobody beyond what
+//! the transport proved and authorises nobody at all: the server does, at the time of the click (invariant 9).
+//! What it checks before opening a form only saves people from writing a reason for nothing.
+
+use std::{future::Future, sync::Arc};
+
+use abeyance_api::{
+    Claimant, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError, HoldId, HoldView,
+    Surface,
+};
+use abeyance_chat::{Card, ChatPort, words};
+use serde_json::Value;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+
+use crate::{
+    form,
+    identity::{Belonging, Origin},
+    limits,
+    payload::{self, Click, Interaction, Place, Submission},
+    port::SlackPort,
+    text,
+};
+
+/// What the transport tells Slack, at once.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Ack {
+    /// Understood; any answer comes by itself.
+    Empty,
+    /// Understood; this goes back with the acknowledgement.
+    Answer(Value),
+    /// Not a payload Slack would send.
+    Malformed(&'static str),
+    /// For another workspace.
+    Foreign,
+    /// More clicks than we work on at the same time.
+    Busy,
+}
+
+pub(crate) struct Clicks {
+    port: SlackPort,
+    desk: Arc<dyn DecisionDesk>,
+    tasks: TaskTracker,
+    room: Arc<Semaphore>,
+}
+
+impl Clicks {
+    pub fn new(port: SlackPort, desk: Arc<dyn DecisionDesk>, tasks: TaskTracker) -> Self {
+        Self {
+            port,
+            desk,
+            tasks,
+            room: Arc::new(Semaphore::new(limits::CLICKS_MAX)),
+        }
+    }
+
+    /// Takes a payload whose origin the transport has proved. Answers within
+    /// [`limits::SUBMISSION_ANSWER_MAX`]; what takes longer goes on in a tracked task.
+    pub async fn accept(self: &Arc<Self>, payload: &Value) -> Ack {
+        let interaction = match payload::read(payload) {
+            Ok(interaction) => interaction,
+            Err(payload::Malformed(what)) => {
+                warn!(what, "a payload from Slack was malformed");
+                return Ack::Malformed(what);
+            }
+        };
+        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
+            warn!("too many clicks at the same time; one was refused");
+            return Ack::Busy;
+        };
+        match interaction {
+            Interaction::Nothing(what) => {
+                debug!(what, "nothing to do for an interaction");
+                Ack::Empty
+            }
+            Interaction::Click(click) => self.accept_click(click, permit),
+            Interaction::Submission(submission) => self.accept_submission(submission, permit).await,
+        }
+    }
+
+    fn accept_click(self: &Arc<Self>, click: Click, permit: OwnedSemaphorePermit) -> Ack {
+        if self.known_foreign(&click.origin) {
+            return Ack::Foreign;
+        }
+        let this = Arc::clone(self);
+        self.tasks.spawn(async move {
+            this.work_click(&click).await;
+            drop(permit);
+        });
+        Ack::Empty
+    }
+
+    /// The form shows the answer when it comes in time, else the person gets it in the channel.
+    async fn accept_submission(
+        self: &Arc<Self>,
+        submission: Submission,
+        permit: OwnedSemaphorePermit,
+    ) -> Ack {
+        if self.known_foreign(&submission.origin) {
+            return Ack::Foreign;
+        }
+        let reason = match form::reason(&submission.reason) {
+            Ok(reason) => reason,
+            Err(why) => return Ack::Answer(form::refused(&why)),
+        };
+        let (this, late) = (Arc::clone(self), submission.clone());
+        let mut deciding = self.tasks.spawn(async move {
+            let answer = this.deny(&submission, reason).await;
+            drop(permit);
+            answer
+        });
+        match timeout(limits::SUBMISSION_ANSWER_MAX, &mut deciding).await {
+            Ok(Ok(None)) => Ack::Empty,
+            Ok(Ok(Some(why))) => Ack::Answer(form::refused(&why)),
+            Ok(Err(_)) => Ack::Answer(form::refused(
+                "Something went wrong here; look at the card before you try again.",
+            )),
+            Err(_) => {
+                let this = Arc::clone(self);
+                self.tasks.spawn(async move {
+                    if let Ok(Some(why)) = deciding.await {
+                        this.tell(&late.user, &late.place, &why).await;
+                    }
+                });
+                Ack::Empty
+            }
+        }
+    }
+
+    fn known_foreign(&self, origin: &Origin) -> bool {
+        let foreign = self.port.identity.judge_now(origin) == Some(Belonging::Foreign);
+        if foreign {
+            warn!("a click of another workspace was refused");
+        }
+        foreign
+    }
+
+    async fn work_click(&self, click: &Click) {
+        if let Some(why) = self.outsider(&click.origin).await {
+            self.tell(&click.user, &click.place, &why).await;
+            return;
+        }
+        let answer = match click.wanted {
+            Decision::Approve => {
+                self.decide(
+                    &click.user,
+                    &click.hold,
+                    Decision::Approve,
+                    None,
+                    &click.place,
+                )
+                .await
+            }
+            Decision::Deny => self.open_form(click).await,
+        };
+        if let Some(answer) = answer {
+            self.tell(&click.user, &click.place, &answer).await;
+        }
+    }
+
+    async fn deny(&self, submission: &Submission, reason: String) -> Option<String> {
+        if let Some(why) = self.outsider(&submission.origin).await {
+            return Some(why);
+        }
+        self.decide(
+            &submission.user,
+            &submission.hold,
+            Decision::Deny,
+            Some(reason),
+            &submission.place,
+        )
+        .await
+    }
+
+    /// Why the person is not even asked, when it is so. Any doubt refuses.
+    async fn outsider(&self, origin: &Origin) -> Option<String> {
+        match self.port.identity.judge(origin).await {
+            Ok(Belonging::Ours) => None,
+            Ok(Belonging::Guest) => {
+                Some("Only people of this app's own workspace decide; nothing was done.".to_owned())
+            }
+            Ok(Belonging::Foreign) => {
+                warn!("a click of another workspace was refused");
+                Some("This app belongs to another workspace; nothing was done.".to_owned())
+            }
+            Err(error) => {
+                self.port.complaints.call_failed(&error, None);
+                Some(
+                    "Slack could not tell which workspace this is; nothing was done, try again."
+                        .to_owned(),
+                )
+            }
+        }
+    }
+
+    /// Casts the vote. Returns what the person should read; nothing when the card says it all.
+    async fn decide(
+        &self,
+        user: &str,
+        hold: &HoldId,
+        decision: Decision,
+        reason: Option<String>,
+        place: &Place,
+    ) -> Option<String> {
+        let request = DecisionRequest {
+            hold: hold.clone(),
+            claimant: Claimant::Slack {
+                user: user.to_owned(),
+            },
+            decision,
+            reason,
+            surface: Surface::Slack,
+        };
+        match timeout(limits::DECIDE_MAX, self.desk.hold_decide(request)).await {
+            Ok(Ok(view)) => {
+                info!(%hold, ?decision, state = %view.state, "a decision came from Slack");
+                (!decided(&view))
+                    .then(|| format!("Your vote on {hold} is counted; others are still asked."))
+            }
+            Ok(Err(error)) => {
+                info!(%hold, ?decision, refused = refused_kind(&error), "a click did not count");
+                if matches!(error, DecideError::AlreadyResolved { .. }) {
+                    self.refresh(hold, place).await;
+                }
+                Some(words::refusal(hold.as_str(), decision, &error))
+            }
+            Err(_) => {
+                warn!(%hold, ?decision, "the approver did not answer a decision in time");
+                Some(format!(
+                    "The approver did not answer in time. Look at the card of {hold} before you try again."
+                ))
+            }
+        }
+    }
+
+    /// Opens the form, or says why not. The trigger lives three seconds: no long look first.
+    async fn open_form(&self, click: &Click) -> Option<String> {
+        let hold = &click.hold;
+        match timeout(limits::FORM_LOOK_MAX, self.desk.hold_view(hold)).await {
+            Ok(Ok(view)) => {
+                if let Some(error) = hopeless(&view, &click.user) {
+                    if decided(&view) {
+                        self.refresh(hold, &click.place).await;
+                    }
+                    return Some(words::refusal(hold.as_str(), Decision::Deny, &error));
+                }
+            }
+            Ok(Err(DeskError::NotFound)) => {
+                return Some(words::refusal(
+                    hold.as_str(),
+                    Decision::Deny,
+                    &DecideError::NotFound,
+                ));
+            }
+            // The server has the last word on the submission anyway.
+            Ok(Err(_)) | Err(_) => {}
+        }
+        let failed = |why: &str| {
+            Some(format!(
+                "The form for {hold} could not be opened: {why}. Press Deny again, or use the console."
+            ))
+        };
+        let Some(trigger) = &click.trigger else {
+            return failed("Slack sent no trigger");
+        };
+        let opened = self
+            .port
+            .api
+            .views_open(trigger, form::deny_form(hold, &click.place))
+            .await;
+        let error = opened.err()?;
+        self.port.complaints.call_failed(&error, None);
+        failed(
+            error
+                .code()
+                .map_or("Slack did not answer in time", crate::error::advice),
+        )
+    }
+
+    /// Mends a card that still has buttons though its hold is over: an old copy, or one that was posted twice.
+    async fn refresh(&self, hold: &HoldId, place: &Place) {
+        let (Some(channel), Some(message)) = (&place.channel, &place.message) else {
+            return;
+        };
+        let Ok(Ok(view)) = timeout(limits::DECIDE_MAX, self.desk.hold_view(hold)).await else {
+            return;
+        };
+        // While it still moves, the reconciler is at it, and two writers could end in the wrong order.
+        if view.state.is_final()
+            && let Err(error) = self.port.update(channel, message, &Card::of(&view)).await
+        {
+            debug!(%hold, error = error.text(), "a stale card could not be mended");
+        }
+    }
+
+    /// Answers the person who clicked, and nobody else.
+    async fn tell(&self, user: &str, place: &Place, answer: &str) {
+        let said = text::prose(answer, limits::SECTION_TEXT_MAX);
+        if let Some(url) = &place.response_url {
+            match self.port.api.respond(url, &said).await {
+                Ok(()) => return,
+                Err(error) => self
+                    .port
+                    .complaints
+                    .call_failed(&error, place.channel.as_deref()),
+            }
+        }
+        let Some(channel) = &place.channel else {
+            warn!("a click could not be answered: it came without a channel");
+            return;
+        };
+        if let Err(error) = self.port.api.ephemeral(channel, user, &said).await {
+            self.port.complaints.call_failed(&error, Some(channel));
+        }
+    }
+
+    /// Waits for the work that clicks have begun.
+    pub fn finish(&self) -> impl Future<Output = ()> + '_ {
+        self.tasks.close();
+        self.tasks.wait()
+    }
+}
+
+fn decided(view: &HoldView) -> bool {
+    view.state != abeyance_api::HoldState::Pending
+}
+
+/// What the server is bound to answer, as far as the hold shows it.
+fn hopeless(view: &HoldView, user: &str) -> Option<DecideError> {
+    if decided(view) {
+        let by = words::deciding_vote(view).map(|vote| vote.person.display_name.clone());
+        return Some(DecideError::AlreadyResolved {
+            state: view.state,
+            by,
+        });
+    }
+    let Some(reviewer) = view
+        .reviewers
+        .iter()
+        .find(|person| person.slack.as_deref() == Some(user))
+    else {
+        return Some(DecideError::NotAReviewer {
+            route: view.request.route.clone(),
+        });
+    };
+    (view.request.agent.owner.as_ref() == Some(&reviewer.id)).then_some(DecideError::OwnAgent)
+}
+
+fn refused_kind(error: &DecideError) -> &'static str {
+    match error {
+        DecideError::NotFound => "not_found",
+        DecideError::UnknownPerson => "unknown_person",
+        DecideError::NotAReviewer { .. } => "not_a_reviewer",
+        DecideError::OwnAgent => "own_agent",
+        DecideError::AlreadyResolved { .. } => "already_resolved",
+        DecideError::Invalid { .. } => "invalid",
+        DecideError::Unavailable { .. } => "unavailable",
+    }
+}

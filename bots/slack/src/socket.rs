@@ -1,0 +1,174 @@
+//! Socket Mode: clicks over a websocket that we open.
+//!
+//! slack-morphism opens the address; its own listener is not used, because it acknowledges what it could not
+//! parse, so that a click is lost without a trace. Here an envelope is acknowledged when its payload
+//! was understood, and only then.
+
+use std::{sync::Arc, time::Duration};
+
+use abeyance_chat::backoff;
+use secrecy::SecretString;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+    tungstenite::protocol::WebSocketConfig,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+use url::Url;
+
+use crate::{
+    CallError, api::SlackApi, clicks::Clicks, complaints::Complaints, config::Addresses, limits,
+};
+
+mod connection;
+mod envelope;
+
+use connection::{Connection, Ended};
+use envelope::Seen;
+
+type Stream = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+
+pub(crate) struct Socket {
+    pub api: Arc<SlackApi>,
+    pub app_token: SecretString,
+    pub clicks: Arc<Clicks>,
+    pub complaints: Arc<Complaints>,
+    pub addresses: Addresses,
+    pub tls: Arc<rustls::ClientConfig>,
+}
+
+impl Socket {
+    /// Keeps one connection open, two while Slack has one replaced, until `shutdown`.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let seen = Arc::new(Seen::default());
+        let mut connections: JoinSet<Ended> = JoinSet::new();
+        let mut failures = 0_u32;
+        while !shutdown.is_cancelled() {
+            let replace = CancellationToken::new();
+            let opened = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                opened = self.open() => opened,
+            };
+            let lived = match opened {
+                Ok(stream) => {
+                    let connection = Connection {
+                        clicks: Arc::clone(&self.clicks),
+                        seen: Arc::clone(&seen),
+                        replace: replace.clone(),
+                        shutdown: shutdown.clone(),
+                    };
+                    let begun = Instant::now();
+                    connections.spawn(Box::pin(connection.run(stream)));
+                    self.until_replaced(&mut connections, &replace, &shutdown)
+                        .await;
+                    begun.elapsed()
+                }
+                Err(error) => {
+                    self.complaints.call_failed(&error, None);
+                    Duration::ZERO
+                }
+            };
+            // A connection that lived earns a quick successor; one that did not must not hammer Slack.
+            failures = if lived >= limits::SOCKET_BACKOFF_MAX {
+                0
+            } else {
+                failures + 1
+            };
+            let quick = replace.is_cancelled() && failures <= 3;
+            let wait = if quick {
+                Duration::ZERO
+            } else {
+                backoff(
+                    failures,
+                    limits::SOCKET_BACKOFF_FIRST,
+                    limits::SOCKET_BACKOFF_MAX,
+                )
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = sleep(wait) => {}
+            }
+        }
+        drain(connections).await;
+    }
+
+    /// Waits until the newest connection wants a successor. Older ones end in their own time.
+    async fn until_replaced(
+        &self,
+        connections: &mut JoinSet<Ended>,
+        replace: &CancellationToken,
+        shutdown: &CancellationToken,
+    ) {
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                () = replace.cancelled() => return,
+                Some(ended) = connections.join_next() => match ended {
+                    Ok(ended) => self.note(&ended),
+                    Err(error) => {
+                        warn!(%error, "a Socket Mode connection ended abnormally");
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    fn note(&self, ended: &Ended) {
+        match ended {
+            Ended::Disabled => self.complaints.call_failed(
+                &CallError::Refused {
+                    method: "socket mode",
+                    code: "link_disabled".to_owned(),
+                },
+                None,
+            ),
+            Ended::Asked => debug!("a replaced Socket Mode connection has ended"),
+            Ended::Broken(why) => info!(why, "a Socket Mode connection ended; opening another"),
+            Ended::Shutdown => {}
+        }
+    }
+
+    async fn open(&self) -> Result<Stream, CallError> {
+        const METHOD: &str = "socket mode";
+        let unclear = |what| CallError::Unclear {
+            method: METHOD,
+            what,
+        };
+        let address = self.api.connections_open(&self.app_token).await?;
+        // Never logged: it carries a ticket.
+        let url = Url::parse(&address).map_err(|_| unclear("Slack gave no address"))?;
+        if !self.addresses.trusts_socket(&url) {
+            return Err(unclear("Slack gave an address outside of Slack"));
+        }
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(limits::SOCKET_MESSAGE_BYTES_MAX))
+            .max_frame_size(Some(limits::SOCKET_MESSAGE_BYTES_MAX));
+        let connector = match url.scheme() {
+            "wss" => Connector::Rustls(Arc::clone(&self.tls)),
+            _ => Connector::Plain,
+        };
+        let connecting =
+            connect_async_tls_with_config(url.as_str(), Some(config), true, Some(connector));
+        match timeout(limits::CALL_MAX, connecting).await {
+            Ok(Ok((stream, _))) => Ok(stream),
+            Ok(Err(_)) => Err(CallError::Unreachable { method: METHOD }),
+            Err(_) => Err(unclear("no connection in time")),
+        }
+    }
+}
+
+async fn drain(mut connections: JoinSet<Ended>) {
+    let all = async { while connections.join_next().await.is_some() {} };
+    // Dropping the set ends whatever is left.
+    let _ = timeout(limits::SOCKET_WRITE_MAX, all).await;
+}
+
+#[cfg(test)]
+mod tests;
