@@ -4,7 +4,8 @@
 //! it; doubt never makes a statement less guarded.
 
 mod rule;
+mod table;
 mod verdict;
 
 pub use rule::{Matcher, Rule, RuleError, RuleSet};
-pub use verdict::{Context, Decision, Verdict, evaluate};
+pub use verdict::{Context, Decision, Verdict, evaluate, evaluate_batch};

@@ -1,6 +1,6 @@
 //! What analysis knows of a statement without policy.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, fmt, ops::Range, str::FromStr};
 
 use serde::Serialize;
 
@@ -19,8 +19,16 @@ pub struct StatementFacts {
     /// Byte range in the query string, without the separating semicolon.
     pub span: Range<usize>,
     /// The statement's name in the manual: `SELECT`, `DELETE`, `ALTER TABLE`; `opaque` if unknown.
+    ///
+    /// A statement that runs or names another one (EXPLAIN ANALYZE, PREPARE, DECLARE) has the
+    /// name of the other one.
     pub kind: String,
+    /// Every statement name in it: `kind` and those of data-modifying parts.
+    pub kinds: BTreeSet<String>,
+    /// What the statement mainly is.
     pub class: StatementClass,
+    /// Everything the statement is: `class` and, for one that also does something else, that too.
+    pub classes: BTreeSet<StatementClass>,
     /// Relations whose rows are read.
     pub reads: BTreeSet<RelationName>,
     /// Relations whose rows are written.
@@ -38,13 +46,126 @@ pub struct StatementFacts {
     pub defines: Option<String>,
     /// Why the statement could not be fully understood.
     pub opaque: Option<OpaqueReason>,
+    /// What analysis cannot vouch for without a catalog, one line each, in words for reviewers.
+    pub doubts: BTreeSet<String>,
     /// Everything that makes EXPLAIN of this statement safe without a catalog is known: only
     /// SELECT, INSERT, UPDATE, DELETE, MERGE whose functions and casts are known built-ins.
     pub explainable: bool,
-    /// Pretty-printed with literals, bind values and comments out.
+    /// Pretty-printed with literals, bind values and comments out; at most 8 kB.
     pub redacted: String,
     /// 16 hex digits, equal for statements that differ only in literals, case or white space.
     pub fingerprint: String,
+}
+
+impl StatementFacts {
+    /// A statement nothing is known of, except where it stands and why.
+    #[must_use]
+    pub fn opaque(span: Range<usize>, reason: OpaqueReason) -> Self {
+        Self {
+            span,
+            kind: "opaque".to_owned(),
+            kinds: BTreeSet::from(["opaque".to_owned()]),
+            class: StatementClass::Opaque,
+            classes: BTreeSet::from([StatementClass::Opaque]),
+            reads: BTreeSet::new(),
+            writes: BTreeSet::new(),
+            alters: BTreeSet::new(),
+            functions: BTreeSet::new(),
+            predicate: Predicate::NotApplicable,
+            session: SessionEffect::None,
+            transaction: TransactionEffect::None,
+            refers_to: None,
+            defines: None,
+            opaque: Some(reason),
+            doubts: BTreeSet::new(),
+            explainable: false,
+            redacted: String::new(),
+            fingerprint: String::new(),
+        }
+    }
+
+    /// Analysis saw everything the statement does, as far as its text can tell.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        self.opaque.is_none() && self.doubts.is_empty()
+    }
+
+    /// The facts of `EXECUTE x` or `FETCH x` once the statement that defined `x` is known.
+    ///
+    /// Doubts of the reference (a call among EXECUTE's arguments) stay; span, text and
+    /// fingerprint stay the reference's own.
+    #[must_use]
+    pub fn resolved_by(&self, definition: &Self) -> Self {
+        let by_reference = [StatementClass::Opaque, StatementClass::Session];
+        let mut resolved = Self {
+            span: self.span.clone(),
+            refers_to: self.refers_to.clone(),
+            defines: None,
+            redacted: self.redacted.clone(),
+            fingerprint: self.fingerprint.clone(),
+            explainable: false,
+            ..definition.clone()
+        };
+        resolved.doubts.extend(self.doubts.iter().cloned());
+        resolved.functions.extend(self.functions.iter().cloned());
+        resolved.reads.extend(self.reads.iter().cloned());
+        resolved.classes.extend(
+            self.classes
+                .iter()
+                .copied()
+                .filter(|class| !by_reference.contains(class)),
+        );
+        resolved
+    }
+
+    /// Every relation the statement reads, writes or alters.
+    pub fn relations(&self) -> impl Iterator<Item = &RelationName> {
+        self.reads.iter().chain(&self.writes).chain(&self.alters)
+    }
+}
+
+macro_rules! named {
+    ($type:ident { $($variant:ident => $name:literal),+ $(,)? }) => {
+        impl $type {
+            /// Every one, in the order of this page.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name used in configuration, records and output.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = UnknownName;
+
+            fn from_str(name: &str) -> Result<Self, UnknownName> {
+                Self::ALL
+                    .iter()
+                    .copied()
+                    .find(|known| known.as_str() == name)
+                    .ok_or_else(|| UnknownName {
+                        name: name.to_owned(),
+                        known: Self::ALL.iter().map(|known| known.as_str()).collect(),
+                    })
+            }
+        }
+    };
+}
+
+/// A class or predicate name that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown name {name:?}; known are: {}", known.join(", "))]
+pub struct UnknownName {
+    pub name: String,
+    pub known: Vec<&'static str>,
 }
 
 /// The coarse class rules match on.
@@ -53,27 +174,52 @@ pub struct StatementFacts {
 pub enum StatementClass {
     /// Reads rows and changes nothing that analysis can see.
     Read,
-    /// Changes rows.
+    /// Changes or locks rows.
     Write,
     /// Changes definitions or privileges.
     Ddl,
     /// BEGIN, COMMIT, ROLLBACK, SAVEPOINT and kin.
     Transaction,
-    /// Changes or shows only this session's state: SET, SHOW, DISCARD, LISTEN.
+    /// Changes or shows only this session's state, and harmlessly: SET `application_name`, SHOW.
     Session,
+    /// Changes what later statements mean or may do: SET ROLE, `search_path`, `row_security`,
+    /// `standard_conforming_strings`, encodings, DISCARD ALL, LISTEN, NOTIFY.
+    SessionRisk,
     /// Maintenance and the rest: VACUUM, ANALYZE, CLUSTER, CHECKPOINT, LOCK.
     Utility,
     /// COPY, in either direction.
     Copy,
+    /// Runs code, or shows system data, that analysis cannot vouch for: a function that is not
+    /// on the list of harmless built-ins, CALL, `pg_stat_activity`.
+    Unvouched,
     /// Not understood: handled as the most dangerous thing it might be.
     Opaque,
 }
+
+named!(StatementClass {
+    Read => "read",
+    Write => "write",
+    Ddl => "ddl",
+    Transaction => "transaction",
+    Session => "session",
+    SessionRisk => "session_risk",
+    Utility => "utility",
+    Copy => "copy",
+    Unvouched => "unvouched",
+    Opaque => "opaque",
+});
 
 /// A possibly schema-qualified name, unquoted and case-folded as the server would.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct RelationName {
     pub schema: Option<String>,
     pub name: String,
+}
+
+impl fmt::Display for RelationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_qualified(f, self.schema.as_deref(), &self.name)
+    }
 }
 
 /// A function as called.
@@ -83,21 +229,42 @@ pub struct FunctionName {
     pub name: String,
 }
 
+impl fmt::Display for FunctionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_qualified(f, self.schema.as_deref(), &self.name)
+    }
+}
+
+fn write_qualified(f: &mut fmt::Formatter<'_>, schema: Option<&str>, name: &str) -> fmt::Result {
+    match schema {
+        Some(schema) => write!(f, "{schema}.{name}"),
+        None => f.write_str(name),
+    }
+}
+
 /// The shape of a write's WHERE clause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Predicate {
     /// The statement has no predicate to speak of.
     NotApplicable,
     /// UPDATE or DELETE of every row.
     Missing,
-    /// Always true: `WHERE true`, `1 = 1`, `id = id`.
+    /// Always true, or the same for every row: `WHERE true`, `1 = 1`, `id = id`, `$1`.
     Tautology,
     /// `column = constant`, possibly with more conditions joined by AND.
     Equality,
     /// Anything else.
     Range,
 }
+
+named!(Predicate {
+    NotApplicable => "not_applicable",
+    Missing => "missing",
+    Tautology => "tautology",
+    Equality => "equality",
+    Range => "range",
+});
 
 /// What the statement does to session state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -146,4 +313,21 @@ pub enum OpaqueReason {
     DynamicCode,
     /// EXECUTE or FETCH of a name that was not seen being defined.
     UnknownReference { name: String },
+}
+
+impl fmt::Display for OpaqueReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax { message } => {
+                write!(f, "the server's grammar refuses it: {message}")
+            }
+            Self::Encoding => f.write_str("it is not UTF-8, or has a NUL byte"),
+            Self::TooLarge { limit, value } => write!(f, "it is over a bound: {limit} is {value}"),
+            Self::UnknownNode { node } => write!(f, "it has a part that is not known: {node}"),
+            Self::DynamicCode => f.write_str("it carries code that analysis does not read"),
+            Self::UnknownReference { name } => {
+                write!(f, "it refers to {name}, which was not seen being defined")
+            }
+        }
+    }
 }

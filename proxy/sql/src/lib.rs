@@ -5,9 +5,12 @@
 //! of invariant 7 (redacted text holds no character of a literal).
 
 mod facts;
+mod kinds;
 pub mod postgres;
 
 pub use facts::{
     Analysis, FunctionName, OpaqueReason, Predicate, RelationName, SessionEffect, StatementClass,
-    StatementFacts, TransactionEffect,
+    StatementFacts, TransactionEffect, UnknownName,
 };
+pub use kinds::{all_kinds, classes_of_kind};
+pub use postgres::{Pending, ReadOptions, analyse, analyse_async};
