@@ -3,6 +3,8 @@
 //! A target may be hostile: iteration counts are bounded, and the exchange ends well only when the target
 //! has proved that it knows the password too.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -11,13 +13,14 @@ use super::{
     SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramError,
     binding::ChannelBinding,
     message::{BindingFlag, Nonce, ServerFirst, as_text, attribute, decode_base64, encode_base64},
-    verifier::{Keys, check_password, hmac, xor},
+    password::ScramPassword,
+    verifier::{check_password, hmac, xor},
 };
 use crate::postgres::{SaslInitialResponse, WireStr, limits::SCRAM_ITERATIONS};
 
 /// Waits for the target's list of mechanisms.
 pub struct ScramClient {
-    password: Zeroizing<String>,
+    password: Arc<ScramPassword>,
     binding: ChannelBinding,
     nonce: Nonce,
     /// Empty towards PostgreSQL, which takes the name from the startup packet.
@@ -25,10 +28,21 @@ pub struct ScramClient {
 }
 
 impl ScramClient {
+    /// For one login.
     #[must_use]
     pub fn new(password: &str, binding: ChannelBinding, nonce: Nonce) -> Self {
+        Self::with_password(Arc::new(ScramPassword::new(password)), binding, nonce)
+    }
+
+    /// With a password that logs in often.
+    #[must_use]
+    pub fn with_password(
+        password: Arc<ScramPassword>,
+        binding: ChannelBinding,
+        nonce: Nonce,
+    ) -> Self {
         Self {
-            password: Zeroizing::new(password.to_owned()),
+            password,
             binding,
             nonce,
             user: "",
@@ -48,7 +62,8 @@ impl ScramClient {
         self,
         offered: &[WireStr],
     ) -> Result<(ScramClientFirst, SaslInitialResponse), ScramError> {
-        check_password(&self.password).map_err(|_| ScramError::Malformed("unusable password"))?;
+        check_password(self.password.text())
+            .map_err(|_| ScramError::Malformed("unusable password"))?;
         let offers = |name: &str| {
             offered
                 .iter()
@@ -78,7 +93,7 @@ impl ScramClient {
 
 /// Waits for salt and iteration count.
 pub struct ScramClientFirst {
-    password: Zeroizing<String>,
+    password: Arc<ScramPassword>,
     binding_input: String,
     nonce: Nonce,
     bare: String,
@@ -108,7 +123,7 @@ impl ScramClientFirst {
                 min: *SCRAM_ITERATIONS.start(),
                 max: *SCRAM_ITERATIONS.end(),
             })?;
-        let keys = Keys::derive(&self.password, &first.salt, iterations);
+        let keys = self.password.keys(&first.salt, iterations);
         let without_proof = format!("c={},r={}", self.binding_input, first.nonce);
         let signed = format!("{},{text},{without_proof}", self.bare);
         let proof = Zeroizing::new(xor(&keys.client, &hmac(&keys.stored(), signed.as_bytes())));

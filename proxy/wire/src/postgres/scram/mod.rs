@@ -13,6 +13,7 @@ mod client;
 mod error;
 mod message;
 mod mock;
+mod password;
 mod server;
 mod verifier;
 
@@ -24,6 +25,7 @@ pub use client::{ScramClient, ScramClientFinal, ScramClientFirst, ScramServerPro
 pub use error::ScramError;
 pub use message::Nonce;
 pub use mock::{Credential, MockSecret};
+pub use password::ScramPassword;
 pub use server::{ScramAuthenticated, ScramServer, ScramServerFinal};
 pub use verifier::{ITERATIONS_DEFAULT, InvalidVerifier, ScramVerifier};
 

@@ -169,6 +169,27 @@ fn both_sides_agree_with_and_without_channel_binding() {
 }
 
 #[test]
+fn remembered_keys_are_those_of_the_salt_at_hand() {
+    let password = std::sync::Arc::new(ScramPassword::new(PASSWORD));
+    let other = ScramVerifier::from_password(PASSWORD, b"another salt", 5000).unwrap();
+    let same_salt = ScramVerifier::from_password(PASSWORD, b"another salt", 4096).unwrap();
+    for verifier in [verifier(), verifier(), other, same_salt, verifier()] {
+        let client = ScramClient::with_password(
+            password.clone(),
+            ChannelBinding::None,
+            Nonce::random().unwrap(),
+        );
+        let server = ScramServer::new(
+            "user",
+            Credential::Known(verifier),
+            ChannelBinding::None,
+            nonce(SERVER_NONCE),
+        );
+        run(client, server).unwrap();
+    }
+}
+
+#[test]
 fn a_wrong_password_and_an_unknown_user_look_the_same() {
     let wrong = run(
         client("pencil!", ChannelBinding::None),
