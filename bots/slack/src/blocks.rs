@@ -1,6 +1,7 @@
 //! A card as Block Kit. Pure; keeps every one of Slack's limits whatever the card says.
 
 use abeyance_chat::{Button, Card, Fact, Line, Piece, Tone};
+use serde_json::Value;
 use slack_morphism::prelude::*;
 use url::Url;
 
@@ -31,16 +32,29 @@ fn full_blocks(card: &Card, console: Option<&Url>) -> Vec<SlackBlock> {
         limits::SECTION_TEXT_MAX,
     )));
     if !card.asked.is_empty() {
-        blocks.push(section(line(&card.asked, limits::SECTION_TEXT_MAX)));
+        blocks.push(section(line(&card.asked, limits::ASKED_MAX)));
     }
     blocks.extend(actions(card, console));
     blocks.push(footer(&card.footer));
     blocks
 }
 
-/// All text Slack may count together, over-estimated by the JSON around it.
+/// All the text Slack may count together.
 fn text_total(blocks: &[SlackBlock]) -> usize {
-    serde_json::to_string(blocks).map_or(usize::MAX, |json| text::length(&json))
+    fn sum(value: &Value) -> usize {
+        match value {
+            Value::String(text) => text::length(text),
+            Value::Array(items) => items.iter().map(sum).sum(),
+            Value::Object(object) => {
+                let texts = object
+                    .iter()
+                    .filter(|(key, value)| *key == "text" || !value.is_string());
+                texts.map(|(_, value)| sum(value)).sum()
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        }
+    }
+    serde_json::to_value(blocks).map_or(usize::MAX, |json| sum(&json))
 }
 
 /// What is left when Slack refuses the whole card: still enough to decide by, with the console at hand.
@@ -73,10 +87,7 @@ fn status(card: &Card) -> SlackBlock {
         Tone::Trouble => "⚠️",
         Tone::Quiet => "⚪",
     };
-    section(format!(
-        "{sign} {}",
-        line(&card.status, limits::SECTION_TEXT_MAX - 8)
-    ))
+    section(format!("{sign} {}", line(&card.status, limits::STATUS_MAX)))
 }
 
 fn facts(card: &Card) -> SlackBlock {

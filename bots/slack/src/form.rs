@@ -56,7 +56,7 @@ pub(crate) fn refused(why: &str) -> Value {
 pub(crate) fn reason(said: &str) -> Result<String, String> {
     let said = said.trim();
     let count = said.chars().count();
-    if said.is_empty() {
+    if !text::says_something(said) {
         Err("Say why, so that the agent knows what to do instead.".to_owned())
     } else if count > limits::REASON_CHARS_MAX {
         Err(format!(
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn a_reason_is_needed_and_bounded() {
         assert_eq!(reason(" too broad \n"), Ok("too broad".to_owned()));
-        assert!(reason(" \n\t").is_err());
+        assert!(reason(" \n\t").is_err() && reason("\u{200b}\u{2060}").is_err());
         assert!(reason(&"é".repeat(500)).is_ok());
         assert!(reason(&"é".repeat(501)).unwrap_err().contains("501"));
     }

@@ -77,13 +77,17 @@ pub const CONFIRM_TEXT_MAX: usize = 300;
 pub const BLOCK_TEXT_TOTAL_MAX: usize = 12_000;
 
 /// Ours: what a fact may take of a card.
-pub const FACT_MAX: usize = 400;
+pub const FACT_MAX: usize = 320;
+/// Ours: where the hold stands.
+pub const STATUS_MAX: usize = 600;
+/// Ours: who is asked.
+pub const ASKED_MAX: usize = 800;
 /// Ours: one name in a fact.
 pub const NAME_MAX: usize = 100;
 /// Ours: one reason why a statement was held.
 pub const WHY_MAX: usize = 300;
-/// Ours: the agent's or the reviewer's own words; the contract allows 500 characters before escaping.
-pub const WORDS_MAX: usize = 1200;
+/// Ours: the agent's or the reviewer's own words; the contract allows 500 characters, and escaping makes more of them.
+pub const WORDS_MAX: usize = 800;
 /// Ours: the notification text.
 pub const FALLBACK_MAX: usize = 600;
 /// A reviewer's reason.

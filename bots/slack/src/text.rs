@@ -77,6 +77,13 @@ pub(crate) fn is_user_id(text: &str) -> bool {
         if (2..=30).contains(&rest.len()) && rest.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()))
 }
 
+/// Whether there is anything to be seen.
+pub(crate) fn says_something(text: &str) -> bool {
+    one_line(text)
+        .chars()
+        .any(|c| !matches!(c, ' ' | REPLACEMENT))
+}
+
 fn escape(c: char, out: &mut String) {
     match c {
         '&' => out.push_str("&amp;"),

@@ -1,6 +1,13 @@
 //! The whole bot against a server that speaks Slack: cards, clicks over HTTP and over Socket Mode,
 //! forms, forged requests, rate limits, lost answers and cut connections.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops where it fails"
+)]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};
@@ -8,8 +15,8 @@ use std::{sync::Arc, time::Duration};
 use abeyance_api::{HoldState, Outcome, SystemClock};
 use abeyance_slack::{SlackBot, SlackConfig, SlackMode};
 use abeyance_slack_double::{
-    Delivery, DisconnectReason, DoubleConfig, Fault, FaultKind, Forgery, Interactivity, Message,
-    Rates, SlackDouble,
+    Delivery, DisconnectReason, DoubleConfig, Ephemeral, Fault, FaultKind, Forgery, Message, Rates,
+    SlackDouble, Target,
 };
 use serde_json::json;
 use support::{ANN, BOB, CHANNEL, Desk, EVE, pending};
@@ -110,7 +117,7 @@ impl Rig {
     }
 
     async fn told(&self, user: &str, text: &str) {
-        let wanted = |said: &abeyance_slack_double::Ephemeral| said.text.contains(text);
+        let wanted = |said: &Ephemeral| said.text.contains(text);
         self.double
             .wait_for_ephemeral(CHANNEL, user, SOON, wanted)
             .await
@@ -162,4 +169,459 @@ async fn approving_over_http() {
 #[tokio::test]
 async fn approving_over_socket_mode() {
     a_click_approves_and_the_card_follows(Rig::socket().await).await;
+}
+
+async fn denying_asks_why(rig: Rig) {
+    let card = rig.card(HOLD).await;
+    assert!(rig.click(BOB, &card, DENY).await.acked());
+    let view = rig.double.wait_for_view(BOB, SOON).await.unwrap();
+    assert_eq!(
+        rig.desk.decisions(),
+        0,
+        "nothing is decided before the form is sent"
+    );
+
+    let blank = rig
+        .double
+        .submit_view(BOB, &view.id, json!({"reason": {"reason": "\u{200b}"}}))
+        .await
+        .unwrap();
+    assert!(blank.acked());
+    let open = rig.double.views(BOB);
+    assert!(
+        open[0].errors["reason"]
+            .as_str()
+            .unwrap()
+            .contains("Say why"),
+        "{open:?}"
+    );
+
+    let sent = json!({"reason": {"reason": "use the *archive* job <!channel>"}});
+    assert!(
+        rig.double
+            .submit_view(BOB, &view.id, sent)
+            .await
+            .unwrap()
+            .acked()
+    );
+    let card = rig.shows(HOLD, "Denied by Bob").await;
+    assert!(rig.double.views(BOB).is_empty());
+    let reason = rig.desk.view(HOLD).votes[0].reason.clone().unwrap();
+    assert_eq!(
+        reason, "use the *archive* job <!channel>",
+        "stored as it was written"
+    );
+    assert!(
+        !serde_json::to_string(&card.blocks)
+            .unwrap()
+            .contains("<!channel>"),
+        "shown so that it calls nobody"
+    );
+    assert!(card.all_text().contains("archive"));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn denying_over_http() {
+    denying_asks_why(Rig::http().await).await;
+}
+
+#[tokio::test]
+async fn denying_over_socket_mode() {
+    denying_asks_why(Rig::socket().await).await;
+}
+
+#[tokio::test]
+async fn whoever_may_not_decide_is_told_why_and_nobody_else_is() {
+    let rig = Rig::http().await;
+    let card = rig.card(HOLD).await;
+    for (user, why) in [(EVE, "roster"), (ANN, "somebody else has to approve")] {
+        assert!(rig.click(user, &card, APPROVE).await.acked());
+        rig.told(user, why).await;
+    }
+    for (user, why) in [
+        (EVE, "not a reviewer"),
+        (ANN, "somebody else has to approve"),
+    ] {
+        assert!(rig.click(user, &card, DENY).await.acked());
+        rig.told(user, why).await;
+        assert!(
+            rig.double.views(user).is_empty(),
+            "no form for a decision that cannot count"
+        );
+    }
+    assert!(rig.double.ephemerals(CHANNEL, BOB).is_empty());
+    assert_eq!(rig.desk.view(HOLD).state, HoldState::Pending);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_late_click_is_told_who_was_first_and_its_card_is_mended() {
+    let rig = Rig::socket().await;
+    let card = rig.card(HOLD).await;
+    // The click is on its way when the hold ends: the reconciler may not mend the card first.
+    rig.double.fault(Fault {
+        method: "chat.update".to_owned(),
+        kind: FaultKind::RateLimited {
+            retry_after_secs: 60,
+        },
+        times: 1,
+    });
+    assert!(rig.click(BOB, &card, APPROVE).await.acked());
+    rig.double
+        .wait_until(SOON, |double| {
+            double
+                .requests()
+                .iter()
+                .any(|call| call.method == "chat.update")
+        })
+        .await
+        .unwrap();
+    rig.desk
+        .change(HOLD, |view| view.state = HoldState::Executed);
+    assert!(rig.click(BOB, &card, APPROVE).await.acked());
+    rig.told(BOB, "already approved and run by Bob").await;
+    let mended = rig
+        .double
+        .wait_for_message(CHANNEL, SOON, |message| {
+            message.action_ids() == ["abeyance_open_console"]
+        })
+        .await
+        .unwrap();
+    assert!(mended.all_text().contains("Approved by Bob"));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_vote_that_is_not_the_last_is_answered() {
+    let rig = Rig::http().await;
+    *rig.desk.quorum.lock().unwrap() = 2;
+    let card = rig.card(HOLD).await;
+    assert!(rig.click(BOB, &card, APPROVE).await.acked());
+    rig.told(BOB, "is counted").await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn slack_is_acknowledged_before_a_slow_decision_and_answered_after_it() {
+    let rig = Rig::http().await;
+    let card = rig.card(HOLD).await;
+    *rig.desk.slow.lock().unwrap() = Duration::from_millis(4000);
+    let delivery = rig.click(EVE, &card, APPROVE).await;
+    assert!(
+        delivery.acked() && delivery.took < Duration::from_secs(1),
+        "{:?}",
+        delivery.took
+    );
+    rig.told(EVE, "roster").await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_that_is_decided_slowly_closes_and_the_answer_follows() {
+    let rig = Rig::socket().await;
+    let card = rig.card(HOLD).await;
+    assert!(rig.click(BOB, &card, DENY).await.acked());
+    let view = rig.double.wait_for_view(BOB, SOON).await.unwrap();
+    *rig.desk.slow.lock().unwrap() = Duration::from_millis(2500);
+    rig.desk
+        .change(HOLD, |view| view.state = HoldState::Expired);
+    let sent = rig
+        .double
+        .submit_view(BOB, &view.id, json!({"reason": {"reason": "no"}}))
+        .await
+        .unwrap();
+    assert!(
+        sent.acked() && sent.took < Duration::from_secs(3),
+        "{:?}",
+        sent.took
+    );
+    rig.told(BOB, "already expired").await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_for_a_hold_that_ended_meanwhile_says_so() {
+    let rig = Rig::http().await;
+    let card = rig.card(HOLD).await;
+    assert!(rig.click(BOB, &card, DENY).await.acked());
+    let view = rig.double.wait_for_view(BOB, SOON).await.unwrap();
+    rig.desk
+        .change(HOLD, |view| view.state = HoldState::Expired);
+    rig.double
+        .submit_view(BOB, &view.id, json!({"reason": {"reason": "no"}}))
+        .await
+        .unwrap();
+    let open = rig.double.views(BOB);
+    assert!(
+        open[0].errors["reason"]
+            .as_str()
+            .unwrap()
+            .contains("already expired"),
+        "{open:?}"
+    );
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_that_slack_does_not_open_is_explained() {
+    let rig = Rig::http().await;
+    let card = rig.card(HOLD).await;
+    rig.double.fault(Fault {
+        method: "views.open".to_owned(),
+        kind: FaultKind::Error {
+            code: "expired_trigger_id".to_owned(),
+        },
+        times: 1,
+    });
+    assert!(rig.click(BOB, &card, DENY).await.acked());
+    rig.told(BOB, "Press Deny again").await;
+    assert!(rig.click(BOB, &card, DENY).await.acked());
+    rig.double.wait_for_view(BOB, SOON).await.unwrap();
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn forged_replayed_stale_and_oversized_requests_do_nothing() {
+    let rig = Rig::http().await;
+    let card = rig.card(HOLD).await;
+    let target = || Target {
+        user: BOB.to_owned(),
+        channel: CHANNEL.to_owned(),
+        ts: card.ts.clone(),
+        action_id: APPROVE.to_owned(),
+    };
+    let forgeries = [
+        (Forgery::BadSignature(target()), 401),
+        (Forgery::NoSignature(target()), 401),
+        (Forgery::NoTimestamp(target()), 401),
+        (Forgery::WrongSecret(target()), 401),
+        (Forgery::TamperedBody(target()), 401),
+        (
+            Forgery::OldTimestamp {
+                target: target(),
+                age_secs: 301,
+            },
+            401,
+        ),
+        (
+            Forgery::OldTimestamp {
+                target: target(),
+                age_secs: -310,
+            },
+            401,
+        ),
+        (
+            Forgery::SignedGarbage {
+                body: "payload=%7B".to_owned(),
+            },
+            400,
+        ),
+        (
+            Forgery::SignedGarbage {
+                body: "payload=%7B%7D".to_owned(),
+            },
+            400,
+        ),
+        (
+            Forgery::SignedGarbage {
+                body: "nothing".to_owned(),
+            },
+            400,
+        ),
+        (
+            Forgery::SignedGarbage {
+                body: "payload=1&payload=2".to_owned(),
+            },
+            400,
+        ),
+    ];
+    for (forgery, status) in forgeries {
+        let answer = rig.double.forge(forgery.clone()).await.unwrap();
+        assert_eq!(answer.status, status, "{forgery:?}: {answer:?}");
+        assert!(
+            !answer.body.is_empty() && !answer.body.contains(HOLD),
+            "{answer:?}"
+        );
+    }
+    let answer = rig
+        .double
+        .forge(Forgery::Oversized {
+            bytes: 20 * 1024 * 1024,
+        })
+        .await
+        .unwrap();
+    // The answer may overtake a body that nobody reads.
+    assert!(answer.status == 413 || answer.error.is_some(), "{answer:?}");
+    assert_eq!(rig.desk.decisions(), 0);
+
+    let first = rig.click(EVE, &card, APPROVE).await;
+    rig.told(EVE, "roster").await;
+    let answer = rig
+        .double
+        .forge(Forgery::Replay { delivery: first.id })
+        .await
+        .unwrap();
+    assert_eq!(answer.status, 409, "{answer:?}");
+    assert_eq!(rig.desk.decisions(), 1);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_post_whose_answer_was_lost_is_found_again() {
+    for kind in [FaultKind::DropResponse, FaultKind::InvalidJson] {
+        let rig = Rig::socket().await;
+        rig.double.fault(Fault {
+            method: "chat.postMessage".to_owned(),
+            kind,
+            times: 1,
+        });
+        rig.card(HOLD).await;
+        rig.desk
+            .change(HOLD, |view| view.state = HoldState::Expired);
+        rig.shows(HOLD, "Expired").await;
+        assert_eq!(rig.double.messages(CHANNEL).len(), 1, "no second card");
+        rig.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_crash_between_post_and_record_posts_no_second_card() {
+    let rig = Rig::socket().await;
+    *rig.desk.lose_receipts.lock().unwrap() = 1;
+    rig.card(HOLD).await;
+    rig.desk
+        .change(HOLD, |view| view.state = HoldState::Expired);
+    rig.shows(HOLD, "Expired").await;
+    assert_eq!(rig.double.messages(CHANNEL).len(), 1);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn slack_being_away_or_refusing_only_delays_a_card() {
+    let rig = Rig::http().await;
+    let post = |kind| Fault {
+        method: "chat.postMessage".to_owned(),
+        kind,
+        times: 1,
+    };
+    rig.double.fault(post(FaultKind::Status { status: 503 }));
+    rig.double.fault(post(FaultKind::Error {
+        code: "not_in_channel".to_owned(),
+    }));
+    rig.double.fault(post(FaultKind::DropRequest));
+    rig.double.fault(post(FaultKind::RateLimited {
+        retry_after_secs: 2,
+    }));
+    rig.card(HOLD).await;
+    assert_eq!(rig.double.messages(CHANNEL).len(), 1);
+    let failures = rig.desk.failures.lock().unwrap().clone();
+    assert_eq!(failures.len(), 4, "{failures:?}");
+    assert!(failures.iter().all(|failure| failure.retry_in.is_some()));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_layout_that_slack_refuses_falls_back_to_the_minimal_card() {
+    let rig = Rig::http().await;
+    rig.double.fault(Fault {
+        method: "chat.postMessage".to_owned(),
+        kind: FaultKind::Error {
+            code: "invalid_blocks".to_owned(),
+        },
+        times: 1,
+    });
+    let card = rig.card(HOLD).await;
+    assert_eq!(card.action_ids(), [APPROVE, DENY, "abeyance_open_console"]);
+    assert!(card.all_text().contains("see the console"));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn many_cards_arrive_in_spite_of_slacks_rate_limit() {
+    let rig = Rig::http().await;
+    rig.double.set_rates(Rates::Slack);
+    let ids: Vec<String> = (2..10).map(|n| format!("HLD-AAA{n}")).collect();
+    for id in &ids {
+        rig.desk.put(pending(id));
+    }
+    for id in &ids {
+        rig.shows(id, "Waiting").await;
+    }
+    assert_eq!(rig.double.messages(CHANNEL).len(), ids.len());
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_slack_replaces_or_cuts_loses_no_click() {
+    let rig = Rig::socket().await;
+    let first = rig.double.sockets()[0].id;
+    let another_than = |old: u64| {
+        move |double: &SlackDouble| double.sockets().iter().any(|socket| socket.id != old)
+    };
+    rig.double
+        .socket_disconnect(DisconnectReason::RefreshRequested);
+    rig.double
+        .wait_until(SOON, another_than(first))
+        .await
+        .unwrap();
+    let card = rig.card(HOLD).await;
+    assert!(rig.click(EVE, &card, APPROVE).await.acked());
+    rig.told(EVE, "roster").await;
+
+    let second = rig.double.sockets().last().unwrap().id;
+    rig.double.socket_cut(None);
+    rig.double
+        .wait_until(SOON, another_than(second))
+        .await
+        .unwrap();
+    assert!(rig.click(BOB, &card, APPROVE).await.acked());
+    rig.shows(HOLD, "Approved by Bob").await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_organisation_wide_install_sends_no_team_and_its_clicks_count() {
+    let mut config = DoubleConfig::socket();
+    config.enterprise_install = true;
+    let mode = SlackMode::Socket {
+        app_token: config.app_token.clone().into(),
+    };
+    let rig = Rig::start(config, mode).await;
+    rig.double.wait_for_socket(1, SOON).await.unwrap();
+    let card = rig.card(HOLD).await;
+    let delivery = rig.click(BOB, &card, APPROVE).await;
+    assert!(delivery.payload["team"].is_null());
+    assert!(delivery.acked());
+    rig.shows(HOLD, "Approved by Bob").await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_found_early_and_says_what_to_do() {
+    let rig = Rig::http().await;
+    assert_eq!(rig.bot.check().await.unwrap().team_id, "T0CLINIC01");
+    let config = SlackConfig {
+        bot_token: "xoxb-wrong".into(),
+        mode: SlackMode::Http {
+            signing_secret: "s".into(),
+        },
+        api_url: Some(rig.double.base_url()),
+    };
+    let desk = Arc::clone(&rig.desk);
+    let bot = SlackBot::new(
+        config,
+        Arc::clone(&desk) as _,
+        desk as _,
+        Arc::new(SystemClock),
+        None,
+    )
+    .unwrap();
+    let error = bot.check().await.unwrap_err().to_string();
+    assert!(
+        error.contains("invalid_auth") && error.contains("copy it again"),
+        "{error}"
+    );
+    assert!(!error.contains("xoxb"), "{error}");
+    rig.stop().await;
 }
