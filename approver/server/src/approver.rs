@@ -7,12 +7,14 @@ use abeyance_api::{
     WithdrawReason,
 };
 use abeyance_holds::Event;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::ApproverConfig,
+    console::{Pages, Sessions},
     http::Tokens,
-    reconcile,
+    limits, reconcile,
     roster::Roster,
     signals::Signals,
     store::{AuditReport, HoldRecord, OpenError, Store, StoreLock},
@@ -29,6 +31,11 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) signals: Signals,
     pub(crate) console_url: Option<String>,
+    pub(crate) pages: Pages,
+    pub(crate) sessions: Sessions,
+    pub(crate) live_slots: Arc<Semaphore>,
+    /// Open polls and live pages end when the approver stops.
+    pub(crate) stopping: CancellationToken,
     /// Everything spawned; [`Approver::close`] waits for it.
     pub(crate) tasks: TaskTracker,
     _lock: StoreLock,
@@ -57,6 +64,10 @@ impl Approver {
             roster: Roster::new(&config),
             tokens: Tokens::new(&config.tokens),
             console_url: config.console_url.clone(),
+            pages: Pages::new().map_err(|error| OpenError::Templates(error.to_string()))?,
+            sessions: Sessions::default(),
+            live_slots: Arc::new(Semaphore::new(limits::LIVE_STREAMS_MAX)),
+            stopping: CancellationToken::new(),
             store,
             clock,
             signals,
@@ -91,10 +102,12 @@ impl Approver {
     /// Runs the reconcilers until `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
         reconcile::run(self, shutdown).await;
+        self.0.stopping.cancel();
     }
 
     /// Ends what is queued and closes the store. Call it last.
     pub async fn close(&self) {
+        self.0.stopping.cancel();
         self.0.store.close().await;
         self.0.tasks.close();
         self.0.tasks.wait().await;

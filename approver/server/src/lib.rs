@@ -10,6 +10,7 @@
 
 mod approver;
 mod config;
+mod console;
 mod desk;
 mod http;
 pub mod limits;

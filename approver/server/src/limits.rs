@@ -73,9 +73,9 @@ pub const SESSION_LIFE: TimeDelta = TimeDelta::hours(12);
 /// A console log-in ends when it was not used for this long.
 pub const SESSION_IDLE: TimeDelta = TimeDelta::hours(2);
 /// Failed log-ins from one address before it has to wait.
-pub const LOGIN_FAILURES_MAX: u32 = 5;
+pub const LOGIN_FAILURES_MAX: u32 = 10;
 /// How long it has to wait.
-pub const LOGIN_PENALTY: TimeDelta = TimeDelta::minutes(5);
+pub const LOGIN_PENALTY: TimeDelta = TimeDelta::minutes(1);
 /// Addresses remembered for it.
 pub const LOGIN_ADDRESSES_MAX: usize = 4_096;
 /// Open live lists.

@@ -93,11 +93,6 @@ impl Signals {
         self.cards.fire();
     }
 
-    #[cfg(test)]
-    pub(crate) fn waiting(&self) -> usize {
-        self.lock().len()
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<HoldId, watch::Sender<u64>>> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,5 +123,25 @@ impl Drop for Waiter {
         {
             waiters.remove(&self.id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_between_subscribing_and_waiting_is_not_lost() {
+        let signals = Signals::default();
+        let id: HoldId = "HLD-7K3Q".parse().unwrap();
+        let mut waiter = signals.wait_on(&id);
+        let mut other = signals.wait_on(&id);
+        signals.fire(&[Touched::Hold(id.clone())]);
+        waiter.changed().await;
+        other.changed().await;
+        drop(waiter);
+        assert_eq!(signals.lock().len(), 1, "one still waits");
+        drop(other);
+        assert!(signals.lock().is_empty(), "nobody waits, nothing is kept");
     }
 }

@@ -59,6 +59,10 @@ pub(super) async fn changed(
     State(approver): State<Approver>,
     Query(poll): Query<PollQuery>,
 ) -> StatusCode {
-    approver.cards_changed(poll.wait()).await;
+    // Both arms are cancel-safe.
+    tokio::select! {
+        () = approver.cards_changed(poll.wait()) => {}
+        () = approver.0.stopping.cancelled() => {}
+    }
     StatusCode::NO_CONTENT
 }

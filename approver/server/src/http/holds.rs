@@ -36,9 +36,11 @@ pub(super) async fn wait(
     HoldPath(id): HoldPath,
     Query(poll): Query<PollQuery>,
 ) -> Result<Response, Desk> {
-    match tokio::time::timeout(poll.wait(), approver.hold_wait(&id)).await {
-        Ok(resolution) => Ok(Json(resolution?).into_response()),
-        Err(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+    // All arms are cancel-safe.
+    tokio::select! {
+        resolution = approver.hold_wait(&id) => Ok(Json(resolution?).into_response()),
+        () = tokio::time::sleep(poll.wait()) => Ok(StatusCode::NO_CONTENT.into_response()),
+        () = approver.0.stopping.cancelled() => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
 

@@ -38,6 +38,7 @@ impl Approver {
             .with_state(self.clone());
         health
             .nest("/api/v1", self.api())
+            .merge(crate::console::router(self.clone()))
             .layer(CatchPanicLayer::new())
     }
 
@@ -70,7 +71,7 @@ impl Approver {
     }
 }
 
-fn within(timeout: Duration) -> TimeoutLayer {
+pub(crate) fn within(timeout: Duration) -> TimeoutLayer {
     TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout)
 }
 

@@ -1,0 +1,211 @@
+//! The pages about holds.
+
+use abeyance_api::{
+    Claimant, DecideError, Decision, DecisionDesk as _, DecisionRequest, DeskError, HoldFilter,
+    HoldId, Surface,
+};
+use axum::{
+    Form,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse as _, Redirect, Response},
+};
+use minijinja::context;
+use serde::Deserialize;
+
+use super::{
+    guard::{self, SameOrigin},
+    session::LoggedIn,
+    timeline::timeline,
+    views::{HoldPage, HoldRow, Me},
+};
+use crate::Approver;
+
+/// Holds on one page of the history.
+const HISTORY_SHOWN: u32 = 200;
+/// Holds on the page of those that wait.
+const WAITING_SHOWN: u32 = 200;
+
+pub(super) async fn home(_: LoggedIn) -> Redirect {
+    Redirect::to("/holds")
+}
+
+pub(super) async fn waiting(caller: LoggedIn, State(app): State<Approver>) -> Response {
+    let filter = HoldFilter {
+        pending_only: true,
+        limit: WAITING_SHOWN,
+    };
+    list(&app, &caller, filter, "waiting.html").await
+}
+
+pub(super) async fn history(caller: LoggedIn, State(app): State<Approver>) -> Response {
+    let filter = HoldFilter {
+        pending_only: false,
+        limit: HISTORY_SHOWN,
+    };
+    list(&app, &caller, filter, "history.html").await
+}
+
+async fn list(app: &Approver, caller: &LoggedIn, filter: HoldFilter, page: &str) -> Response {
+    let mut holds = match app.hold_list(filter).await {
+        Ok(holds) => holds,
+        Err(error) => return trouble(app, &error),
+    };
+    if page == "waiting.html" {
+        // Those that end first come first.
+        holds.sort_by_key(|hold| hold.expires_at);
+    }
+    let now = app.0.clock.now();
+    let me = Me::new(caller);
+    let rows: Vec<HoldRow> = holds
+        .iter()
+        .map(|hold| HoldRow::new(hold, &caller.person, now))
+        .collect();
+    let values = context! { me, holds => rows };
+    app.0.pages.render(StatusCode::OK, page, values)
+}
+
+pub(super) async fn hold(
+    caller: LoggedIn,
+    State(app): State<Approver>,
+    Path(text): Path<String>,
+) -> Response {
+    let Ok(id) = text.parse::<HoldId>() else {
+        return no_such_hold(&app);
+    };
+    if id.as_str() != text {
+        return Redirect::to(&format!("/holds/{id}")).into_response();
+    }
+    show(&app, &caller, &id, StatusCode::OK, None).await
+}
+
+/// What went wrong with a decision, and what the person had written.
+struct Trouble {
+    text: String,
+    reason: String,
+}
+
+async fn show(
+    app: &Approver,
+    caller: &LoggedIn,
+    id: &HoldId,
+    status: StatusCode,
+    trouble_with_decision: Option<Trouble>,
+) -> Response {
+    let view = match app.hold_view(id).await {
+        Ok(view) => view,
+        Err(DeskError::NotFound) => return no_such_hold(app),
+        Err(error) => return trouble(app, &error),
+    };
+    let events = match app.0.store.hold_events(id).await {
+        Ok(events) => events,
+        Err(error) => return trouble(app, &error.into()),
+    };
+    let now = app.0.clock.now();
+    let (error, reason) = trouble_with_decision
+        .map(|trouble| (Some(trouble.text), trouble.reason))
+        .unwrap_or_default();
+    let values = context! {
+        me => Me::new(caller),
+        hold => HoldPage::new(&view, &caller.person, now),
+        timeline => timeline(&events),
+        error,
+        reason,
+    };
+    app.0.pages.render(status, "hold.html", values)
+}
+
+#[derive(Deserialize)]
+pub(super) struct DecisionForm {
+    csrf: String,
+    decision: Decision,
+    #[serde(default)]
+    reason: String,
+}
+
+pub(super) async fn decide(
+    _: SameOrigin,
+    caller: LoggedIn,
+    State(app): State<Approver>,
+    Path(text): Path<String>,
+    Form(form): Form<DecisionForm>,
+) -> Response {
+    if !caller.made(&form.csrf) {
+        return guard::refusal(&app);
+    }
+    let Ok(id) = text.parse::<HoldId>() else {
+        return no_such_hold(&app);
+    };
+    let reason = form.reason.trim().to_owned();
+    if form.decision == Decision::Deny && reason.is_empty() {
+        let text = "Say in a few words why: whoever waits reads it and knows what to change.";
+        let trouble = Trouble {
+            text: text.to_owned(),
+            reason,
+        };
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return show(&app, &caller, &id, status, Some(trouble)).await;
+    }
+    let request = DecisionRequest {
+        hold: id.clone(),
+        claimant: Claimant::Person {
+            id: caller.person.id.clone(),
+        },
+        decision: form.decision,
+        reason: Some(reason.clone()),
+        surface: Surface::Console,
+    };
+    match app.hold_decide(request).await {
+        Ok(_) => Redirect::to(&format!("/holds/{id}")).into_response(),
+        Err(error) => {
+            let trouble = Trouble {
+                text: in_words(&error),
+                reason,
+            };
+            show(&app, &caller, &id, status_of(&error), Some(trouble)).await
+        }
+    }
+}
+
+/// The error as a sentence to the person who clicked.
+fn in_words(error: &DecideError) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters
+        .next()
+        .map(|letter| letter.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), letters.as_str())
+}
+
+fn status_of(error: &DecideError) -> StatusCode {
+    match error {
+        DecideError::NotFound => StatusCode::NOT_FOUND,
+        DecideError::UnknownPerson | DecideError::NotAReviewer { .. } | DecideError::OwnAgent => {
+            StatusCode::FORBIDDEN
+        }
+        DecideError::AlreadyResolved { .. } => StatusCode::CONFLICT,
+        DecideError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        DecideError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn no_such_hold(app: &Approver) -> Response {
+    let values = context! {
+        title => "No such hold",
+        text => "There is no hold with that id. Ids look like HLD-7K3Q.",
+    };
+    app.0
+        .pages
+        .render(StatusCode::NOT_FOUND, "message.html", values)
+}
+
+fn trouble(app: &Approver, error: &DeskError) -> Response {
+    tracing::error!(%error, "the console cannot read the store");
+    let values = context! {
+        title => "The store does not answer",
+        text => format!("Nothing runs until it does: {error}."),
+    };
+    app.0
+        .pages
+        .render(StatusCode::SERVICE_UNAVAILABLE, "message.html", values)
+}

@@ -1,0 +1,118 @@
+//! A hold's history as people read it.
+
+use abeyance_api::Decision;
+use abeyance_holds::AuditEvent;
+use serde::Serialize;
+
+use super::words::{self, Moment};
+use crate::HoldEvent;
+
+/// One line of the history.
+#[derive(Debug, Serialize)]
+pub(super) struct Line {
+    at: Moment,
+    /// `wait`, `go`, `good`, `bad` or `still`.
+    tone: &'static str,
+    text: String,
+    /// Somebody's own words.
+    quote: Option<String>,
+}
+
+pub(super) fn timeline(events: &[HoldEvent]) -> Vec<Line> {
+    events.iter().filter_map(line).collect()
+}
+
+fn line(entry: &HoldEvent) -> Option<Line> {
+    let (tone, text, quote) = match &entry.event {
+        AuditEvent::Opened { route, quorum, .. } => {
+            let people = if *quorum == 1 {
+                String::new()
+            } else {
+                format!(", {quorum} people have to agree")
+            };
+            (
+                "wait",
+                format!("Held; route {route} was asked{people}"),
+                None,
+            )
+        }
+        AuditEvent::Voted {
+            person,
+            decision,
+            reason,
+            surface,
+            changed,
+        } => {
+            let tone = if *decision == Decision::Approve {
+                "go"
+            } else {
+                "bad"
+            };
+            let again = if *changed { " on second thoughts" } else { "" };
+            let text = format!(
+                "{} {} {}{again}",
+                person.display_name,
+                words::decided(*decision),
+                words::surface(*surface)
+            );
+            (tone, text, reason.clone())
+        }
+        // The vote that decided stands above these.
+        AuditEvent::Denied { .. } => return None,
+        AuditEvent::Approved { by } if by.len() == 1 => return None,
+        AuditEvent::Approved { by } => ("go", format!("{} people agreed", by.len()), None),
+        AuditEvent::Expired => (
+            "still",
+            "Nobody decided in time; nothing ran".to_owned(),
+            None,
+        ),
+        AuditEvent::Claimed { .. } => {
+            let text = "The session took its permit; the batch is running";
+            ("go", text.to_owned(), None)
+        }
+        AuditEvent::Withdrawn { reason } => {
+            let text = format!("Withdrawn: {}; nothing ran", words::withdrawn(*reason));
+            ("still", text, None)
+        }
+        AuditEvent::Lapsed { cause } => {
+            let text = format!(
+                "The approval lapsed: {}; nothing ran",
+                words::lapsed(*cause)
+            );
+            ("still", text, None)
+        }
+        AuditEvent::Reported { outcome } => {
+            let tone = match outcome {
+                abeyance_api::Outcome::Executed { .. } => "good",
+                abeyance_api::Outcome::RolledBack { .. } => "still",
+                abeyance_api::Outcome::Failed { .. } | abeyance_api::Outcome::Unknown { .. } => {
+                    "bad"
+                }
+            };
+            (tone, words::outcome(outcome), None)
+        }
+        AuditEvent::VoteRefused {
+            person,
+            surface,
+            why,
+            ..
+        } => {
+            let text = format!(
+                "{} tried to decide {} and was refused: {why}",
+                person.display_name,
+                words::surface(*surface)
+            );
+            ("bad", text, None)
+        }
+        AuditEvent::ClaimRefused { .. } => {
+            let text = "A claim for another batch was refused; nothing ran";
+            ("bad", text.to_owned(), None)
+        }
+    };
+    Some(Line {
+        at: entry.at.into(),
+        tone,
+        text,
+        quote,
+    })
+}

@@ -1,0 +1,250 @@
+//! Holds as pages show them.
+
+use abeyance_api::{HoldState, HoldView, RedactedStatement, TransactionContext};
+use abeyance_holds::{Ineligible, Roster, eligible};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{
+    session::LoggedIn,
+    sql::{self, Piece},
+    words::{self, Moment},
+};
+use crate::config::Person;
+
+/// Who looks.
+#[derive(Debug, Serialize)]
+pub(super) struct Me {
+    name: String,
+    csrf: String,
+}
+
+impl Me {
+    pub(super) fn new(caller: &LoggedIn) -> Self {
+        Self {
+            name: caller.person.display_name.clone(),
+            csrf: caller.csrf.clone(),
+        }
+    }
+}
+
+/// A hold in a list, and the head of its page.
+#[derive(Debug, Serialize)]
+pub(super) struct HoldRow {
+    id: String,
+    state: &'static str,
+    tone: &'static str,
+    waits: bool,
+    /// What it would do, to what: `DELETE public.invoices`.
+    headline: String,
+    more: usize,
+    agent: String,
+    owner: Option<String>,
+    actor: Option<String>,
+    target: String,
+    database: String,
+    environment: Option<String>,
+    rows: String,
+    rows_known: &'static str,
+    rows_note: Option<String>,
+    first_line: String,
+    opened: Moment,
+    expires: Moment,
+    /// Seconds until it expires, and the same in words.
+    left: i64,
+    left_words: String,
+    /// Share of the waiting time that is left, in percent.
+    left_share: i64,
+    decided_by: Option<String>,
+    outcome: Option<String>,
+    /// The person who looks may decide it.
+    mine: bool,
+}
+
+impl HoldRow {
+    pub(super) fn new(hold: &HoldView, viewer: &Person, now: DateTime<Utc>) -> Self {
+        let request = &hold.request;
+        let (state, tone) = words::state(hold.state);
+        let (rows, rows_known) = words::estimate(&request.estimate);
+        let left = hold.expires_at - now;
+        let whole = (hold.expires_at - hold.created_at)
+            .num_milliseconds()
+            .max(1);
+        let first = request.statements.first();
+        Self {
+            id: hold.id.to_string(),
+            state,
+            tone,
+            waits: hold.state == HoldState::Pending,
+            headline: first.map(headline).unwrap_or_default(),
+            more: request.statements.len().saturating_sub(1),
+            agent: request.agent.name.clone(),
+            owner: request.agent.owner.as_ref().map(ToString::to_string),
+            actor: request.agent.actor.clone(),
+            target: request.target.name.clone(),
+            database: request.target.database.clone(),
+            environment: request.target.environment.clone(),
+            rows,
+            rows_known,
+            rows_note: request.estimate.note.clone(),
+            first_line: first.map(|first| squeeze(&first.text)).unwrap_or_default(),
+            opened: hold.created_at.into(),
+            expires: hold.expires_at.into(),
+            left: left.num_seconds().max(0),
+            left_words: words::span(left),
+            left_share: (left.num_milliseconds() * 100 / whole).clamp(0, 100),
+            decided_by: deciding(hold),
+            outcome: hold.outcome.as_ref().map(words::outcome),
+            mine: hold.state == HoldState::Pending && bar(hold, viewer).is_none(),
+        }
+    }
+}
+
+/// A hold's own page.
+#[derive(Debug, Serialize)]
+pub(super) struct HoldPage {
+    #[serde(flatten)]
+    row: HoldRow,
+    statements: Vec<Statement>,
+    rule: String,
+    reasons: Vec<String>,
+    asked: String,
+    agent_reason: Option<String>,
+    in_transaction: bool,
+    client: String,
+    application: Option<String>,
+    session: String,
+    session_since: Moment,
+    binding: String,
+    reviewers: Vec<Reviewer>,
+    /// Why the person who looks may not decide; `None` when they may.
+    bar: Option<String>,
+    resolved: Option<Moment>,
+}
+
+#[derive(Debug, Serialize)]
+struct Statement {
+    kind: String,
+    pieces: Vec<Piece>,
+    writes: Vec<String>,
+    reads: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Reviewer {
+    name: String,
+    me: bool,
+    /// Why this reviewer may not decide this hold.
+    bar: Option<&'static str>,
+    vote: Option<&'static str>,
+}
+
+impl HoldPage {
+    pub(super) fn new(hold: &HoldView, viewer: &Person, now: DateTime<Utc>) -> Self {
+        let request = &hold.request;
+        Self {
+            row: HoldRow::new(hold, viewer, now),
+            statements: request.statements.iter().map(statement).collect(),
+            rule: request.rule.clone(),
+            reasons: request.reasons.clone(),
+            asked: hold.asked.clone(),
+            agent_reason: request.agent_reason.clone(),
+            in_transaction: request.transaction == TransactionContext::Open,
+            client: request.session.client_addr.clone(),
+            application: request.session.application_name.clone(),
+            session: request.session.id.to_string(),
+            session_since: request.session.started_at.into(),
+            binding: request.binding.to_string().chars().take(16).collect(),
+            reviewers: reviewers(hold, viewer),
+            bar: bar(hold, viewer),
+            resolved: hold.resolved_at.map(Into::into),
+        }
+    }
+}
+
+fn statement(statement: &RedactedStatement) -> Statement {
+    Statement {
+        kind: statement.kind.clone(),
+        pieces: sql::pieces(&statement.text),
+        writes: statement.writes.clone(),
+        reads: statement.reads.clone(),
+    }
+}
+
+fn reviewers(hold: &HoldView, viewer: &Person) -> Vec<Reviewer> {
+    let ids: Vec<_> = hold.reviewers.iter().map(|r| r.id.clone()).collect();
+    let agent = &hold.request.agent;
+    hold.reviewers
+        .iter()
+        .map(|reviewer| {
+            let roster = Roster { reviewers: &ids };
+            let may = eligible(
+                reviewer,
+                roster,
+                agent.owner.as_ref(),
+                agent.actor.as_deref(),
+            );
+            Reviewer {
+                name: reviewer.display_name.clone(),
+                me: reviewer.id == viewer.id,
+                bar: may.err().map(|why| match why {
+                    Ineligible::OwnAgent => "owns the agent, or it acts for them",
+                    Ineligible::NotAReviewer => "not a reviewer",
+                }),
+                vote: hold
+                    .votes
+                    .iter()
+                    .find(|vote| vote.person.id == reviewer.id)
+                    .map(|vote| words::decided(vote.decision)),
+            }
+        })
+        .collect()
+}
+
+/// Why `viewer` could not decide now. The desk asks again at the click.
+fn bar(hold: &HoldView, viewer: &Person) -> Option<String> {
+    let ids: Vec<_> = hold.reviewers.iter().map(|r| r.id.clone()).collect();
+    let roster = Roster { reviewers: &ids };
+    let agent = &hold.request.agent;
+    let person = viewer.to_ref();
+    match eligible(
+        &person,
+        roster,
+        agent.owner.as_ref(),
+        agent.actor.as_deref(),
+    ) {
+        Ok(()) => None,
+        Err(Ineligible::OwnAgent) => Some(
+            "You own this agent or it acts for you, so somebody else has to decide.".to_owned(),
+        ),
+        Err(Ineligible::NotAReviewer) => Some(format!(
+            "You are not a reviewer of route {}. You may look, others decide.",
+            hold.request.route
+        )),
+    }
+}
+
+fn deciding(hold: &HoldView) -> Option<String> {
+    use abeyance_api::Resolution;
+    match hold.resolution.as_ref()? {
+        Resolution::Approved { vote } | Resolution::Denied { vote } => {
+            Some(vote.person.display_name.clone())
+        }
+        Resolution::Expired | Resolution::Withdrawn { .. } => None,
+    }
+}
+
+/// `DELETE public.invoices`
+fn headline(statement: &RedactedStatement) -> String {
+    match statement.writes.first().or(statement.reads.first()) {
+        Some(relation) => format!("{} {relation}", statement.kind),
+        None => statement.kind.clone(),
+    }
+}
+
+/// One line of a list.
+fn squeeze(sql: &str) -> String {
+    const CHARS_MAX: usize = 200;
+    let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(CHARS_MAX).collect()
+}

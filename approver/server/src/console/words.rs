@@ -1,0 +1,181 @@
+//! States, numbers and times in words. One place, so that pages say the same thing the same way.
+
+use std::time::Duration;
+
+use abeyance_api::{
+    Decision, Estimate, EstimateSource, HoldState, Outcome, Surface, WithdrawReason,
+};
+use abeyance_holds::LapseCause;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+/// An instant for machines and for people.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Moment {
+    iso: String,
+    words: String,
+}
+
+impl From<DateTime<Utc>> for Moment {
+    fn from(at: DateTime<Utc>) -> Self {
+        Self {
+            iso: at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            words: at.format("%-d %b %H:%M:%S UTC").to_string(),
+        }
+    }
+}
+
+/// A state and how much it matters: `wait`, `go`, `good`, `bad` or `still`.
+pub(super) fn state(state: HoldState) -> (&'static str, &'static str) {
+    match state {
+        HoldState::Pending => ("Waiting", "wait"),
+        HoldState::Approved => ("Approved", "go"),
+        HoldState::Claimed => ("Running", "go"),
+        HoldState::Denied => ("Denied", "bad"),
+        HoldState::Expired => ("Expired", "still"),
+        HoldState::Withdrawn => ("Withdrawn", "still"),
+        HoldState::Lapsed => ("Lapsed", "still"),
+        HoldState::Executed => ("Executed", "good"),
+        HoldState::Failed => ("Failed", "bad"),
+        HoldState::RolledBack => ("Rolled back", "still"),
+    }
+}
+
+/// `1,204`
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn rows(number: u64) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} row{plural}", grouped(number))
+}
+
+/// How many rows, and how that is known.
+pub(super) fn estimate(estimate: &Estimate) -> (String, &'static str) {
+    match (estimate.rows, estimate.source) {
+        (Some(number), EstimateSource::Exact) => (rows(number), "counted"),
+        (Some(number), EstimateSource::Estimated) => {
+            (format!("about {}", rows(number)), "the planner's guess")
+        }
+        (Some(number), EstimateSource::Bounded) => (
+            format!("at least {}", rows(number)),
+            "counting stopped there",
+        ),
+        (_, EstimateSource::Unknown) | (None, _) => {
+            ("unknown".to_owned(), "treat it as if it were every row")
+        }
+    }
+}
+
+/// `4 min 12 s`
+pub(super) fn span(span: TimeDelta) -> String {
+    let seconds = span.num_seconds().max(0);
+    match (
+        seconds / 86_400,
+        seconds / 3_600 % 24,
+        seconds / 60 % 60,
+        seconds % 60,
+    ) {
+        (0, 0, 0, s) => format!("{s} s"),
+        (0, 0, m, s) => format!("{m} min {s:02} s"),
+        (0, h, m, _) => format!("{h} h {m:02} min"),
+        (d, h, _, _) => format!("{d} d {h} h"),
+    }
+}
+
+/// `12 ms`, `3.4 s`
+fn elapsed(elapsed: Duration) -> String {
+    if elapsed < Duration::from_secs(1) {
+        format!("{} ms", elapsed.as_millis())
+    } else if elapsed < Duration::from_secs(60) {
+        format!("{:.1} s", elapsed.as_secs_f64())
+    } else {
+        span(TimeDelta::from_std(elapsed).unwrap_or_default())
+    }
+}
+
+pub(super) fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Executed {
+            rows: Some(number),
+            elapsed: took,
+            ..
+        } => format!("Executed: {} in {}", rows(*number), elapsed(*took)),
+        Outcome::Executed { elapsed: took, .. } => format!("Executed in {}", elapsed(*took)),
+        Outcome::Failed {
+            sqlstate,
+            elapsed: took,
+        } => format!(
+            "The target refused it: SQLSTATE {sqlstate} after {}",
+            elapsed(*took)
+        ),
+        Outcome::RolledBack { reason, .. } => format!("Rolled back: {reason}"),
+        Outcome::Unknown { reason } => {
+            format!("Not known whether it took effect: {reason}. Look at the target.")
+        }
+    }
+}
+
+pub(super) fn decided(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Approve => "approved",
+        Decision::Deny => "denied",
+    }
+}
+
+pub(super) fn surface(surface: Surface) -> &'static str {
+    match surface {
+        Surface::Slack => "in Slack",
+        Surface::Console => "in the console",
+        Surface::Cli => "on the command line",
+    }
+}
+
+pub(super) fn withdrawn(reason: WithdrawReason) -> &'static str {
+    match reason {
+        WithdrawReason::ClientGone => "the client's connection closed",
+        WithdrawReason::ClientTerminated => "the client ended its session",
+        WithdrawReason::ClientCancelled => "the client cancelled it",
+        WithdrawReason::ClientOverflow => "the client sent too much behind it",
+        WithdrawReason::TargetGone => "the target's connection closed",
+        WithdrawReason::ProxyShutdown => "the proxy stopped",
+    }
+}
+
+pub(super) fn lapsed(cause: LapseCause) -> &'static str {
+    match cause {
+        LapseCause::NotClaimedInTime => "nobody took the permit in time",
+        LapseCause::ClientGone => withdrawn(WithdrawReason::ClientGone),
+        LapseCause::ClientTerminated => withdrawn(WithdrawReason::ClientTerminated),
+        LapseCause::ClientCancelled => withdrawn(WithdrawReason::ClientCancelled),
+        LapseCause::ClientOverflow => withdrawn(WithdrawReason::ClientOverflow),
+        LapseCause::TargetGone => withdrawn(WithdrawReason::TargetGone),
+        LapseCause::ProxyShutdown => withdrawn(WithdrawReason::ProxyShutdown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_spans_read_well() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_204_000), "1,204,000");
+        assert_eq!(span(TimeDelta::seconds(9)), "9 s");
+        assert_eq!(span(TimeDelta::seconds(252)), "4 min 12 s");
+        assert_eq!(span(TimeDelta::seconds(3_720)), "1 h 02 min");
+        assert_eq!(span(TimeDelta::seconds(-5)), "0 s");
+        assert_eq!(elapsed(Duration::from_millis(3_400)), "3.4 s");
+    }
+}
