@@ -5,9 +5,19 @@ use std::time::Duration;
 /// Channels that are written to at the same time. Inside a channel, one card after another.
 pub const LANES_MAX: usize = 8;
 
-/// Cards taken from the desk and not delivered yet. Kept small, because a card waits here with the
-/// state it had when it was taken.
-pub const QUEUED_MAX: usize = 32;
+/// Cards taken from the desk and not delivered yet.
+pub const QUEUED_MAX: usize = 128;
+
+/// The same for one channel, so that a flooded channel leaves room for the others. Small, because a card
+/// waits here with the state it had when it was taken.
+pub const QUEUED_IN_CHANNEL_MAX: usize = 16;
+
+/// How fast a flooded channel is expected to drain: cards above its share are handed back, each to return
+/// this much later than the one before.
+pub const DRAIN_EVERY: Duration = Duration::from_secs(1);
+
+/// The longest a card of a flooded channel is handed back for.
+pub const HANDED_BACK_MAX: Duration = Duration::from_secs(240);
 
 /// A card that waited longer than this is left to the desk, which hands it out again. Below the desk's lease of 60 s.
 pub const QUEUED_AGE_MAX: Duration = Duration::from_secs(40);

@@ -57,7 +57,7 @@ impl Reconciler {
             match taken {
                 Ok(tasks) => {
                     desk_failures = 0;
-                    work.queue(tasks);
+                    work.queue(tasks, self);
                 }
                 Err(error) => {
                     warn!(%error, "cards due could not be read; trying again");
@@ -68,6 +68,14 @@ impl Reconciler {
             self.rest(&mut work, desk_failures, &shutdown).await;
         }
         work.drain().await;
+    }
+
+    fn delivery(&self, task: CardTask) -> Delivery {
+        Delivery {
+            port: Arc::clone(&self.port),
+            desk: Arc::clone(&self.desk),
+            task,
+        }
     }
 
     async fn take(&self, room: usize) -> Result<Vec<CardTask>, DeskError> {
@@ -81,11 +89,14 @@ impl Reconciler {
     /// Waits for whatever comes first. Every arm is cancel-safe: wake-ups carry no facts, and
     /// `join_next` gives back what it did not return.
     async fn rest(&self, work: &mut Work, desk_failures: u32, shutdown: &CancellationToken) {
+        let repair = work.repair_in();
+        // A desk that is away may answer "changed" at once, and so does one whose cards we have
+        // no room for: do not spin on it.
+        let listens = desk_failures == 0 && work.room() > 0;
         let signal = async {
-            if desk_failures == 0 {
+            if listens {
                 self.desk.cards_changed(limits::REPAIR_EVERY).await;
             } else {
-                // A desk that is away may also answer "changed" at once: do not spin on it.
                 sleep(backoff(
                     desk_failures,
                     limits::BACKOFF_FIRST,
@@ -99,8 +110,7 @@ impl Reconciler {
             () = shutdown.cancelled() => {}
             Some(finished) = work.running.join_next_with_id() => work.finished(finished),
             () = signal => {}
-            // The desk's own bound is a promise of another part: keep the repair timer here too.
-            () = sleep(limits::REPAIR_EVERY * 2), if desk_failures == 0 => {}
+            () = sleep(repair), if listens => {}
         }
     }
 }
@@ -143,6 +153,8 @@ struct Work {
     lanes: HashMap<task::Id, (String, HoldId)>,
     /// Channels the chat asked us to leave alone.
     paused: HashMap<String, Instant>,
+    /// Flooded channels, and when the last card that was handed back is expected again.
+    slots: HashMap<String, Instant>,
     running: JoinSet<Finished>,
 }
 
@@ -151,7 +163,8 @@ impl Work {
         limits::QUEUED_MAX.saturating_sub(self.queue.len())
     }
 
-    fn queue(&mut self, tasks: Vec<CardTask>) {
+    /// Takes cards in. What is above its channel's share goes back to the desk.
+    fn queue(&mut self, tasks: Vec<CardTask>, reconciler: &Reconciler) {
         for task in tasks {
             let in_flight = |(channel, hold): &(String, HoldId)| {
                 *channel == task.channel && *hold == task.hold.id
@@ -159,14 +172,52 @@ impl Work {
             if self.lanes.values().any(in_flight) {
                 continue;
             }
-            let same = |old: &&mut Queued| {
-                old.task.hold.id == task.hold.id && old.task.channel == task.channel
-            };
-            match self.queue.iter_mut().find(same) {
+            let here = self
+                .queue
+                .iter_mut()
+                .filter(|old| old.task.channel == task.channel);
+            let (mut count, mut same) = (0, None);
+            for old in here {
+                count += 1;
+                if old.task.hold.id == task.hold.id {
+                    same = Some(old);
+                }
+            }
+            match same {
                 Some(old) => *old = Queued::new(task),
-                None => self.queue.push(Queued::new(task)),
+                None if count < limits::QUEUED_IN_CHANNEL_MAX => self.queue.push(Queued::new(task)),
+                None => {
+                    let wait = self.next_slot(&task.channel);
+                    self.running
+                        .spawn(reconciler.delivery(task).hand_back(wait));
+                }
             }
         }
+    }
+
+    /// When a card that found its channel full should come again.
+    fn next_slot(&mut self, channel: &str) -> Duration {
+        let now = Instant::now();
+        let queue_drained = now + limits::DRAIN_EVERY * limits::QUEUED_IN_CHANNEL_MAX as u32;
+        let slot = self
+            .slots
+            .entry(channel.to_owned())
+            .or_insert(queue_drained);
+        *slot = (*slot).max(queue_drained) + limits::DRAIN_EVERY;
+        (*slot - now).min(limits::HANDED_BACK_MAX)
+    }
+
+    /// How long until something here may go on by itself.
+    fn repair_in(&self) -> Duration {
+        let now = Instant::now();
+        let pauses = self
+            .paused
+            .values()
+            .map(|until| until.saturating_duration_since(now));
+        pauses
+            .min()
+            .unwrap_or(limits::REPAIR_EVERY)
+            .clamp(Duration::from_millis(100), limits::REPAIR_EVERY)
     }
 
     fn start(&mut self, reconciler: &Reconciler) {
@@ -174,17 +225,12 @@ impl Work {
         self.queue
             .retain(|queued| now - queued.since < limits::QUEUED_AGE_MAX);
         self.paused.retain(|_, until| *until > now);
+        self.slots.retain(|_, until| *until > now);
         while self.lanes.len() < limits::LANES_MAX {
             let Some(next) = self.next() else { break };
             let task = self.queue.remove(next).task;
-            let pause = self.paused.get(&task.channel).map(|until| *until - now);
             let lane = (task.channel.clone(), task.hold.id.clone());
-            let delivery = Delivery {
-                port: Arc::clone(&reconciler.port),
-                desk: Arc::clone(&reconciler.desk),
-                task,
-            };
-            let id = self.running.spawn(delivery.run(pause)).id();
+            let id = self.running.spawn(reconciler.delivery(task).run()).id();
             self.lanes.insert(id, lane);
         }
     }
@@ -192,10 +238,11 @@ impl Work {
     /// The first card that may go now, urgent ones first.
     fn next(&self) -> Option<usize> {
         let free = |queued: &Queued| {
-            !self
-                .lanes
-                .values()
-                .any(|(channel, _)| *channel == queued.task.channel)
+            !self.paused.contains_key(&queued.task.channel)
+                && !self
+                    .lanes
+                    .values()
+                    .any(|(channel, _)| *channel == queued.task.channel)
         };
         self.queue
             .iter()

@@ -26,27 +26,30 @@ pub(super) struct Finished {
 }
 
 impl Delivery {
-    /// Delivers, or hands the card back when its channel is paused.
-    pub async fn run(self, paused_for: Option<Duration>) -> Finished {
-        let result = match paused_for {
-            Some(retry_after) => Err(Failed {
-                error: PortError::RateLimited { retry_after },
-                in_doubt: self.task.in_doubt,
-            }),
-            None => self.deliver(&Card::of(&self.task.hold)).await,
-        };
+    /// Delivers, and tells the desk how it went.
+    pub async fn run(self) -> Finished {
         let mut pause = None;
-        match result {
+        match self.deliver(&Card::of(&self.task.hold)).await {
             Ok(message) => self.report_delivered(message).await,
             Err(failed) => {
-                if let (PortError::RateLimited { retry_after }, None) = (&failed.error, paused_for)
-                {
+                if let PortError::RateLimited { retry_after } = &failed.error {
                     pause = Some(bounded_pause(*retry_after));
                 }
                 self.report_failed(&failed).await;
             }
         }
         Finished { pause }
+    }
+
+    /// Gives the card back to the desk for a while, untried.
+    pub async fn hand_back(self, retry_after: Duration) -> Finished {
+        let error = PortError::RateLimited { retry_after };
+        self.report_failed(&Failed {
+            error,
+            in_doubt: self.task.in_doubt,
+        })
+        .await;
+        Finished { pause: None }
     }
 
     async fn deliver(&self, card: &Card) -> Result<String, Failed> {

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use abeyance_api::{CardFailure, CardReceipt, ChatKind, HoldView};
@@ -167,6 +170,8 @@ struct Chat {
     most_in_flight: Mutex<u32>,
     posts: Mutex<Vec<(String, Instant)>>,
     blind: Mutex<bool>,
+    per_second: AtomicBool,
+    last_post: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl Chat {
@@ -217,6 +222,19 @@ impl ChatPort for Chat {
     }
 
     async fn post(&self, channel: &str, card: &Card) -> Result<String, PortError> {
+        if self.per_second.load(Ordering::Relaxed) {
+            let mut last = self.last_post.lock().unwrap();
+            let now = Instant::now();
+            if last
+                .get(channel)
+                .is_some_and(|at| now - *at < Duration::from_secs(1))
+            {
+                return Err(PortError::RateLimited {
+                    retry_after: Duration::from_secs(1),
+                });
+            }
+            last.insert(channel.to_owned(), now);
+        }
         let answer = self.play(channel).await?;
         self.posts
             .lock()
@@ -502,5 +520,39 @@ async fn a_desk_that_is_away_is_asked_again_without_spinning() {
     sleep(Duration::from_secs(20)).await;
     *rig.desk.down.lock().unwrap() = false;
     rig.shown("C1", "HLD-2222", 1).await;
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flooded_channel_leaves_room_for_others_and_drains_without_churning() {
+    const CARDS: usize = 300;
+    let alphabet = b"23456789ABCDEFGHJKMNPQRSTVWXYZ".map(char::from);
+    let id = |n: usize| format!("HLD-22{}{}", alphabet[n / 30], alphabet[n % 30]);
+    // One card a second, as Slack allows: everything faster is told to wait.
+    let mut rig = Rig::new([]);
+    rig.chat.per_second.store(true, Ordering::Relaxed);
+    for n in 0..CARDS {
+        rig.desk.put("C1", hold(&id(n), 1, HoldState::Pending));
+    }
+    let begun = Instant::now();
+    rig.start();
+    sleep(Duration::from_secs(5)).await;
+    rig.desk.put("C2", hold("HLD-9999", 1, HoldState::Pending));
+    rig.shown("C2", "HLD-9999", 1).await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "the other channel waited {:?}",
+        begun.elapsed()
+    );
+    for n in 0..CARDS {
+        rig.shown("C1", &id(n), 1).await;
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(CARDS as u64 * 3),
+        "{:?}",
+        begun.elapsed()
+    );
+    let refused = rig.desk.failures.lock().unwrap().len();
+    assert!(refused < CARDS * 5, "{refused} refusals for {CARDS} cards");
     rig.stop().await;
 }
