@@ -1,0 +1,52 @@
+//! What a gateway is configured with: plain values that were validated where they were read.
+//!
+//! Refuses to know files, environment variables and TOML. Passwords stay in `secrecy` types.
+
+use abeyance_api::PersonId;
+use abeyance_policy::RuleSet;
+use abeyance_wire::postgres::scram::ScramVerifier;
+use secrecy::SecretString;
+
+use crate::{ClientTls, Limits, UpstreamTls};
+
+/// Everything a [`crate::Gateway`] needs to know.
+#[derive(Debug)]
+pub struct GatewayConfig {
+    /// Absent: clients are answered `N` when they ask for TLS.
+    pub client_tls: Option<ClientTls>,
+    /// Names are unique; of two equal ones the last counts.
+    pub targets: Vec<Target>,
+    /// Names are unique; of two equal ones the last counts.
+    pub agents: Vec<Agent>,
+    pub rules: RuleSet,
+    pub limits: Limits,
+}
+
+/// A database behind the proxy.
+#[derive(Debug)]
+pub struct Target {
+    /// What clients give as the database name.
+    pub name: String,
+    /// A host name or address; also the name its certificate is checked against.
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub user: String,
+    /// Absent: only `trust` works.
+    pub password: Option<SecretString>,
+    pub tls: UpstreamTls,
+    /// A label such as `production`.
+    pub environment: Option<String>,
+}
+
+/// Whoever connects to the proxy.
+#[derive(Debug)]
+pub struct Agent {
+    /// What clients give as the user name.
+    pub name: String,
+    pub owner: Option<PersonId>,
+    pub actor: Option<String>,
+    /// Names of the targets it may reach.
+    pub targets: Vec<String>,
+    pub verifier: ScramVerifier,
+}

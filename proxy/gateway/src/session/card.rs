@@ -1,0 +1,110 @@
+//! What of a held batch reviewers get to see: redacted statements and who asks.
+//!
+//! Everything here leaves the proxy, so nothing here may hold a literal (invariant 7).
+
+use abeyance_api::{
+    AgentIdentity, BindingDigest, Estimate, HoldRequest, RedactedStatement, SessionInfo,
+    TargetInfo, TransactionContext,
+};
+use abeyance_sql::{RelationName, StatementFacts};
+use abeyance_wire::postgres::{ErrorFields, SqlState, TransactionStatus};
+
+use super::{Identity, judge::Held, standing::Standing};
+
+/// Different statements that one hold may show; nobody can judge more.
+const STATEMENTS_MAX: usize = 64;
+
+/// The batch's statements as reviewers see them. Statements of one shape in a row are shown once, with their count.
+///
+/// # Errors
+/// When there are more than anybody could review.
+pub(super) fn statements(facts: &[StatementFacts]) -> Result<Vec<RedactedStatement>, ErrorFields> {
+    let mut shown: Vec<(RedactedStatement, usize)> = Vec::new();
+    for facts in facts {
+        let statement = redacted(facts);
+        match shown.last_mut() {
+            Some((last, times))
+                if last.fingerprint == statement.fingerprint && last.text == statement.text =>
+            {
+                *times += 1;
+            }
+            _ => shown.push((statement, 1)),
+        }
+    }
+    if shown.len() > STATEMENTS_MAX {
+        return Err(ErrorFields::error(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("a held batch may have at most {STATEMENTS_MAX} different statements"),
+        )
+        .detail("Nothing ran, and nobody was asked.")
+        .hint("Send fewer statements at once."));
+    }
+    let counted = |(mut statement, times): (RedactedStatement, usize)| {
+        if times > 1 {
+            statement.text = format!("-- {times} times\n{}", statement.text);
+        }
+        statement
+    };
+    Ok(shown.into_iter().map(counted).collect())
+}
+
+fn redacted(facts: &StatementFacts) -> RedactedStatement {
+    let text = match (&facts.opaque, facts.redacted.is_empty()) {
+        (_, false) => facts.redacted.clone(),
+        (Some(reason), true) => format!("(not shown: {reason})"),
+        (None, true) => "(not shown)".to_owned(),
+    };
+    let names = |names: &mut dyn Iterator<Item = &RelationName>| -> Vec<String> {
+        names.map(ToString::to_string).collect()
+    };
+    RedactedStatement {
+        text,
+        kind: facts.kind.clone(),
+        fingerprint: facts.fingerprint.clone(),
+        writes: names(&mut facts.writes.union(&facts.alters)),
+        reads: names(&mut facts.reads.iter()),
+    }
+}
+
+/// The request that opens a hold.
+pub(super) fn request(
+    identity: &Identity,
+    standing: &Standing,
+    held: &Held,
+    statements: Vec<RedactedStatement>,
+    estimate: Estimate,
+    binding: BindingDigest,
+) -> HoldRequest {
+    let agent = &identity.agent;
+    let target = &identity.target;
+    HoldRequest {
+        session: SessionInfo {
+            id: identity.id,
+            client_addr: identity.client_addr.clone(),
+            application_name: identity.application_name.clone(),
+            started_at: identity.started_at,
+        },
+        agent: AgentIdentity {
+            name: agent.name.clone(),
+            owner: agent.owner.clone(),
+            actor: agent.actor.clone(),
+        },
+        target: TargetInfo {
+            name: target.name.clone(),
+            database: target.database.clone(),
+            environment: target.environment.clone(),
+        },
+        statements,
+        rule: held.rule.clone(),
+        reasons: held.reasons.clone(),
+        route: held.route.clone(),
+        estimate,
+        transaction: if standing.status == TransactionStatus::Idle && !standing.unsynced {
+            TransactionContext::Idle
+        } else {
+            TransactionContext::Open
+        },
+        agent_reason: held.reason.clone().or_else(|| standing.reason.clone()),
+        binding,
+    }
+}

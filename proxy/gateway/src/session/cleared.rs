@@ -1,0 +1,79 @@
+//! The proof that a batch may go upstream (invariant 2).
+//!
+//! A [`Cleared`] can be made in two ways only: every statement was judged allow, or a permit covers
+//! exactly these bytes. The one function that writes a batch takes it by value.
+
+use abeyance_api::{BindingDigest, HoldId, Permit};
+use abeyance_wire::postgres::Frame;
+
+use super::{
+    judge::{Finding, JudgedBatch, Step},
+    ledger::Clearance,
+};
+
+/// A batch that may run, once.
+#[derive(Debug)]
+pub(crate) struct Cleared {
+    frames: Vec<Frame>,
+    steps: Vec<Step>,
+    hold: Option<HoldId>,
+    reading_doubt: bool,
+}
+
+/// The permit is for something else.
+#[derive(Debug, thiserror::Error)]
+#[error("the permit does not cover this batch")]
+pub(crate) struct NotCovered;
+
+impl Cleared {
+    pub(crate) fn clearance(&self) -> Clearance {
+        self.hold
+            .clone()
+            .map_or(Clearance::Allowed, Clearance::Permitted)
+    }
+
+    pub(crate) fn reading_doubt(&self) -> bool {
+        self.reading_doubt
+    }
+
+    /// For the writer, which spends the proof.
+    pub(super) fn into_parts(self) -> (Vec<Frame>, Vec<Step>) {
+        (self.frames, self.steps)
+    }
+}
+
+/// Clears a batch whose every statement is allowed; gives back any other.
+pub(crate) fn clear_allowed(judged: JudgedBatch) -> Result<Cleared, Box<JudgedBatch>> {
+    match judged.finding() {
+        Finding::Allowed => Ok(clear(judged, None)),
+        Finding::Held(_) | Finding::Refused(_) => Err(Box::new(judged)),
+    }
+}
+
+/// Clears a held batch with the permit that was claimed for it. `binding` is computed anew from what
+/// is about to be written.
+pub(crate) fn clear_permitted(
+    judged: JudgedBatch,
+    binding: BindingDigest,
+    permit: Permit,
+) -> Result<Cleared, NotCovered> {
+    match judged.finding() {
+        Finding::Held(_) if permit.covers(binding) => {
+            let hold = permit.hold().clone();
+            drop(permit);
+            Ok(clear(judged, Some(hold)))
+        }
+        Finding::Allowed | Finding::Held(_) | Finding::Refused(_) => Err(NotCovered),
+    }
+}
+
+fn clear(judged: JudgedBatch, hold: Option<HoldId>) -> Cleared {
+    let reading_doubt = judged.reading_doubt();
+    let (batch, steps, _) = judged.into_parts();
+    Cleared {
+        frames: batch.into_frames(),
+        steps,
+        hold,
+        reading_doubt,
+    }
+}

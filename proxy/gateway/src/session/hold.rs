@@ -1,0 +1,431 @@
+//! Holds a batch until somebody with the right to decide has decided.
+//!
+//! Nothing of the batch has gone upstream while this runs (invariant 3). Any doubt ends in a
+//! refusal (invariant 4): approver away, claim refused, client or target gone.
+
+use std::{sync::Arc, time::Duration};
+
+use abeyance_api::{
+    BindingDigest, DeskError, HoldDesk, HoldId, HoldReceipt, HoldRequest, Outcome, Permit,
+    Resolution, WithdrawReason,
+};
+use abeyance_wire::postgres::{ErrorFields, TransactionStatus};
+use tokio::time::{Instant, interval_at, sleep_until, timeout};
+
+use super::{
+    Session,
+    batch::terminates,
+    card,
+    cleared::{Cleared, clear_permitted},
+    judge::{Finding, Held, JudgedBatch},
+    refuse::Unsettled,
+    relay::Broken,
+    turn::{Turn, Wants, turn},
+    wording,
+};
+use crate::{
+    Gateway,
+    error::{SessionError, TargetError},
+};
+
+/// How waiting ended.
+enum Waited {
+    Approved,
+    /// The client is told; the hold is taken back when nobody else has ended it.
+    Refused(ErrorFields, Option<WithdrawReason>),
+    /// The session ends.
+    Over(SessionError, WithdrawReason),
+}
+
+/// How claiming ended.
+enum Claim {
+    Cleared(Cleared),
+    Refused(ErrorFields),
+    Over(SessionError),
+}
+
+impl Session {
+    /// Opens a hold, waits, and then runs or refuses the batch.
+    pub(super) async fn hold(&mut self, judged: JudgedBatch) -> Result<(), SessionError> {
+        let Finding::Held(held) = judged.finding() else {
+            return Err(SessionError::Internal("a batch was held without a rule"));
+        };
+        let status = held.status;
+        let (rule, reasons) = (held.rule.clone(), held.reasons.clone());
+        let binding = self.binding(&judged);
+        let request = match self.hold_request(held, binding).await? {
+            Ok(request) => request,
+            Err(fields) => return self.hold_refused(judged, status, None, &fields).await,
+        };
+        let receipt = match self.open(request).await {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                tracing::warn!(%error, rule, "no hold could be opened");
+                let fields = wording::not_opened(&rule, &error);
+                return self.hold_refused(judged, status, None, &fields).await;
+            }
+        };
+        tracing::info!(hold = receipt.id.as_str(), rule, "held");
+        let story = wording::Story {
+            receipt: &receipt,
+            rule: &rule,
+            reasons: &reasons,
+        };
+        self.release_buffers();
+        let fields = match self.wait(&story).await {
+            Waited::Approved => match self.claim(judged, &story, binding).await {
+                (Claim::Cleared(cleared), None) => {
+                    return self.run_approved(cleared, &receipt.id).await;
+                }
+                (Claim::Refused(fields), Some(judged)) => {
+                    return self
+                        .hold_refused(*judged, status, Some(&receipt.id), &fields)
+                        .await;
+                }
+                (Claim::Over(error), _) => return Err(error),
+                _ => return Err(SessionError::Internal("a claim without an end")),
+            },
+            Waited::Refused(fields, withdraw) => {
+                if let Some(reason) = withdraw {
+                    self.gateway.withdraw(&receipt.id, reason);
+                }
+                fields
+            }
+            Waited::Over(error, reason) => {
+                self.gateway.withdraw(&receipt.id, reason);
+                return Err(error);
+            }
+        };
+        self.hold_refused(judged, status, Some(&receipt.id), &fields)
+            .await
+    }
+
+    fn binding(&self, judged: &JudgedBatch) -> BindingDigest {
+        let identity = &self.identity;
+        judged.binding(identity.id, &identity.target.name, &identity.agent.name)
+    }
+
+    /// What reviewers will see; the inner error when the batch cannot be shown to anybody.
+    async fn hold_request(
+        &mut self,
+        held: &Held,
+        binding: BindingDigest,
+    ) -> Result<Result<HoldRequest, ErrorFields>, SessionError> {
+        let statements = match card::statements(&held.statements) {
+            Ok(statements) => statements,
+            Err(fields) => return Ok(Err(fields)),
+        };
+        let estimate = self.estimate(held).await?;
+        Ok(Ok(card::request(
+            &self.identity,
+            &self.standing,
+            held,
+            statements,
+            estimate,
+            binding,
+        )))
+    }
+
+    async fn open(&self, request: HoldRequest) -> Result<HoldReceipt, DeskError> {
+        let limit = self.gateway.limits.hold_open_timeout;
+        timeout(limit, self.gateway.desk.hold_open(request))
+            .await
+            .unwrap_or_else(|_| {
+                Err(DeskError::Unavailable {
+                    detail: "no answer in time".to_owned(),
+                })
+            })
+    }
+
+    /// Waits for a decision, and for everything that makes one pointless.
+    async fn wait(&mut self, story: &wording::Story<'_>) -> Waited {
+        let desk = Arc::clone(&self.gateway.desk);
+        let mut decision = desk.hold_wait(&story.receipt.id);
+        let expiry = self.until(story) + self.gateway.limits.expiry_grace;
+        let overdue = sleep_until(Instant::now() + expiry);
+        tokio::pin!(overdue);
+        let every = self.gateway.limits.notice_interval;
+        let mut notices = interval_at(Instant::now() + every, every);
+        self.notify(story);
+        loop {
+            if let Some(over) = self.client_left() {
+                return over;
+            }
+            let wants = Wants {
+                client: true,
+                target: true,
+            };
+            // Every arm is cancel-safe: sockets fill their own buffers, the channel keeps what it has,
+            // `hold_wait` promises it.
+            tokio::select! {
+                biased;
+                happened = turn(&mut self.client, &mut self.target, wants) => match happened {
+                    Turn::Client => {}
+                    Turn::ClientGone => {
+                        return Waited::Over(SessionError::ClientGone, WithdrawReason::ClientGone);
+                    }
+                    Turn::Target => if let Err(error) = self.pass_asynchronous() {
+                        return Waited::Over(error, WithdrawReason::TargetGone);
+                    },
+                    Turn::TargetGone(_) => {
+                        return Waited::Over(TargetError::Gone.into(), WithdrawReason::TargetGone);
+                    }
+                },
+                Some(_request) = self.slot.requests.recv() => {
+                    return Waited::Refused(story.cancelled(), Some(WithdrawReason::ClientCancelled));
+                }
+                resolution = &mut decision => return resolved(resolution, story),
+                _ = notices.tick() => self.notify(story),
+                () = &mut overdue => {
+                    return Waited::Refused(story.overdue(), Some(WithdrawReason::ClientGone));
+                }
+                () = self.gateway.deadline.cancelled() => {
+                    return Waited::Over(SessionError::Shutdown, WithdrawReason::ProxyShutdown);
+                }
+            }
+        }
+    }
+
+    /// What the client sent behind the held batch ends the hold when it is Terminate or too much.
+    fn client_left(&self) -> Option<Waited> {
+        let ahead = &self.client.input;
+        if terminates(ahead) {
+            let reason = WithdrawReason::ClientTerminated;
+            return Some(Waited::Over(SessionError::ClientGone, reason));
+        }
+        if self.client.at_eof() {
+            let reason = WithdrawReason::ClientGone;
+            return Some(Waited::Over(SessionError::ClientGone, reason));
+        }
+        let max = self.gateway.limits.buffered_while_held_bytes_max;
+        (ahead.len() > max).then(|| {
+            let error = SessionError::Overflow { max };
+            Waited::Over(error, WithdrawReason::ClientOverflow)
+        })
+    }
+
+    fn until(&self, story: &wording::Story<'_>) -> Duration {
+        let left = story.receipt.expires_at - self.gateway.clock.now();
+        left.to_std().unwrap_or_default()
+    }
+
+    fn notify(&mut self, story: &wording::Story<'_>) {
+        let notice = story.notice(self.until(story));
+        self.client.outbox.encode(|out| notice.encode_notice(out));
+    }
+
+    fn release_buffers(&mut self) {
+        self.client.release();
+        self.target.release();
+    }
+
+    /// Takes the permit and clears the batch with it. Gives the batch back when it must be refused.
+    async fn claim(
+        &mut self,
+        judged: JudgedBatch,
+        story: &wording::Story<'_>,
+        binding: BindingDigest,
+    ) -> (Claim, Option<Box<JudgedBatch>>) {
+        let hold = &story.receipt.id;
+        let permit = match self.gateway.claim(hold, binding).await {
+            Ok(permit) => permit,
+            Err(error) => {
+                tracing::warn!(%error, hold = hold.as_str(), "the permit could not be claimed");
+                self.gateway.withdraw(hold, WithdrawReason::ClientGone);
+                let refused = Claim::Refused(story.not_claimed(&error));
+                return (refused, Some(Box::new(judged)));
+            }
+        };
+        // The claim took a moment: a client that left or cancelled meanwhile gets nothing run.
+        let nothing_ran = |reason: &str| Outcome::RolledBack {
+            reason: format!("{reason}; nothing ran"),
+            elapsed: Duration::ZERO,
+        };
+        if let Some(error) = self.left_meanwhile() {
+            self.gateway.report(
+                hold,
+                nothing_ran("the client left while the approval was claimed"),
+            );
+            return (Claim::Over(error), None);
+        }
+        if self.slot.requests.try_recv().is_ok() {
+            self.gateway.report(
+                hold,
+                nothing_ran("the client cancelled while the approval was claimed"),
+            );
+            return (Claim::Refused(story.cancelled()), Some(Box::new(judged)));
+        }
+        let binding = self.binding(&judged);
+        match clear_permitted(judged, binding, permit) {
+            Ok(cleared) => (Claim::Cleared(cleared), None),
+            Err(_) => {
+                self.gateway
+                    .report(hold, nothing_ran("the permit was for another batch"));
+                let error = SessionError::Internal("a permit did not cover its batch");
+                (Claim::Over(error), None)
+            }
+        }
+    }
+
+    /// Looks at the client's socket once more, without waiting.
+    fn left_meanwhile(&mut self) -> Option<SessionError> {
+        use futures::FutureExt;
+        let wants = Wants {
+            client: true,
+            target: false,
+        };
+        while let Some(happened) = turn(&mut self.client, &mut self.target, wants).now_or_never() {
+            match happened {
+                Turn::Client | Turn::Target => {}
+                Turn::ClientGone => return Some(SessionError::ClientGone),
+                Turn::TargetGone(_) => return Some(TargetError::Gone.into()),
+            }
+            if self.client.input.len() > self.gateway.limits.buffered_while_held_bytes_max {
+                break;
+            }
+        }
+        match self.client_left() {
+            Some(Waited::Over(error, _)) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Runs the approved batch and reports what came of it.
+    async fn run_approved(&mut self, cleared: Cleared, hold: &HoldId) -> Result<(), SessionError> {
+        tracing::info!(hold = hold.as_str(), "approved and running");
+        let started = Instant::now();
+        let (outcome, result) = match self.relay(cleared).await {
+            Ok(ran) => (ran.into_outcome(started.elapsed()), Ok(())),
+            Err(Broken { error, ran }) if ran.fatal => {
+                (ran.into_outcome(started.elapsed()), Err(error))
+            }
+            Err(Broken { error, .. }) => {
+                let reason = format!("the session broke while the batch ran: {}", error.kind());
+                (Outcome::Unknown { reason }, Err(error))
+            }
+        };
+        self.gateway.report(hold, outcome);
+        result
+    }
+
+    async fn hold_refused(
+        &mut self,
+        judged: JudgedBatch,
+        status: TransactionStatus,
+        hold: Option<&HoldId>,
+        fields: &ErrorFields,
+    ) -> Result<(), SessionError> {
+        let what = hold.map_or("the statement", HoldId::as_str);
+        tracing::info!(
+            hold = hold.map(HoldId::as_str),
+            sqlstate = fields.sqlstate().map(|state| state.as_str().to_owned()),
+            "not approved"
+        );
+        let unsettled = Unsettled {
+            status,
+            what: format!("{what} was not approved"),
+        };
+        let (batch, steps, _) = judged.into_parts();
+        self.refuse(batch.ending(), &steps, fields, unsettled).await
+    }
+}
+
+fn resolved(resolution: Result<Resolution, DeskError>, story: &wording::Story<'_>) -> Waited {
+    match resolution {
+        Ok(Resolution::Approved { .. }) => Waited::Approved,
+        Ok(Resolution::Denied { vote }) => Waited::Refused(story.denied(&vote), None),
+        Ok(Resolution::Expired) => Waited::Refused(story.expired(), None),
+        Ok(Resolution::Withdrawn { .. }) => Waited::Refused(story.withdrawn(), None),
+        Err(error) => {
+            tracing::warn!(%error, hold = story.receipt.id.as_str(), "the approver went away");
+            Waited::Refused(story.unreachable(&error), Some(WithdrawReason::ClientGone))
+        }
+    }
+}
+
+impl Gateway {
+    /// Claims a permit. The claim itself is never dropped half way: if it comes too late, that is reported.
+    async fn claim(&self, hold: &HoldId, binding: BindingDigest) -> Result<Permit, DeskError> {
+        let desk = Arc::clone(&self.desk);
+        let id = hold.clone();
+        let mut claim = self
+            .background
+            .spawn(async move { Permit::claim(&*desk, &id, binding).await });
+        match timeout(self.limits.claim_timeout, &mut claim).await {
+            Ok(Ok(claimed)) => claimed,
+            Ok(Err(_)) => Err(DeskError::Unavailable {
+                detail: "the claim failed inside the proxy".to_owned(),
+            }),
+            Err(_) => {
+                let desk = Arc::clone(&self.desk);
+                let id = hold.clone();
+                let limit = self.limits.report_timeout;
+                self.background.spawn(async move {
+                    if let Ok(Ok(_too_late)) = claim.await {
+                        let outcome = Outcome::RolledBack {
+                            reason: "the claim was answered too late; nothing ran".to_owned(),
+                            elapsed: Duration::ZERO,
+                        };
+                        report(&*desk, &id, outcome, limit).await;
+                    }
+                });
+                Err(DeskError::Unavailable {
+                    detail: "no answer to the claim in time".to_owned(),
+                })
+            }
+        }
+    }
+
+    /// Takes a hold back, beside the session.
+    fn withdraw(&self, hold: &HoldId, reason: WithdrawReason) {
+        let desk = Arc::clone(&self.desk);
+        let id = hold.clone();
+        let limit = self.limits.report_timeout;
+        self.background.spawn(async move {
+            let attempt = || desk.hold_withdraw(&id, reason);
+            retried("withdrawing the hold", &id, limit, attempt).await;
+        });
+    }
+
+    /// Reports an outcome, beside the session: a report that is lost does not lose the client's result.
+    fn report(&self, hold: &HoldId, outcome: Outcome) {
+        let desk = Arc::clone(&self.desk);
+        let id = hold.clone();
+        let limit = self.limits.report_timeout;
+        self.background
+            .spawn(async move { report(&*desk, &id, outcome, limit).await });
+    }
+}
+
+async fn report(desk: &dyn HoldDesk, hold: &HoldId, outcome: Outcome, limit: Duration) {
+    let attempt = || desk.hold_report(hold, outcome.clone());
+    retried("reporting the outcome", hold, limit, attempt).await;
+}
+
+/// Tries until it works, the desk says it never will, or time is up.
+async fn retried<F>(what: &str, hold: &HoldId, limit: Duration, mut attempt: impl FnMut() -> F)
+where
+    F: Future<Output = Result<(), DeskError>>,
+{
+    const FIRST_PAUSE: Duration = Duration::from_millis(100);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+    let deadline = Instant::now() + limit;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let error = match attempt().await {
+            Ok(()) => return,
+            Err(error) => error,
+        };
+        let lasting = !matches!(error, DeskError::Unavailable { .. });
+        if lasting || Instant::now() + pause > deadline {
+            if matches!(error, DeskError::Conflict { .. }) {
+                tracing::debug!(%error, hold = hold.as_str(), what, "the hold has moved on");
+            } else {
+                tracing::error!(%error, hold = hold.as_str(), what, "gave up");
+            }
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,192 @@
+//! The names a session has given to statements and portals, kept exactly as the server keeps them.
+//!
+//! One name space for protocol Parse and SQL PREPARE, one for protocol portals and SQL cursors: the
+//! server has it so. A name that is not here is unknown, and what refers to it is opaque or refused
+//! (invariant 1). Changes are made only when the server has said that they happened.
+
+use std::{collections::HashMap, sync::Arc};
+
+use abeyance_api::HoldId;
+use abeyance_sql::StatementFacts;
+use bytes::Bytes;
+
+use super::reading::Reading;
+
+/// A statement that has a name; the empty one is the unnamed statement.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) param_oids: Vec<u32>,
+    pub(crate) reading: Arc<Reading>,
+    /// Which statement of the reading it is; `None` for all of them.
+    pub(crate) index: Option<usize>,
+}
+
+impl Prepared {
+    /// The exact text, or for SQL PREPARE and DECLARE that of the whole statement.
+    pub(crate) fn text(&self) -> Bytes {
+        match (self.index, self.facts()) {
+            (Some(_), [only]) => self.reading.text_of(only),
+            _ => self.reading.text.clone(),
+        }
+    }
+
+    /// The statements that run when this one is bound and executed; the grammar allows one at most.
+    pub(crate) fn facts(&self) -> &[StatementFacts] {
+        match self.index {
+            Some(index) => self.reading.facts.get(index..=index).unwrap_or_default(),
+            None => &self.reading.facts,
+        }
+    }
+
+    /// What SQL EXECUTE or FETCH of this name runs.
+    pub(crate) fn definition(&self) -> Option<&StatementFacts> {
+        match self.facts() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+}
+
+/// By what right a portal may be executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Clearance {
+    Allowed,
+    Permitted(HoldId),
+}
+
+/// A bound statement or an open cursor.
+#[derive(Debug)]
+pub(crate) struct Portal {
+    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) clearance: Clearance,
+    /// May outlive its transaction.
+    pub(crate) holdable: bool,
+}
+
+/// All names of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    statements: HashMap<Box<[u8]>, Arc<Prepared>>,
+    portals: HashMap<Box<[u8]>, Arc<Portal>>,
+}
+
+impl Ledger {
+    pub(crate) fn statement(&self, name: &[u8]) -> Option<&Arc<Prepared>> {
+        self.statements.get(name)
+    }
+
+    pub(crate) fn portal(&self, name: &[u8]) -> Option<&Arc<Portal>> {
+        self.portals.get(name)
+    }
+
+    pub(crate) fn statements_len(&self) -> usize {
+        self.statements.len()
+    }
+
+    pub(crate) fn portals_len(&self) -> usize {
+        self.portals.len()
+    }
+
+    pub(crate) fn statement_add(&mut self, name: &[u8], prepared: Arc<Prepared>) {
+        self.statements.insert(name.into(), prepared);
+    }
+
+    pub(crate) fn statement_drop(&mut self, name: &[u8]) {
+        self.statements.remove(name);
+    }
+
+    pub(crate) fn statements_drop_all(&mut self) {
+        self.statements.clear();
+    }
+
+    pub(crate) fn portal_add(&mut self, name: &[u8], portal: Portal) {
+        self.portals.insert(name.into(), Arc::new(portal));
+    }
+
+    pub(crate) fn portal_drop(&mut self, name: &[u8]) {
+        self.portals.remove(name);
+    }
+
+    pub(crate) fn portals_drop_all(&mut self) {
+        self.portals.clear();
+    }
+
+    /// A simple Query begins: it takes the place of the unnamed statement and portal.
+    pub(crate) fn unnamed_drop(&mut self) {
+        self.statements.remove(&[][..]);
+        self.portals.remove(&[][..]);
+    }
+
+    /// The transaction has ended: portals end with it, cursors WITH HOLD do not.
+    pub(crate) fn transaction_ended(&mut self) {
+        if !self.portals.is_empty() {
+            self.portals.retain(|_, portal| portal.holdable);
+        }
+    }
+}
+
+/// What a batch will have done to the names, assuming that everything before a point succeeds: if
+/// anything fails, the rest of the batch does not run.
+#[derive(Debug)]
+pub(crate) struct Outlook<'a> {
+    ledger: &'a Ledger,
+    statements: HashMap<Vec<u8>, Option<Arc<Prepared>>>,
+    portals: HashMap<Vec<u8>, Option<Arc<Portal>>>,
+    statements_forgotten: bool,
+    portals_forgotten: bool,
+}
+
+impl<'a> Outlook<'a> {
+    pub(crate) fn new(ledger: &'a Ledger) -> Self {
+        Self {
+            ledger,
+            statements: HashMap::new(),
+            portals: HashMap::new(),
+            statements_forgotten: false,
+            portals_forgotten: false,
+        }
+    }
+
+    pub(crate) fn statement(&self, name: &[u8]) -> Option<Arc<Prepared>> {
+        match self.statements.get(name) {
+            Some(changed) => changed.clone(),
+            None if self.statements_forgotten => None,
+            None => self.ledger.statement(name).cloned(),
+        }
+    }
+
+    pub(crate) fn portal(&self, name: &[u8]) -> Option<Arc<Portal>> {
+        match self.portals.get(name) {
+            Some(changed) => changed.clone(),
+            None if self.portals_forgotten => None,
+            None => self.ledger.portal(name).cloned(),
+        }
+    }
+
+    pub(crate) fn statement_set(&mut self, name: &[u8], prepared: Option<Arc<Prepared>>) {
+        self.statements.insert(name.to_vec(), prepared);
+    }
+
+    pub(crate) fn portal_set(&mut self, name: &[u8], portal: Option<Arc<Portal>>) {
+        self.portals.insert(name.to_vec(), portal);
+    }
+
+    pub(crate) fn statements_forget(&mut self) {
+        self.statements.clear();
+        self.statements_forgotten = true;
+    }
+
+    pub(crate) fn portals_forget(&mut self) {
+        self.portals.clear();
+        self.portals_forgotten = true;
+    }
+
+    /// How many names there could be at most.
+    pub(crate) fn statements_len(&self) -> usize {
+        self.ledger.statements_len() + self.statements.len()
+    }
+
+    pub(crate) fn portals_len(&self) -> usize {
+        self.ledger.portals_len() + self.portals.len()
+    }
+}

@@ -1,0 +1,290 @@
+//! A session after start-up: batch after batch, each judged, then run, held or refused.
+//!
+//! Reading order: `batch` collects, `judge` decides, `cleared` proves, `target` writes, `tracker` follows
+//! the replies; `hold`, `refuse` and `relay` are the ways a batch can go. One task owns both sockets,
+//! so a hang-up is seen in every state.
+
+mod batch;
+mod card;
+mod cleared;
+mod hold;
+mod judge;
+mod ledger;
+mod outcome;
+mod probe;
+mod reading;
+mod refuse;
+mod relay;
+mod settings;
+mod standing;
+mod target;
+mod tracker;
+mod turn;
+mod wording;
+
+use std::{pin::Pin, sync::Arc};
+
+use abeyance_api::SessionId;
+use abeyance_policy::Context;
+use abeyance_sql::{Analysis, postgres::ReadOptions};
+use abeyance_wire::postgres::{ErrorFields, FrontendMessage, TransactionStatus, backend::tag};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use self::{
+    batch::{Batch, Collected, Collector},
+    cleared::clear_allowed,
+    judge::{Finding, JudgedBatch, Situation, judge},
+    ledger::Ledger,
+    reading::{Lookup, Reading},
+    standing::Standing,
+    target::TargetSide,
+    turn::{Turn, Wants, turn},
+};
+pub(crate) use self::{
+    reading::{ReadingCache, Scope},
+    settings::clean as clean_reason,
+};
+use crate::{
+    Agent, Gateway, Target,
+    cancel::CancelSlot,
+    error::{SessionError, TargetError},
+    exchange::client_send_error,
+    io::Link,
+    upstream::Connected,
+};
+
+/// Who and where, fixed for the life of a session.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) id: SessionId,
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) target: Arc<Target>,
+    pub(crate) scope: Scope,
+    pub(crate) client_addr: String,
+    pub(crate) application_name: Option<String>,
+    pub(crate) started_at: DateTime<Utc>,
+}
+
+impl Identity {
+    fn context(&self) -> Context<'_> {
+        Context {
+            agent: &self.agent.name,
+            target: &self.target.name,
+            environment: self.target.environment.as_deref(),
+        }
+    }
+}
+
+/// One client connection that has proved who it is, and its target.
+pub(crate) struct Session {
+    gateway: Arc<Gateway>,
+    identity: Identity,
+    client: Link,
+    target: TargetSide,
+    slot: CancelSlot,
+    collector: Collector,
+    ledger: Ledger,
+    standing: Standing,
+    /// A group of the extended protocol was refused; its Sync has not come yet.
+    unsettled: Option<refuse::Unsettled>,
+    shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The client's stream is gone: nothing more is written to it.
+    client_lost: bool,
+}
+
+/// What [`Session::new`] is made of.
+pub(crate) struct Parts {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) identity: Identity,
+    pub(crate) client: Link,
+    pub(crate) connected: Connected,
+    pub(crate) slot: CancelSlot,
+    pub(crate) reason: Option<String>,
+}
+
+impl Session {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let mut standing = Standing {
+            reason: parts.reason.as_deref().and_then(clean_reason),
+            ..Standing::default()
+        };
+        for (name, value) in &parts.connected.parameters {
+            standing.setting(name.as_bytes(), value.as_bytes());
+        }
+        let shutdown = Box::pin(parts.gateway.shutdown.clone().cancelled_owned());
+        Self {
+            gateway: parts.gateway,
+            identity: parts.identity,
+            client: parts.client,
+            target: TargetSide::new(parts.connected.link, parts.connected.cancel),
+            slot: parts.slot,
+            collector: Collector::default(),
+            ledger: Ledger::default(),
+            standing,
+            unsettled: None,
+            shutdown,
+            client_lost: false,
+        }
+    }
+
+    /// Serves batches until the client leaves or something breaks.
+    pub(crate) async fn run(&mut self) -> Result<(), SessionError> {
+        while let Some(batch) = self.next_batch().await? {
+            self.serve(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells both sides that the session is over.
+    pub(crate) async fn end(&mut self, last_words: Option<&ErrorFields>) {
+        let limit = self.gateway.limits.exchange_timeout;
+        let farewell = async {
+            if let Some(fields) = last_words
+                && !self.client_lost
+                && !self.target.in_bulk()
+            {
+                client_send_error(&mut self.client, fields);
+            }
+            if !self.client_lost {
+                // A client that is gone needs no farewell.
+                let _ = self.client.flush().await;
+                self.client.close().await;
+            }
+        };
+        let _ = tokio::time::timeout(limit, farewell).await;
+        let _ = tokio::time::timeout(limit, self.target.terminate()).await;
+    }
+
+    /// Waits for the next batch, passing on what the target says meanwhile. `None`: the client left.
+    async fn next_batch(&mut self) -> Result<Option<Batch>, SessionError> {
+        loop {
+            match self
+                .collector
+                .next(&mut self.client.input, &self.gateway.limits)?
+            {
+                Some(Collected::Batch(batch)) => return Ok(Some(batch)),
+                Some(Collected::Terminate) => return Ok(None),
+                None if self.client.at_eof() => return Ok(None),
+                None => {}
+            }
+            if self.target.has_input() {
+                self.pass_asynchronous()?;
+            }
+            let between = self.collector.is_idle() && self.unsettled.is_none();
+            let may_stop = between && self.standing.status == TransactionStatus::Idle;
+            let wants = Wants {
+                client: true,
+                target: true,
+            };
+            // Every arm is cancel-safe: sockets fill their own buffers, the channel keeps what it has.
+            tokio::select! {
+                biased;
+                happened = turn(&mut self.client, &mut self.target, wants) => match happened {
+                    Turn::Client => {}
+                    Turn::ClientGone if self.client.at_eof() => {}
+                    Turn::ClientGone => return Err(SessionError::ClientGone),
+                    Turn::Target => self.pass_asynchronous()?,
+                    Turn::TargetGone(_) => return Err(TargetError::Gone.into()),
+                },
+                // Nothing runs: as with the server, the request comes to nothing.
+                Some(_request) = self.slot.requests.recv() => {}
+                () = &mut self.shutdown, if may_stop => return Err(SessionError::Shutdown),
+            }
+        }
+    }
+
+    /// Passes on notices, notifications and settings that come between batches.
+    fn pass_asynchronous(&mut self) -> Result<(), SessionError> {
+        let mut walk = self.target.walk();
+        let mut fatal = false;
+        for seen in &mut walk {
+            let seen = seen.map_err(|error| TargetError::Malformed(error.to_string()))?;
+            match seen.tag {
+                tag::NOTICE_RESPONSE | tag::NOTIFICATION_RESPONSE => {}
+                tag::PARAMETER_STATUS => self.standing.parameter(seen.body())?,
+                tag::ERROR_RESPONSE => fatal |= tracker::error_of(seen.body())?.0,
+                _ => return Err(TargetError::Protocol("a message nobody asked for").into()),
+            }
+        }
+        let passed = walk.forwardable();
+        let bytes = self.target.take(passed);
+        self.client.outbox.push(bytes);
+        if fatal {
+            // The target's own last words are enough.
+            return Err(SessionError::TargetEnded);
+        }
+        Ok(())
+    }
+
+    async fn serve(&mut self, batch: Batch) -> Result<(), SessionError> {
+        if let Some(unsettled) = self.unsettled.take() {
+            return self.settle(unsettled).await;
+        }
+        let judged = self.judge(batch).await?;
+        match judged.finding() {
+            Finding::Allowed => match clear_allowed(judged) {
+                Ok(cleared) => self.relay_allowed(cleared).await,
+                Err(_) => Err(SessionError::Internal("an allowed batch was not cleared")),
+            },
+            Finding::Held(_) => Box::pin(self.hold(judged)).await,
+            Finding::Refused(_) => self.refuse_judged(judged).await,
+        }
+    }
+
+    async fn judge(&mut self, batch: Batch) -> Result<JudgedBatch, SessionError> {
+        let mut messages = Vec::with_capacity(batch.frames().len());
+        let mut readings = Vec::new();
+        for frame in batch.frames() {
+            let message = FrontendMessage::decode(frame)?;
+            match &message {
+                FrontendMessage::Query(query) => {
+                    readings.push(self.read(query.sql.as_bytes()).await);
+                }
+                FrontendMessage::Parse(parse) => {
+                    readings.push(self.read(parse.sql.as_bytes()).await);
+                }
+                _ => {}
+            }
+            messages.push(message);
+        }
+        let situation = Situation {
+            rules: &self.gateway.rules,
+            context: self.identity.context(),
+            ledger: &self.ledger,
+            limits: &self.gateway.limits,
+            status: self.standing.status,
+            reading_doubt: self.standing.reading_doubt || !self.standing.utf8,
+        };
+        Ok(judge(batch, messages, readings, situation))
+    }
+
+    /// Reads one query string, or finds the reading that was made before.
+    async fn read(&self, text: &[u8]) -> Arc<Reading> {
+        let lookup = Lookup {
+            scope: self.identity.scope,
+            conforming: self.standing.conforming_strings,
+            text,
+        };
+        if let Some(known) = self.gateway.readings.find(lookup) {
+            return known;
+        }
+        let options = ReadOptions {
+            bytes_max: self.gateway.limits.statement_bytes_max,
+            standard_conforming_strings: lookup.conforming,
+        };
+        let text = Bytes::copy_from_slice(text);
+        let analysis: Analysis = abeyance_sql::analyse_async(&text, options).await;
+        let reading = Arc::new(Reading::new(
+            text,
+            analysis,
+            &self.gateway.rules,
+            self.identity.context(),
+        ));
+        self.gateway
+            .readings
+            .keep(lookup.scope, lookup.conforming, reading.clone());
+        reading
+    }
+}

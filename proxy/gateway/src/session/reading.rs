@@ -1,0 +1,201 @@
+//! The reading of one query string for one agent and target: facts and verdicts, kept for reuse.
+//!
+//! The key is the exact bytes with the lexer's flag and the scope: nothing else enters analysis or
+//! policy, so a kept reading is as good as a new one. Bounded in entries and bytes (invariant 10).
+
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use abeyance_policy::{Context, Decision, RuleSet, Verdict, evaluate};
+use abeyance_sql::{Analysis, OpaqueReason, SessionEffect, StatementFacts, TransactionEffect};
+use bytes::Bytes;
+use quick_cache::{Equivalent, Weighter, sync::Cache};
+
+use crate::Limits;
+
+/// Facts and verdicts of one query string.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// The exact text.
+    pub(crate) text: Bytes,
+    pub(crate) facts: Vec<StatementFacts>,
+    /// One for each statement, as if names it refers to were unknown.
+    pub(crate) verdicts: Vec<Verdict>,
+    /// Every statement is allowed whatever the session's state: none refers to or defines a name.
+    pub(crate) plain: bool,
+}
+
+impl Reading {
+    pub(crate) fn new(
+        text: Bytes,
+        analysis: Analysis,
+        rules: &RuleSet,
+        context: Context<'_>,
+    ) -> Self {
+        let facts = analysis.statements;
+        let verdicts: Vec<_> = facts
+            .iter()
+            .map(|facts| evaluate(rules, facts, context))
+            .collect();
+        let plain = facts.iter().zip(&verdicts).all(|(facts, verdict)| {
+            verdict.decision == Decision::Allow
+                && facts.refers_to.is_none()
+                && facts.defines.is_none()
+        });
+        Self {
+            text,
+            facts,
+            verdicts,
+            plain,
+        }
+    }
+
+    /// The text of one of its statements.
+    pub(crate) fn text_of(&self, facts: &StatementFacts) -> Bytes {
+        let end = facts.span.end.min(self.text.len());
+        self.text.slice(facts.span.start.min(end)..end)
+    }
+
+    /// A query string that is not analysed, for a reason that lies in the session.
+    pub(crate) fn opaque(text: &[u8], rules: &RuleSet, context: Context<'_>) -> Self {
+        let mut facts = StatementFacts::opaque(0..text.len(), OpaqueReason::Encoding);
+        facts.redacted = "(not shown: settings of the session make its text ambiguous)".to_owned();
+        facts.doubts.insert(
+            "an earlier statement may have changed how the server reads this text".to_owned(),
+        );
+        let analysis = Analysis {
+            statements: vec![facts],
+        };
+        Self::new(Bytes::copy_from_slice(text), analysis, rules, context)
+    }
+}
+
+/// Whether running the statement may change how later text is read: `standard_conforming_strings`
+/// or `client_encoding`, set directly, through a function, or back by the end of a transaction.
+pub(crate) fn may_change_reading(facts: &StatementFacts) -> bool {
+    let harmless_setting = match &facts.session {
+        SessionEffect::None | SessionEffect::Notify => true,
+        SessionEffect::Set { parameter, .. } => {
+            let parameter = parameter.to_ascii_lowercase();
+            !matches!(
+                parameter.as_str(),
+                "client_encoding" | "names" | "standard_conforming_strings"
+            )
+        }
+        SessionEffect::Role | SessionEffect::Reset => false,
+    };
+    let harmless_end = matches!(
+        facts.transaction,
+        TransactionEffect::None | TransactionEffect::Begin
+    );
+    !(harmless_setting && harmless_end && facts.is_certain())
+        || facts.functions.iter().any(|f| f.name == "set_config")
+}
+
+/// Whether the text reads differently under other settings: only backslashes and bytes beyond
+/// ASCII do.
+pub(crate) fn depends_on_settings(text: &[u8]) -> bool {
+    text.iter().any(|byte| *byte == b'\\' || !byte.is_ascii())
+}
+
+/// Readings of all sessions.
+#[derive(Debug)]
+pub(crate) struct ReadingCache(Cache<Key, Arc<Reading>, TextWeight>);
+
+/// Where a reading is valid: which agent at which target, by their places in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Scope {
+    pub(crate) agent: u32,
+    pub(crate) target: u32,
+}
+
+#[derive(Debug, Clone)]
+struct Key {
+    scope: Scope,
+    conforming: bool,
+    text: Bytes,
+}
+
+/// A key that borrows its text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lookup<'a> {
+    pub(crate) scope: Scope,
+    /// The session's `standard_conforming_strings`.
+    pub(crate) conforming: bool,
+    pub(crate) text: &'a [u8],
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            scope,
+            conforming,
+            text,
+        } = self;
+        Lookup {
+            scope: *scope,
+            conforming: *conforming,
+            text,
+        }
+        .hash(state);
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        (self.scope, self.conforming, &self.text) == (other.scope, other.conforming, &other.text)
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Lookup<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.scope.hash(state);
+        self.conforming.hash(state);
+        self.text.hash(state);
+    }
+}
+
+impl Equivalent<Key> for Lookup<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        (self.scope, self.conforming, self.text) == (key.scope, key.conforming, &key.text[..])
+    }
+}
+
+#[derive(Debug, Clone)]
+struct TextWeight;
+
+impl Weighter<Key, Arc<Reading>> for TextWeight {
+    fn weight(&self, key: &Key, _: &Arc<Reading>) -> u64 {
+        // The facts take several times the text's room; what counts is that the sum is bounded.
+        key.text.len() as u64 + 256
+    }
+}
+
+impl ReadingCache {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self(Cache::with_weighter(
+            limits.reading_cache_entries,
+            limits.reading_cache_bytes,
+            TextWeight,
+        ))
+    }
+
+    pub(crate) fn find(&self, lookup: Lookup<'_>) -> Option<Arc<Reading>> {
+        self.0.get(&lookup)
+    }
+
+    pub(crate) fn keep(&self, scope: Scope, conforming: bool, reading: Arc<Reading>) {
+        if reading.text.len() <= crate::limits::CACHED_TEXT_BYTES_MAX {
+            let key = Key {
+                scope,
+                conforming,
+                text: reading.text.clone(),
+            };
+            self.0.insert(key, reading);
+        }
+    }
+}

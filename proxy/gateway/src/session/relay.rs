@@ -1,0 +1,190 @@
+//! Runs a cleared batch: writes it, streams the replies back, carries COPY data, forwards cancel requests.
+//!
+//! Results pass in large pieces, unparsed except for what steers the session.
+
+use std::sync::Arc;
+
+use abeyance_wire::postgres::{Direction, FrontendMessage, WireStr, frontend::tag, split_frame};
+
+use super::{
+    Session,
+    cleared::Cleared,
+    outcome::Ran,
+    tracker::{Progress, Tracker},
+    turn::{Turn, Wants, turn},
+};
+use crate::{
+    cancel::{Cancel, cancel_upstream},
+    error::{SessionError, TargetError},
+};
+
+/// A batch that did not come to its end, with what is known of it.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) error: SessionError,
+    pub(super) ran: Ran,
+}
+
+impl Session {
+    /// Runs a batch nobody has to be told of.
+    pub(super) async fn relay_allowed(&mut self, cleared: Cleared) -> Result<(), SessionError> {
+        match self.relay(cleared).await {
+            Ok(_) => Ok(()),
+            Err(broken) => Err(broken.error),
+        }
+    }
+
+    /// Runs a batch to its end: the one place a client's statements are written.
+    pub(super) async fn relay(&mut self, cleared: Cleared) -> Result<Ran, Broken> {
+        let clearance = cleared.clearance();
+        let permitted = clearance != super::ledger::Clearance::Allowed;
+        self.standing.reading_doubt |= cleared.reading_doubt();
+        self.standing.unsynced = true;
+        let steps = self.target.write_batch(cleared);
+        let mut tracker = Tracker::new(steps, clearance);
+        let mut progress = tracker.begin(&mut self.ledger);
+        while matches!(progress, Progress::Running | Progress::CopyIn) {
+            progress = match self.relay_turn(&mut tracker, permitted).await {
+                Ok(progress) => progress,
+                Err(error) => {
+                    let ran = tracker.into_ran();
+                    return Err(Broken { error, ran });
+                }
+            };
+        }
+        if progress == Progress::Failed {
+            self.collector.skip_to_sync();
+        }
+        Ok(tracker.into_ran())
+    }
+
+    async fn relay_turn(
+        &mut self,
+        tracker: &mut Tracker,
+        permitted: bool,
+    ) -> Result<Progress, SessionError> {
+        if tracker.copying_in() {
+            self.pump_copy(tracker)?;
+        }
+        let limits = &self.gateway.limits;
+        let wants = Wants {
+            client: !self.client_lost
+                && !self.client.at_eof()
+                && self.client.input.len() < limits.read_ahead_bytes_max
+                && self.target.unwritten() < limits.outbox_bytes_max,
+            target: self.client.outbox.len() < limits.outbox_bytes_max,
+        };
+        // Every arm is cancel-safe: sockets fill their own buffers, the channel keeps what it has.
+        tokio::select! {
+            biased;
+            happened = turn(&mut self.client, &mut self.target, wants) => match happened {
+                Turn::Client => Ok(Progress::Running),
+                Turn::Target => self.pass_replies(tracker),
+                Turn::ClientGone if self.client.at_eof() && !tracker.copying_in() => {
+                    // Its half may be closed on purpose: what runs goes on, as in the server.
+                    Ok(Progress::Running)
+                }
+                Turn::ClientGone if permitted && !tracker.copying_in() => {
+                    // The outcome of an approved batch is wanted even if its client is not.
+                    self.lose_client();
+                    Ok(Progress::Running)
+                }
+                Turn::ClientGone => Err(SessionError::ClientGone),
+                Turn::TargetGone(error) => Err(error.map_or(TargetError::Gone, TargetError::Io).into()),
+            },
+            Some(request) = self.slot.requests.recv() => {
+                self.forward_cancel(request);
+                Ok(Progress::Running)
+            }
+            () = self.gateway.deadline.cancelled() => Err(SessionError::Shutdown),
+        }
+    }
+
+    /// Passes on what came from the target, and looks at what steers the session.
+    fn pass_replies(&mut self, tracker: &mut Tracker) -> Result<Progress, SessionError> {
+        let mut progress = Progress::Running;
+        let mut walk = self.target.walk();
+        for seen in &mut walk {
+            let seen = seen.map_err(|error| TargetError::Malformed(error.to_string()))?;
+            progress =
+                tracker.reply(seen.tag, seen.body(), &mut self.ledger, &mut self.standing)?;
+            if matches!(
+                progress,
+                Progress::Ready | Progress::Flushed | Progress::Failed
+            ) {
+                break;
+            }
+        }
+        let passed = walk.forwardable();
+        let bytes = self.target.take(passed);
+        if !self.client_lost {
+            self.client.outbox.push(bytes);
+        }
+        if tracker.fatal() {
+            // The target's own last words are enough.
+            return Err(SessionError::TargetEnded);
+        }
+        Ok(progress)
+    }
+
+    /// Moves the client's COPY data on while the target wants it.
+    fn pump_copy(&mut self, tracker: &mut Tracker) -> Result<(), SessionError> {
+        let limits = &self.gateway.limits;
+        while tracker.copying_in() && self.target.unwritten() < limits.outbox_bytes_max {
+            let split = split_frame(
+                &mut self.client.input,
+                Direction::Frontend,
+                limits.message_bytes_max,
+            )?;
+            let Some(frame) = split else {
+                if self.client.at_eof() {
+                    return Err(SessionError::ClientGone);
+                }
+                return Ok(());
+            };
+            match frame.tag() {
+                tag::COPY_DATA => self.target.write_copy(frame),
+                tag::COPY_DONE | tag::COPY_FAIL => {
+                    tracker.copy_ended();
+                    self.target.write_copy(frame);
+                }
+                // The server drops these while it reads COPY data; so do we.
+                tag::FLUSH | tag::SYNC => {}
+                tag::TERMINATE => return Err(SessionError::ClientGone),
+                other => {
+                    // Nothing else reaches the target unjudged: end the COPY as the server would.
+                    let reason =
+                        format!("unexpected message type 0x{other:02X} during COPY from stdin");
+                    tracker.copy_ended();
+                    self.target.write_own(&FrontendMessage::CopyFail {
+                        reason: WireStr::from_text_lossy(&reason),
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn lose_client(&mut self) {
+        self.client_lost = true;
+        self.client.abandon();
+    }
+
+    /// Asks the target to cancel what runs, beside the session.
+    fn forward_cancel(&self, request: Cancel) {
+        let Some((process_id, key)) = self.target.cancel.clone() else {
+            return;
+        };
+        let target = Arc::clone(&self.identity.target);
+        let limit = self.gateway.limits.exchange_timeout;
+        self.gateway.background.spawn(async move {
+            let asked = tokio::time::timeout(limit, cancel_upstream(&target, process_id, &key));
+            match asked.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the target could not be asked to cancel"),
+                Err(_) => tracing::warn!("asking the target to cancel took too long"),
+            }
+            drop(request);
+        });
+    }
+}

@@ -1,0 +1,320 @@
+//! Follows the target's replies to one batch: which message is answered, what that did to names and
+//! settings, and when the batch is over.
+//!
+//! Sans-I/O. A reply that does not fit is a protocol violation of the target and ends the session:
+//! from then on nothing could be known of its state.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use abeyance_wire::postgres::{BackendMessage, Severity, TransactionStatus, backend::tag};
+
+use super::{
+    judge::Step,
+    ledger::{Clearance, Ledger, Portal, Prepared},
+    outcome::Ran,
+    reading::Reading,
+    settings,
+    standing::Standing,
+};
+use crate::error::TargetError;
+
+/// Where a batch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Running,
+    /// The client's COPY data is wanted.
+    CopyIn,
+    /// ReadyForQuery came.
+    Ready,
+    /// Everything up to Flush was answered; no Sync yet.
+    Flushed,
+    /// An error came and no Sync was sent: the server skips to the next one.
+    Failed,
+}
+
+/// The replies that are still to come.
+#[derive(Debug)]
+pub(crate) struct Tracker {
+    steps: VecDeque<Step>,
+    clearance: Clearance,
+    /// Which statement of the Query at the front runs.
+    statement: usize,
+    copying_in: bool,
+    failed: bool,
+    ran: Ran,
+}
+
+impl Tracker {
+    pub(crate) fn new(steps: Vec<Step>, clearance: Clearance) -> Self {
+        Self {
+            steps: steps.into(),
+            clearance,
+            statement: 0,
+            copying_in: false,
+            failed: false,
+            ran: Ran::default(),
+        }
+    }
+
+    /// Whether the target waits for COPY data now.
+    pub(crate) fn copying_in(&self) -> bool {
+        self.copying_in
+    }
+
+    /// The client has ended its COPY data.
+    pub(crate) fn copy_ended(&mut self) {
+        self.copying_in = false;
+    }
+
+    /// The target said that it ends the connection.
+    pub(crate) fn fatal(&self) -> bool {
+        self.ran.fatal
+    }
+
+    pub(crate) fn into_ran(self) -> Ran {
+        self.ran
+    }
+
+    /// Takes one control message of the target.
+    pub(crate) fn reply(
+        &mut self,
+        tag_seen: u8,
+        body: &[u8],
+        ledger: &mut Ledger,
+        standing: &mut Standing,
+    ) -> Result<Progress, TargetError> {
+        match tag_seen {
+            tag::NOTICE_RESPONSE | tag::NOTIFICATION_RESPONSE => return Ok(Progress::Running),
+            tag::PARAMETER_STATUS => {
+                standing.parameter(body)?;
+                return Ok(Progress::Running);
+            }
+            tag::ERROR_RESPONSE => return self.error(body),
+            tag::READY_FOR_QUERY => return self.ready(body, ledger, standing),
+            tag::COPY_IN_RESPONSE => {
+                self.copying_in = true;
+                self.swallowed_by_copy();
+                return Ok(Progress::CopyIn);
+            }
+            tag::COPY_BOTH_RESPONSE => return Err(TargetError::Protocol("replication began")),
+            tag::COPY_OUT_RESPONSE => return Ok(Progress::Running),
+            _ => {}
+        }
+        let Some(step) = self.steps.front() else {
+            return Err(TargetError::Protocol("a reply to nothing"));
+        };
+        let done = match (step, tag_seen) {
+            (Step::Query { reading }, tag::COMMAND_COMPLETE) => {
+                let reading = reading.clone();
+                self.copying_in = false;
+                let completed = self.ran.completed(body);
+                applied(
+                    completed,
+                    &reading,
+                    self.statement,
+                    ledger,
+                    standing,
+                    &self.clearance,
+                );
+                self.statement += 1;
+                false
+            }
+            (Step::Query { .. }, tag::EMPTY_QUERY_RESPONSE | tag::ROW_DESCRIPTION) => false,
+            (Step::Parse { name, prepared }, tag::PARSE_COMPLETE) => {
+                ledger.statement_add(name, prepared.clone());
+                true
+            }
+            (Step::Bind { portal, prepared }, tag::BIND_COMPLETE) => {
+                let bound = Portal {
+                    prepared: prepared.clone(),
+                    clearance: self.clearance.clone(),
+                    holdable: false,
+                };
+                ledger.portal_add(portal, bound);
+                true
+            }
+            (Step::Describe, tag::PARAMETER_DESCRIPTION) => false,
+            (Step::Describe, tag::ROW_DESCRIPTION | tag::NO_DATA) => true,
+            (Step::Execute { prepared }, tag::COMMAND_COMPLETE) => {
+                let prepared = prepared.clone();
+                self.copying_in = false;
+                let completed = self.ran.completed(body);
+                let index = prepared.index.unwrap_or(0);
+                applied(
+                    completed,
+                    &prepared.reading,
+                    index,
+                    ledger,
+                    standing,
+                    &self.clearance,
+                );
+                true
+            }
+            (Step::Execute { .. }, tag::EMPTY_QUERY_RESPONSE | tag::PORTAL_SUSPENDED) => true,
+            (Step::Execute { .. }, tag::ROW_DESCRIPTION) => false,
+            (Step::CloseStatement { name }, tag::CLOSE_COMPLETE) => {
+                ledger.statement_drop(name);
+                true
+            }
+            (Step::ClosePortal { name }, tag::CLOSE_COMPLETE) => {
+                ledger.portal_drop(name);
+                true
+            }
+            _ => return Err(TargetError::Protocol("a reply out of turn")),
+        };
+        if done {
+            self.steps.pop_front();
+            while matches!(self.steps.front(), Some(Step::Flush)) {
+                self.steps.pop_front();
+            }
+            if matches!(self.steps.front(), Some(Step::Query { .. })) {
+                ledger.unnamed_drop();
+            }
+        }
+        Ok(self.progress())
+    }
+
+    /// Call once before the first reply: a Flush alone is answered by nothing.
+    pub(crate) fn begin(&mut self, ledger: &mut Ledger) -> Progress {
+        while matches!(self.steps.front(), Some(Step::Flush)) {
+            self.steps.pop_front();
+        }
+        if matches!(self.steps.front(), Some(Step::Query { .. })) {
+            ledger.unnamed_drop();
+        }
+        self.progress()
+    }
+
+    fn progress(&self) -> Progress {
+        match (self.steps.is_empty(), self.failed) {
+            (false, _) => Progress::Running,
+            (true, false) => Progress::Flushed,
+            (true, true) => Progress::Failed,
+        }
+    }
+
+    fn error(&mut self, body: &[u8]) -> Result<Progress, TargetError> {
+        self.copying_in = false;
+        self.ran.failed(body)?;
+        if self.ran.fatal || matches!(self.steps.front(), Some(Step::Query { .. } | Step::Sync)) {
+            return Ok(Progress::Running);
+        }
+        // The server now skips everything up to Sync.
+        self.failed = true;
+        while let Some(step) = self.steps.front() {
+            if matches!(step, Step::Sync) {
+                break;
+            }
+            self.steps.pop_front();
+        }
+        Ok(self.progress())
+    }
+
+    fn ready(
+        &mut self,
+        body: &[u8],
+        ledger: &mut Ledger,
+        standing: &mut Standing,
+    ) -> Result<Progress, TargetError> {
+        let status = body.first().copied().and_then(TransactionStatus::from_byte);
+        let status = status.ok_or(TargetError::Protocol("an unknown transaction status"))?;
+        match self.steps.pop_front() {
+            Some(Step::Query { .. } | Step::Sync) if self.steps.is_empty() => {
+                standing.ready(status, ledger);
+                Ok(Progress::Ready)
+            }
+            _ => Err(TargetError::Protocol("ReadyForQuery out of turn")),
+        }
+    }
+
+    /// While the server reads COPY data it drops Flush and Sync unseen.
+    fn swallowed_by_copy(&mut self) {
+        if !matches!(self.steps.front(), Some(Step::Execute { .. })) {
+            return;
+        }
+        while matches!(self.steps.get(1), Some(Step::Flush | Step::Sync)) {
+            self.steps.remove(1);
+        }
+    }
+}
+
+/// Severity and SQLSTATE of an ErrorResponse.
+pub(super) fn error_of(body: &[u8]) -> Result<(bool, String), TargetError> {
+    let message = BackendMessage::decode_parts(tag::ERROR_RESPONSE, body)
+        .map_err(|error| TargetError::Malformed(error.to_string()))?;
+    let BackendMessage::ErrorResponse(fields) = message else {
+        return Err(TargetError::Protocol("an error that is none"));
+    };
+    let fatal = matches!(fields.severity(), Some(Severity::Fatal | Severity::Panic));
+    let state = fields
+        .sqlstate()
+        .map_or_else(|| "XX000".to_owned(), |state| state.as_str().to_owned());
+    Ok((fatal, state))
+}
+
+/// Follows what a completed statement did to names and settings. The tag is the server's own word.
+fn applied(
+    completed: &str,
+    reading: &Arc<Reading>,
+    index: usize,
+    ledger: &mut Ledger,
+    standing: &mut Standing,
+    clearance: &Clearance,
+) {
+    let facts = reading
+        .facts
+        .get(index)
+        .filter(|facts| facts.opaque.is_none() || facts.refers_to.is_some());
+    let defines = facts.and_then(|facts| facts.defines.as_deref());
+    let refers_to = facts.and_then(|facts| facts.refers_to.as_deref());
+    let definition = || {
+        Arc::new(Prepared {
+            param_oids: Vec::new(),
+            reading: reading.clone(),
+            index: Some(index),
+        })
+    };
+    match completed {
+        "PREPARE" => {
+            if let Some(name) = defines {
+                ledger.statement_add(name.as_bytes(), definition());
+            }
+        }
+        "DECLARE CURSOR" => {
+            if let Some(name) = defines {
+                let holdable = facts.is_some_and(|facts| facts.redacted.contains("WITH HOLD"));
+                let portal = Portal {
+                    prepared: definition(),
+                    clearance: clearance.clone(),
+                    holdable,
+                };
+                ledger.portal_add(name.as_bytes(), portal);
+            }
+        }
+        "DEALLOCATE" => match refers_to {
+            Some(name) => ledger.statement_drop(name.as_bytes()),
+            // Not known which: forget all, so that none is taken for another.
+            None => ledger.statements_drop_all(),
+        },
+        "DEALLOCATE ALL" => ledger.statements_drop_all(),
+        "CLOSE CURSOR" => match refers_to {
+            Some(name) => ledger.portal_drop(name.as_bytes()),
+            None => ledger.portals_drop_all(),
+        },
+        "CLOSE CURSOR ALL" => ledger.portals_drop_all(),
+        "DISCARD ALL" => {
+            ledger.statements_drop_all();
+            ledger.portals_drop_all();
+            standing.reason = None;
+        }
+        "SET" | "RESET" => {
+            if let Some(facts) = facts {
+                settings::applied(completed, facts, reading, standing);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

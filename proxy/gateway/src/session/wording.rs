@@ -1,0 +1,161 @@
+//! What a waiting client reads: notices, and one error for each way a hold can end.
+//!
+//! Each says what happened, by which rule and whom, and what to do next. Nothing ran in any of them.
+
+use std::time::Duration;
+
+use abeyance_api::{DeskError, HoldReceipt, Vote};
+use abeyance_wire::postgres::{ErrorFields, SqlState};
+
+/// A hold as its client is told of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Story<'a> {
+    pub(super) receipt: &'a HoldReceipt,
+    pub(super) rule: &'a str,
+    pub(super) reasons: &'a [String],
+}
+
+impl Story<'_> {
+    /// Tells a client that it waits, for whom and for how long.
+    pub(super) fn notice(&self, left: Duration) -> ErrorFields {
+        let HoldReceipt {
+            id,
+            expires_at,
+            asked,
+            console_url,
+        } = self.receipt;
+        let whereabouts = console_url
+            .as_ref()
+            .map(|url| format!("See {url}. "))
+            .unwrap_or_default();
+        ErrorFields::notice(format!("{id} is held: waiting for {asked}"))
+            .detail(format!(
+                "{} Expires in {}, at {}.",
+                self.why(),
+                span(left),
+                expires_at.format("%Y-%m-%d %H:%M:%S UTC")
+            ))
+            .hint(format!(
+                "{whereabouts}Nothing has run. Once approved it runs on this connection; cancel to withdraw it."
+            ))
+    }
+
+    pub(super) fn denied(&self, vote: &Vote) -> ErrorFields {
+        let reviewer = &vote.person.display_name;
+        let reason = vote
+            .reason
+            .as_ref()
+            .map(|reason| format!(" Reason: {reason}"))
+            .unwrap_or_default();
+        self.error(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            &format!("was denied by {reviewer}"),
+            &format!("Reviewer: {reviewer}.{reason}"),
+            "Nothing ran. Change the statement or talk to the reviewer before sending it again.",
+        )
+    }
+
+    pub(super) fn expired(&self) -> ErrorFields {
+        self.error(
+            SqlState::QUERY_CANCELED,
+            "expired: nobody decided in time",
+            &format!("Asked: {}.", self.receipt.asked),
+            "Nothing ran. Send the statement again when a reviewer is available.",
+        )
+    }
+
+    pub(super) fn withdrawn(&self) -> ErrorFields {
+        self.error(
+            SqlState::QUERY_CANCELED,
+            "was withdrawn",
+            "It was taken back before anybody decided.",
+            "Nothing ran. Send the statement again if it is still wanted.",
+        )
+    }
+
+    pub(super) fn cancelled(&self) -> ErrorFields {
+        self.error(
+            SqlState::QUERY_CANCELED,
+            "was cancelled: the client asked for it",
+            "The hold is withdrawn.",
+            "Nothing ran. Send the statement again if it is still wanted.",
+        )
+    }
+
+    pub(super) fn overdue(&self) -> ErrorFields {
+        self.error(
+            SqlState::CANNOT_CONNECT_NOW,
+            "got no answer: the approver is silent past the hold's expiry",
+            "The proxy stopped waiting on its own.",
+            "Nothing ran. Tell the people who run the approver, then send the statement again.",
+        )
+    }
+
+    pub(super) fn unreachable(&self, error: &DeskError) -> ErrorFields {
+        self.error(
+            SqlState::CANNOT_CONNECT_NOW,
+            "got no decision: the approver cannot be reached",
+            &format!("{error}."),
+            "Nothing ran. Send the statement again once the approver is back.",
+        )
+    }
+
+    /// Approved, but the permit could not be had.
+    pub(super) fn not_claimed(&self, error: &DeskError) -> ErrorFields {
+        self.error(
+            SqlState::CANNOT_CONNECT_NOW,
+            "was approved, but the approval could not be claimed",
+            &format!("{error}."),
+            "Nothing ran. Send the statement again; it will be asked about anew.",
+        )
+    }
+
+    fn error(&self, state: SqlState, what: &str, detail: &str, hint: &str) -> ErrorFields {
+        let id = &self.receipt.id;
+        ErrorFields::error(state, format!("{id} {what}"))
+            .detail(format!("Hold: {id}. {} {detail}", self.why()))
+            .hint(hint)
+    }
+
+    fn why(&self) -> String {
+        why(self.rule, self.reasons)
+    }
+}
+
+/// The answer when no hold could be opened.
+pub(super) fn not_opened(rule: &str, error: &DeskError) -> ErrorFields {
+    let refused = matches!(error, DeskError::Refused { .. });
+    let (message, hint) = if refused {
+        (
+            "the statement needs approval, and the approver refuses to ask for it",
+            "Nothing ran. The people who run the approver have to mend the route.",
+        )
+    } else {
+        (
+            "the statement needs approval, and the approver cannot be reached",
+            "Nothing ran. Send the statement again once the approver is back.",
+        )
+    };
+    ErrorFields::error(SqlState::CANNOT_CONNECT_NOW, message)
+        .detail(format!("{} {error}.", why(rule, &[])))
+        .hint(hint)
+}
+
+fn why(rule: &str, reasons: &[String]) -> String {
+    if reasons.is_empty() {
+        format!("Rule: {rule}.")
+    } else {
+        format!("Rule: {rule} ({}).", reasons.join("; "))
+    }
+}
+
+/// A time span for people: `4m 30s`.
+fn span(left: Duration) -> String {
+    let seconds = left.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s}s"),
+        (0, m, 0) => format!("{m}m"),
+        (0, m, s) => format!("{m}m {s}s"),
+        (h, m, _) => format!("{h}h {m}m"),
+    }
+}
