@@ -32,6 +32,10 @@ pub(crate) fn router() -> Router<SlackDouble> {
             "/mrkdwn.js",
             get(async || file(SCRIPT, include_str!("page/mrkdwn.js"))),
         )
+        .route(
+            "/emoji.js",
+            get(async || file(SCRIPT, include_str!("page/emoji.js"))),
+        )
 }
 
 fn file(content_type: &'static str, text: &'static str) -> impl IntoResponse {
