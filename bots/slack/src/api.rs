@@ -266,13 +266,16 @@ fn connector(addresses: &Addresses, tls: &Arc<rustls::ClientConfig>) -> SlackHyp
     http.enforce_http(false);
     http.set_connect_timeout(Some(limits::CONNECT_MAX));
     http.set_nodelay(true);
+    http.set_keepalive(Some(limits::KEEPALIVE));
     let builder = HttpsConnectorBuilder::new().with_tls_config(tls.as_ref().clone());
     let builder = if addresses.plain() {
         builder.https_or_http()
     } else {
         builder.https_only()
     };
-    builder.enable_http1().enable_http2().wrap_connector(http)
+    // HTTP/1 only: there a call that timed out takes its connection along. On HTTP/2 the calls that
+    // follow would share a connection that a network has silently dropped.
+    builder.enable_http1().wrap_connector(http)
 }
 
 /// TLS with the machine's roots. The provider is named, so that nothing depends on a process-wide default.

@@ -28,6 +28,8 @@ pub const DECIDE_MAX: Duration = Duration::from_secs(10);
 pub const CALL_MAX: Duration = Duration::from_secs(10);
 /// A TCP connection to Slack.
 pub const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// TCP keepalive of connections to Slack.
+pub const KEEPALIVE: Duration = Duration::from_secs(30);
 /// What to wait when Slack says 429 without saying how long.
 pub const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(10);
 /// Pages of history read when looking for a card.

@@ -17,7 +17,7 @@ use tokio_tungstenite::{
     tungstenite::protocol::WebSocketConfig,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::warn;
 use url::Url;
 
 use crate::{
@@ -59,13 +59,13 @@ impl Socket {
                     let connection = Connection {
                         clicks: Arc::clone(&self.clicks),
                         seen: Arc::clone(&seen),
+                        complaints: Arc::clone(&self.complaints),
                         replace: replace.clone(),
                         shutdown: shutdown.clone(),
                     };
                     let begun = Instant::now();
                     connections.spawn(Box::pin(connection.run(stream)));
-                    self.until_replaced(&mut connections, &replace, &shutdown)
-                        .await;
+                    until_replaced(&mut connections, &replace, &shutdown).await;
                     begun.elapsed()
                 }
                 Err(error) => {
@@ -97,44 +97,6 @@ impl Socket {
         drain(connections).await;
     }
 
-    /// Waits until the newest connection wants a successor. Older ones end in their own time.
-    async fn until_replaced(
-        &self,
-        connections: &mut JoinSet<Ended>,
-        replace: &CancellationToken,
-        shutdown: &CancellationToken,
-    ) {
-        loop {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                () = replace.cancelled() => return,
-                Some(ended) = connections.join_next() => match ended {
-                    Ok(ended) => self.note(&ended),
-                    Err(error) => {
-                        warn!(%error, "a Socket Mode connection ended abnormally");
-                        return;
-                    }
-                },
-            }
-        }
-    }
-
-    fn note(&self, ended: &Ended) {
-        match ended {
-            Ended::Disabled => self.complaints.call_failed(
-                &CallError::Refused {
-                    method: "socket mode",
-                    code: "link_disabled".to_owned(),
-                },
-                None,
-            ),
-            Ended::Asked => debug!("a replaced Socket Mode connection has ended"),
-            Ended::Broken(why) => info!(why, "a Socket Mode connection ended; opening another"),
-            Ended::Shutdown => {}
-        }
-    }
-
     async fn open(&self) -> Result<Stream, CallError> {
         const METHOD: &str = "socket mode";
         let unclear = |what| CallError::Unclear {
@@ -147,19 +109,43 @@ impl Socket {
         if !self.addresses.trusts_socket(&url) {
             return Err(unclear("Slack gave an address outside of Slack"));
         }
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(limits::SOCKET_MESSAGE_BYTES_MAX))
-            .max_frame_size(Some(limits::SOCKET_MESSAGE_BYTES_MAX));
         let connector = match url.scheme() {
             "wss" => Connector::Rustls(Arc::clone(&self.tls)),
             _ => Connector::Plain,
         };
         let connecting =
-            connect_async_tls_with_config(url.as_str(), Some(config), true, Some(connector));
+            connect_async_tls_with_config(url.as_str(), Some(bounds()), true, Some(connector));
         match timeout(limits::CALL_MAX, connecting).await {
             Ok(Ok((stream, _))) => Ok(stream),
             Ok(Err(_)) => Err(CallError::Unreachable { method: METHOD }),
             Err(_) => Err(unclear("no connection in time")),
+        }
+    }
+}
+
+fn bounds() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .max_message_size(Some(limits::SOCKET_MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(limits::SOCKET_MESSAGE_BYTES_MAX))
+}
+
+/// Waits until the newest connection wants a successor. Older ones end in their own time.
+async fn until_replaced(
+    connections: &mut JoinSet<Ended>,
+    replace: &CancellationToken,
+    shutdown: &CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            () = replace.cancelled() => return,
+            Some(ended) = connections.join_next() => {
+                if let Err(error) = ended {
+                    warn!(%error, "a Socket Mode connection ended abnormally");
+                    return;
+                }
+            }
         }
     }
 }

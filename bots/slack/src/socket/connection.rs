@@ -11,14 +11,16 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::{
     Stream,
     envelope::{self, Message, Seen},
 };
 use crate::{
+    CallError,
     clicks::{Ack, Clicks},
+    complaints::Complaints,
     limits,
 };
 
@@ -36,6 +38,7 @@ pub(super) enum Ended {
 pub(super) struct Connection {
     pub clicks: Arc<Clicks>,
     pub seen: Arc<Seen>,
+    pub complaints: Arc<Complaints>,
     /// Cancelled when another connection should take over.
     pub replace: CancellationToken,
     pub shutdown: CancellationToken,
@@ -52,12 +55,6 @@ struct Life {
 impl Connection {
     /// Serves until it ends. Whatever the end is, a successor is asked for by it.
     pub async fn run(self, stream: Stream) -> Ended {
-        let ended = self.serve(stream).await;
-        self.replace.cancel();
-        ended
-    }
-
-    async fn serve(&self, stream: Stream) -> Ended {
         let (mut writer, mut reader) = stream.split();
         let (acks, mut to_write) = mpsc::channel::<String>(limits::SOCKET_ACKS_MAX);
         let mut answering = JoinSet::new();
@@ -67,34 +64,46 @@ impl Connection {
             silent_until: Instant::now() + limits::SOCKET_HELLO_MAX,
             ends_at: None,
         };
-        loop {
+        let ended = loop {
             // Every arm is cancel-safe: what `next` and `recv` have not returned stays where it is.
-            let written = tokio::select! {
+            let step = tokio::select! {
                 biased;
-                () = self.shutdown.cancelled() => {
-                    let _ = timeout(limits::SOCKET_WRITE_MAX, writer.close()).await;
-                    return Ended::Shutdown;
-                }
+                () = self.shutdown.cancelled() => Err(Ended::Shutdown),
                 Some(text) = to_write.recv() => write(&mut writer, Frame::text(text)).await,
-                frame = reader.next() => {
-                    let taken = self.take(frame, &mut life, &acks, &mut answering);
-                    if let Err(ended) = taken {
-                        flush(&mut writer, &mut to_write).await;
-                        return ended;
-                    }
-                    Ok(())
-                }
+                frame = reader.next() => self.take(frame, &mut life, &acks, &mut answering),
                 Some(_) = answering.join_next() => Ok(()),
                 _ = ping.tick() => write(&mut writer, Frame::Ping(bytes::Bytes::new())).await,
-                () = sleep_until(life.silent_until) => return Ended::Broken("no sign of life"),
-                () = sleep_until(life.ends_at.unwrap_or(life.silent_until)), if life.ends_at.is_some() => {
-                    let _ = timeout(limits::SOCKET_WRITE_MAX, writer.close()).await;
-                    return Ended::Asked;
-                }
+                () = sleep_until(life.silent_until) => Err(Ended::Broken("no sign of life")),
+                () = sleep_until(life.ends_at.unwrap_or(life.silent_until)), if life.ends_at.is_some() => Err(Ended::Asked),
             };
-            if let Err(why) = written {
-                return self.end(&life, why);
+            match step {
+                Ok(()) => {}
+                Err(Ended::Broken(_)) if life.ends_at.is_some() => break Ended::Asked,
+                Err(ended) => break ended,
             }
+        };
+        self.note(ended);
+        // The successor need not wait for this one's last words.
+        self.replace.cancel();
+        drop(acks);
+        let last_words = last_words(&mut writer, &mut to_write);
+        let _ = timeout(limits::SOCKET_WRITE_MAX, last_words).await;
+        drop(answering);
+        ended
+    }
+
+    fn note(&self, ended: Ended) {
+        match ended {
+            Ended::Disabled => self.complaints.call_failed(
+                &CallError::Refused {
+                    method: "socket mode",
+                    code: "link_disabled".to_owned(),
+                },
+                None,
+            ),
+            Ended::Asked => debug!("a replaced Socket Mode connection has ended"),
+            Ended::Broken(why) => info!(why, "a Socket Mode connection ended; opening another"),
+            Ended::Shutdown => {}
         }
     }
 
@@ -107,11 +116,11 @@ impl Connection {
         answering: &mut JoinSet<()>,
     ) -> Result<(), Ended> {
         let text = match frame {
-            None | Some(Ok(Frame::Close(_))) => return Err(self.end(life, "closed by Slack")),
+            None | Some(Ok(Frame::Close(_))) => return Err(Ended::Broken("closed by Slack")),
             Some(Err(tungstenite::Error::Capacity(_))) => {
-                return Err(self.end(life, "a message was too long"));
+                return Err(Ended::Broken("a message was too long"));
             }
-            Some(Err(_)) => return Err(self.end(life, "the connection broke")),
+            Some(Err(_)) => return Err(Ended::Broken("the connection broke")),
             Some(Ok(Frame::Text(text))) => text,
             // Pongs are written by the library.
             Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Binary(_) | Frame::Frame(_))) => {
@@ -150,14 +159,6 @@ impl Connection {
         life.alive();
         Ok(())
     }
-
-    fn end(&self, life: &Life, why: &'static str) -> Ended {
-        if life.ends_at.is_some() {
-            Ended::Asked
-        } else {
-            Ended::Broken(why)
-        }
-    }
 }
 
 impl Life {
@@ -187,19 +188,20 @@ async fn answer(
     }
 }
 
-async fn write(writer: &mut SplitSink<Stream, Frame>, frame: Frame) -> Result<(), &'static str> {
+async fn write(writer: &mut SplitSink<Stream, Frame>, frame: Frame) -> Result<(), Ended> {
     match timeout(limits::SOCKET_WRITE_MAX, writer.send(frame)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err("the connection broke"),
-        Err(_) => Err("a write took too long"),
+        Ok(Err(_)) => Err(Ended::Broken("the connection broke")),
+        Err(_) => Err(Ended::Broken("a write took too long")),
     }
 }
 
-/// Writes the acknowledgements that were ready when the connection ended, as far as it still takes them.
-async fn flush(writer: &mut SplitSink<Stream, Frame>, to_write: &mut mpsc::Receiver<String>) {
-    while let Ok(text) = to_write.try_recv() {
+/// Acknowledges what was being worked on when the connection ended, as far as it still takes it, and closes.
+async fn last_words(writer: &mut SplitSink<Stream, Frame>, to_write: &mut mpsc::Receiver<String>) {
+    while let Some(text) = to_write.recv().await {
         if write(writer, Frame::text(text)).await.is_err() {
             return;
         }
     }
+    let _ = writer.close().await;
 }
