@@ -234,8 +234,8 @@ struct Judge<'a> {
 struct Weighed {
     refused: Option<Refused>,
     held: Vec<(Verdict, Culprit, TransactionStatus)>,
-    /// Statements that were let through so far.
-    passed: usize,
+    /// A statement was let through that may change what later ones mean.
+    unsettled: bool,
 }
 
 impl Weighed {
@@ -413,13 +413,12 @@ impl Judge<'_> {
             && facts.transaction == TransactionEffect::None
             && facts.opaque.is_none()
         {
-            self.weighed.passed += 1;
             self.statements.push(facts.clone());
             return;
         }
         let (facts, verdict) = self.verdict(prepared, index, facts);
         match &verdict.decision {
-            Decision::Allow => self.weighed.passed += 1,
+            Decision::Allow => self.weighed.unsettled |= unsettles(&facts),
             Decision::Deny => {
                 let fields = denied(&facts, &verdict);
                 self.weighed.refuse(fields, self.status);
@@ -429,7 +428,7 @@ impl Judge<'_> {
                     text: prepared.reading.text_of(&facts),
                     explainable: facts.explainable,
                     bound: self.bind.clone(),
-                    preceded: self.weighed.passed > 0,
+                    preceded: self.weighed.unsettled,
                 };
                 self.weighed.held.push((verdict, culprit, self.status));
             }
@@ -560,6 +559,16 @@ enum Resolved {
     Facts(Box<StatementFacts>),
     /// Its cursor was opened by an approval that covers fetching from it.
     Permitted(Box<StatementFacts>, abeyance_api::HoldId),
+}
+
+/// Whether an estimate made before the statement ran may be wrong after it: anything but the bounds of a
+/// transaction, reads and the reason for the hold.
+fn unsettles(facts: &StatementFacts) -> bool {
+    match facts.class {
+        StatementClass::Read | StatementClass::Transaction => false,
+        StatementClass::Session => !settings::is_reason(facts),
+        _ => true,
+    }
 }
 
 fn status_after(status: TransactionStatus, facts: &StatementFacts) -> TransactionStatus {

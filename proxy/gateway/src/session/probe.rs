@@ -1,52 +1,304 @@
 //! Estimates what a held statement would touch, on the session's own connection to the target.
+//!
+//! The connection is the session's so that search_path, role, temporary tables and uncommitted rows are those of the
+//! statement. Nothing may remain of a probe: it is read-only, short, rolled back, and named so that the client's
+//! unnamed statement and portal stay as they are. Of the plan only row counts are read: conditions hold
+//! literals (invariant 7). A failed probe is unknown, never zero.
 
+use std::time::Duration;
+
+use abeyance_api::{Estimate, EstimateSource};
 use abeyance_wire::postgres::{
-    Bind, EncodeError, Execute, FrontendMessage, Parse, Subject, WireStr,
+    BackendMessage, Bind, EncodeError, Execute, FrontendMessage, Parse, Subject, TransactionStatus,
+    WireStr,
+};
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{
+    Session,
+    judge::{Culprit, Held},
+    target::TargetSide,
+};
+use crate::{
+    error::{SessionError, TargetError},
+    limits::PLAN_BYTES_MAX,
 };
 
-use abeyance_api::Estimate;
-
-use super::{Session, judge::Held, target::TargetSide};
-use crate::error::SessionError;
-
-/// The name our own statements and portals go by on the target.
+/// The name our own statements, portals and savepoints go by on the target.
 const OWN: WireStr = WireStr::from_static("_abeyance");
 
-/// Queues a statement of the gateway's own making: prepared, run and closed by name, so that the
-/// client's unnamed statement and portal stay as they are.
-pub(super) fn own_statement(
-    target: &mut TargetSide,
-    sql: &str,
-    param_oids: &[u32],
-) -> Result<(), EncodeError> {
-    let messages = [
-        FrontendMessage::Parse(Parse {
-            name: OWN,
-            sql: WireStr::from_text_lossy(sql),
-            param_oids: param_oids.to_vec(),
-        }),
-        FrontendMessage::Bind(Bind {
-            portal: OWN,
-            statement: OWN,
-            param_formats: Vec::new(),
-            params: Vec::new(),
-            result_formats: Vec::new(),
-        }),
-        FrontendMessage::Execute(Execute {
-            portal: OWN,
-            rows_max: 0,
-        }),
-        FrontendMessage::Close(Subject::Portal(OWN)),
-        FrontendMessage::Close(Subject::Statement(OWN)),
-    ];
-    messages
-        .iter()
-        .try_for_each(|message| target.write_own(message))
+/// What a group of our own statements came to.
+#[derive(Debug, Default)]
+struct Answer {
+    /// The first column of the last row.
+    value: Option<Bytes>,
+    sqlstate: Option<String>,
 }
 
 impl Session {
-    /// How many rows the batch would touch.
-    pub(super) async fn estimate(&mut self, _held: &Held) -> Result<Estimate, SessionError> {
-        Ok(Estimate::unknown("no estimate yet"))
+    /// How many rows the batch would touch, by the target's planner.
+    pub(super) async fn estimate(&mut self, held: &Held) -> Result<Estimate, SessionError> {
+        let culprit = match explainable(held) {
+            Ok(culprit) => culprit,
+            Err(note) => return Ok(Estimate::unknown(note)),
+        };
+        if self.standing.unsynced {
+            return Ok(Estimate::unknown(
+                "not asked: messages before it wait for Sync",
+            ));
+        }
+        let before = self.standing.status;
+        if before == TransactionStatus::Failed {
+            return Ok(Estimate::unknown("not asked: the transaction has failed"));
+        }
+        let limit = self.gateway.limits.exchange_timeout;
+        let estimate = tokio::time::timeout(limit, self.probe(culprit))
+            .await
+            .map_err(|_| TargetError::Timeout)??;
+        if self.standing.status != before {
+            return Err(TargetError::Protocol("a probe changed the transaction").into());
+        }
+        Ok(estimate)
+    }
+
+    async fn probe(&mut self, culprit: &Culprit) -> Result<Estimate, SessionError> {
+        let inside = self.standing.status == TransactionStatus::InTransaction;
+        if inside && !self.reads_committed().await? {
+            return Ok(Estimate::unknown(
+                "not asked: it would fix the transaction's snapshot early",
+            ));
+        }
+        let time = self.gateway.limits.probe_timeout;
+        let begin: &[&str] = if inside {
+            &[
+                "SAVEPOINT _abeyance",
+                "SET LOCAL transaction_read_only = on",
+            ]
+        } else {
+            &["BEGIN READ ONLY"]
+        };
+        for sql in begin {
+            own_statement(&mut self.target, sql)?;
+        }
+        own_statement(&mut self.target, &set_timeout("statement_timeout", time))?;
+        own_statement(&mut self.target, &set_timeout("lock_timeout", time / 2))?;
+        explain(&mut self.target, culprit)?;
+        let answer = self.own_group().await?;
+
+        // Left over when something failed before they were closed.
+        close(&mut self.target)?;
+        let end: &[&str] = if inside {
+            &[
+                "ROLLBACK TO SAVEPOINT _abeyance",
+                "RELEASE SAVEPOINT _abeyance",
+            ]
+        } else {
+            &["ROLLBACK"]
+        };
+        for sql in end {
+            own_statement(&mut self.target, sql)?;
+        }
+        self.own_group().await?;
+        Ok(estimate_of(answer))
+    }
+
+    /// Whether each statement of the open transaction has a snapshot of its own. SHOW takes none.
+    async fn reads_committed(&mut self) -> Result<bool, SessionError> {
+        own_statement(&mut self.target, "SHOW transaction_isolation")?;
+        let answer = self.own_group().await?;
+        Ok(answer.value.as_deref() == Some(b"read committed"))
+    }
+
+    /// Ends a group of our own statements and reads its replies. Notices are dropped.
+    async fn own_group(&mut self) -> Result<Answer, SessionError> {
+        self.target.write_sync();
+        self.target.flush().await?;
+        let mut answer = Answer::default();
+        loop {
+            match self.target.own_reply().await? {
+                BackendMessage::ReadyForQuery(status) => {
+                    // Not `Standing::ready`: portals of the client's transaction live on.
+                    self.standing.status = status;
+                    return Ok(answer);
+                }
+                BackendMessage::DataRow(columns) => {
+                    answer.value = columns.into_iter().next().flatten();
+                }
+                reply => {
+                    if let BackendMessage::ErrorResponse(fields) = &reply {
+                        let state = fields.sqlstate();
+                        let state = state.map(|state| state.as_str().to_owned());
+                        answer.sqlstate = answer.sqlstate.take().or(state);
+                    }
+                    self.pass_own(&reply)?;
+                }
+            }
+        }
+    }
+}
+
+/// The statement to explain, or why there is none.
+fn explainable(held: &Held) -> Result<&Culprit, &'static str> {
+    let culprit = held
+        .culprit
+        .as_ref()
+        .ok_or("not asked: several statements need approval")?;
+    if !culprit.explainable {
+        return Err("not asked: the statement cannot be explained without running code");
+    }
+    if culprit.preceded {
+        return Err("not asked: statements before it in the same batch may change what it does");
+    }
+    Ok(culprit)
+}
+
+fn set_timeout(name: &str, time: Duration) -> String {
+    format!("SET LOCAL {name} = '{}ms'", time.as_millis().max(1))
+}
+
+/// Queues a statement of the gateway's own making: prepared, run and closed by name.
+pub(super) fn own_statement(target: &mut TargetSide, sql: &str) -> Result<(), EncodeError> {
+    let bind = Bind {
+        portal: OWN,
+        statement: OWN,
+        param_formats: Vec::new(),
+        params: Vec::new(),
+        result_formats: Vec::new(),
+    };
+    own_execution(target, WireStr::from_text_lossy(sql), Vec::new(), bind)
+}
+
+/// Queues EXPLAIN of the statement, with the values the client bound.
+fn explain(target: &mut TargetSide, culprit: &Culprit) -> Result<(), EncodeError> {
+    let sql = WireStr::new([b"EXPLAIN (FORMAT JSON) ", &culprit.text[..]].concat())?;
+    let (oids, bound) = match &culprit.bound {
+        Some((oids, bind)) => (oids.clone(), Some(bind)),
+        None => (Vec::new(), None),
+    };
+    let bind = Bind {
+        portal: OWN,
+        statement: OWN,
+        param_formats: bound.map_or_else(Vec::new, |bind| bind.param_formats.clone()),
+        params: bound.map_or_else(Vec::new, |bind| bind.params.clone()),
+        result_formats: Vec::new(),
+    };
+    own_execution(target, sql, oids, bind)
+}
+
+fn own_execution(
+    target: &mut TargetSide,
+    sql: WireStr,
+    param_oids: Vec<u32>,
+    bind: Bind,
+) -> Result<(), EncodeError> {
+    let parse = Parse {
+        name: OWN,
+        sql,
+        param_oids,
+    };
+    let execute = Execute {
+        portal: OWN,
+        rows_max: 0,
+    };
+    target.write_own(&FrontendMessage::Parse(parse))?;
+    target.write_own(&FrontendMessage::Bind(bind))?;
+    target.write_own(&FrontendMessage::Execute(execute))?;
+    close(target)
+}
+
+fn close(target: &mut TargetSide) -> Result<(), EncodeError> {
+    target.write_own(&FrontendMessage::Close(Subject::Portal(OWN)))?;
+    target.write_own(&FrontendMessage::Close(Subject::Statement(OWN)))
+}
+
+fn estimate_of(answer: Answer) -> Estimate {
+    if let Some(sqlstate) = answer.sqlstate {
+        return Estimate::unknown(format!("EXPLAIN failed with SQLSTATE {sqlstate}"));
+    }
+    let plan = answer.value.filter(|plan| plan.len() <= PLAN_BYTES_MAX);
+    let plan: Option<Value> = plan.and_then(|plan| serde_json::from_slice(&plan).ok());
+    match plan.as_ref().and_then(rows_of) {
+        Some(rows) => Estimate {
+            rows: Some(rows),
+            source: EstimateSource::Estimated,
+            note: None,
+        },
+        None => Estimate::unknown("EXPLAIN gave no row count"),
+    }
+}
+
+/// Rows that are changed, or for a read rows that are returned. A ModifyTable node itself says 0: its input
+/// counts.
+fn rows_of(explained: &Value) -> Option<u64> {
+    let top = explained.get(0)?.get("Plan")?;
+    match changed(top) {
+        Some(rows) => Some(rows),
+        None => planned(top),
+    }
+}
+
+fn changed(node: &Value) -> Option<u64> {
+    let children = node.get("Plans").and_then(Value::as_array);
+    let children = children.map_or(&[][..], Vec::as_slice);
+    let own = (node.get("Node Type").and_then(Value::as_str) == Some("ModifyTable")).then(|| {
+        let inputs = children.iter().filter(|child| {
+            let relationship = child.get("Parent Relationship").and_then(Value::as_str);
+            matches!(relationship, Some("Outer" | "Member"))
+        });
+        inputs.filter_map(planned).fold(0, u64::saturating_add)
+    });
+    children
+        .iter()
+        .filter_map(changed)
+        .chain(own)
+        .reduce(u64::saturating_add)
+}
+
+fn planned(node: &Value) -> Option<u64> {
+    let rows = node.get("Plan Rows")?;
+    rows.as_u64()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rows_come_from_below_modify_table() {
+        let delete = json!([{"Plan": {"Node Type": "ModifyTable", "Plan Rows": 0, "Plans": [
+            {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Plan Rows": 12},
+            {"Node Type": "Seq Scan", "Parent Relationship": "InitPlan", "Plan Rows": 900},
+        ]}}]);
+        assert_eq!(rows_of(&delete), Some(12));
+    }
+
+    #[test]
+    fn a_write_inside_a_read_counts() {
+        let cte = json!([{"Plan": {"Node Type": "CTE Scan", "Plan Rows": 5, "Plans": [
+            {"Node Type": "ModifyTable", "Parent Relationship": "InitPlan", "Plan Rows": 7, "Plans": [
+                {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Plan Rows": 7}]},
+        ]}}]);
+        assert_eq!(rows_of(&cte), Some(7));
+    }
+
+    #[test]
+    fn a_read_says_what_it_returns() {
+        let read = json!([{"Plan": {"Node Type": "Seq Scan", "Plan Rows": 40}}]);
+        assert_eq!(rows_of(&read), Some(40));
+        assert_eq!(rows_of(&json!({})), None);
+    }
+
+    #[test]
+    fn a_failure_is_unknown_and_says_no_more_than_a_state() {
+        let answer = Answer {
+            value: None,
+            sqlstate: Some("42703".to_owned()),
+        };
+        let estimate = estimate_of(answer);
+        assert_eq!(estimate.rows, None);
+        assert_eq!(estimate.source, EstimateSource::Unknown);
     }
 }

@@ -97,7 +97,7 @@ impl Session {
     /// Sends the target something that can only fail.
     async fn fail_transaction(&mut self, begin: bool, what: &str) -> Result<(), SessionError> {
         if begin {
-            own_statement(&mut self.target, "BEGIN", &[])?;
+            own_statement(&mut self.target, "BEGIN")?;
         }
         self.target.write_own(&FrontendMessage::Parse(Parse {
             name: WireStr::from_static("_abeyance"),

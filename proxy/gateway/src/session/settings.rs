@@ -17,7 +17,7 @@ pub(super) fn applied(
     standing: &mut Standing,
 ) {
     match &facts.session {
-        SessionEffect::Set { parameter, .. } if parameter.eq_ignore_ascii_case(REASON) => {
+        SessionEffect::Set { .. } if is_reason(facts) => {
             standing.reason = if completed == "SET" {
                 given(facts, reading)
             } else {
@@ -34,13 +34,16 @@ pub(super) fn applied(
 
 /// The reason a statement gives, when it is `SET abeyance.reason`.
 pub(super) fn given(facts: &StatementFacts, reading: &Reading) -> Option<String> {
-    match &facts.session {
-        SessionEffect::Set { parameter, .. } if parameter.eq_ignore_ascii_case(REASON) => {
-            let text = reading.text_of(facts);
-            std::str::from_utf8(&text).ok().and_then(reason_in)
-        }
-        _ => None,
+    if !is_reason(facts) {
+        return None;
     }
+    let text = reading.text_of(facts);
+    std::str::from_utf8(&text).ok().and_then(reason_in)
+}
+
+/// Whether a statement is SET or RESET of `abeyance.reason`.
+pub(super) fn is_reason(facts: &StatementFacts) -> bool {
+    matches!(&facts.session, SessionEffect::Set { parameter, .. } if parameter.eq_ignore_ascii_case(REASON))
 }
 
 /// The reason a `SET abeyance.reason` statement gives, bounded and without control characters.

@@ -97,7 +97,7 @@ impl Tracker {
                 return Ok(Progress::CopyIn);
             }
             tag::COPY_BOTH_RESPONSE => return Err(TargetError::Protocol("replication began")),
-            tag::COPY_OUT_RESPONSE => return Ok(Progress::Running),
+            tag::COPY_OUT_RESPONSE | tag::COPY_DONE => return Ok(Progress::Running),
             _ => {}
         }
         let Some(step) = self.steps.front() else {

@@ -125,9 +125,7 @@ fn parse_options(text: &str) -> Result<Vec<(String, String)>, SessionError> {
         let assignment = if word == "-c" {
             words.next()
         } else {
-            let rest = word
-                .strip_prefix("--")
-                .or_else(|| word.strip_prefix("-c"));
+            let rest = word.strip_prefix("--").or_else(|| word.strip_prefix("-c"));
             rest.map(ToOwned::to_owned)
         };
         let Some((name, value)) = assignment.as_deref().and_then(|text| text.split_once('='))
