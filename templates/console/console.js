@@ -21,6 +21,8 @@ function countDown() {
     const seconds = Math.max(0, Math.round(Number(left.dataset.left) - gone));
     left.textContent = seconds ? spanInWords(seconds) : "time is up";
     left.classList.toggle("soon", seconds < 60);
+    const bar = left.closest(".row, .hold-head")?.querySelector("progress");
+    if (bar) bar.value = seconds;
   }
 }
 

@@ -212,10 +212,7 @@ async fn lossy(
             let mut server = TcpStream::connect(to).await.unwrap();
             let mut request = vec![0; 64 * 1024];
             let mut answer = vec![0; 64 * 1024];
-            loop {
-                let Ok(read @ 1..) = client.read(&mut request).await else {
-                    break;
-                };
+            while let Ok(read @ 1..) = client.read(&mut request).await {
                 server.write_all(&request[..read]).await.unwrap();
                 let Ok(got @ 1..) = server.read(&mut answer).await else {
                     break;

@@ -53,8 +53,8 @@ pub(super) struct HoldRow {
     /// Seconds until it expires, and the same in words.
     left: i64,
     left_words: String,
-    /// Share of the waiting time that is left, in percent.
-    left_share: i64,
+    /// The whole waiting time, in seconds.
+    whole: i64,
     decided_by: Option<String>,
     outcome: Option<String>,
     /// The person who looks may decide it.
@@ -67,9 +67,7 @@ impl HoldRow {
         let (state, tone) = words::state(hold.state);
         let (rows, rows_known) = words::estimate(&request.estimate);
         let left = hold.expires_at - now;
-        let whole = (hold.expires_at - hold.created_at)
-            .num_milliseconds()
-            .max(1);
+        let whole = hold.expires_at - hold.created_at;
         let first = request.statements.first();
         Self {
             id: hold.id.to_string(),
@@ -92,7 +90,7 @@ impl HoldRow {
             expires: hold.expires_at.into(),
             left: left.num_seconds().max(0),
             left_words: words::span(left),
-            left_share: (left.num_milliseconds() * 100 / whole).clamp(0, 100),
+            whole: whole.num_seconds().max(1),
             decided_by: deciding(hold),
             outcome: hold.outcome.as_ref().map(words::outcome),
             mine: hold.state == HoldState::Pending && bar(hold, viewer).is_none(),

@@ -198,7 +198,7 @@ async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<O
         now,
     );
     let record = HoldRecord {
-        id: free_id(&mut scope.conn).await?,
+        id: free_id(&mut scope.conn, getrandom::fill).await?,
         hold,
         request: new.request,
         asked: new.asked,
@@ -213,11 +213,14 @@ async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<O
 }
 
 /// An id nobody has, four characters when there is room, longer when it is crowded.
-async fn free_id(conn: &mut SqliteConnection) -> Result<HoldId, StoreError> {
+pub(super) async fn free_id(
+    conn: &mut SqliteConnection,
+    fill: fn(&mut [u8]) -> Result<(), getrandom::Error>,
+) -> Result<HoldId, StoreError> {
     for length in limits::ID_LENGTHS {
         for _ in 0..limits::ID_TRIES {
             let mut entropy = vec![0_u8; length];
-            getrandom::fill(&mut entropy)
+            fill(&mut entropy)
                 .map_err(|error| StoreError::Other(format!("no randomness: {error}")))?;
             let id = HoldId::from_entropy(&entropy)
                 .map_err(|error| StoreError::Other(error.to_string()))?;

@@ -10,6 +10,9 @@ mod holds;
 mod row;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io,

@@ -1,0 +1,278 @@
+//! Random lives of a hold, beside a model that is too small to be wrong.
+//!
+//! The model keeps who voted what, and three facts: decided, taken, over. The machine keeps ten
+//! states. After every event both must say the same, and the promises of the crate must hold.
+
+use std::collections::BTreeMap;
+
+use abeyance_api::{
+    BindingDigest, Decision, HoldState, Outcome, PersonId, PersonRef, Surface, WithdrawReason,
+};
+use abeyance_holds::{AuditEvent, Ballot, Event, Hold, NewHold, Refusal, limits, transition};
+use chrono::{DateTime, TimeDelta, Utc};
+use proptest::{collection::vec, prelude::*};
+
+const OWNER: &str = "ann";
+const ACTOR: &str = "bob";
+/// Three who may, the owner, the actor, and one who is no reviewer.
+const PEOPLE: [&str; 6] = ["cho", "dan", "eve", OWNER, ACTOR, "fay"];
+const REVIEWERS: [&str; 5] = ["cho", "dan", "eve", OWNER, ACTOR];
+const WAIT: i64 = 300;
+
+#[derive(Debug, Clone)]
+enum Deed {
+    Vote { who: usize, approve: bool },
+    Claim { right: bool },
+    Withdraw,
+    Report { rows: u64 },
+    Tick,
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        4 => (0..PEOPLE.len(), prop::bool::weighted(0.8)).prop_map(|(who, approve)| Deed::Vote { who, approve }),
+        3 => prop::bool::weighted(0.8).prop_map(|right| Deed::Claim { right }),
+        1 => Just(Deed::Withdraw),
+        2 => (0..3_u64).prop_map(|rows| Deed::Report { rows }),
+        2 => Just(Deed::Tick),
+    ]
+}
+
+fn start() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_772_442_000, 0).unwrap_or_default()
+}
+
+fn id(name: &str) -> PersonId {
+    name.parse()
+        .unwrap_or_else(|_| unreachable!("{name} is a good id"))
+}
+
+fn binding(of: &[u8]) -> BindingDigest {
+    BindingDigest::over([of])
+}
+
+fn new_hold(quorum: u32) -> Hold {
+    let new = NewHold {
+        binding: binding(b"shown"),
+        route: "dba".to_owned(),
+        owner: Some(id(OWNER)),
+        actor: Some(ACTOR.to_owned()),
+        quorum: quorum.try_into().unwrap_or(std::num::NonZeroU32::MIN),
+        expires_at: start() + TimeDelta::seconds(WAIT),
+    };
+    Hold::open(new, start()).0
+}
+
+fn event(deed: &Deed) -> Event {
+    match deed {
+        Deed::Vote { who, approve } => Event::Vote(Ballot {
+            person: PersonRef {
+                id: id(PEOPLE[*who]),
+                display_name: PEOPLE[*who].to_owned(),
+                slack: None,
+            },
+            reviewers: REVIEWERS.map(id).to_vec(),
+            decision: if *approve {
+                Decision::Approve
+            } else {
+                Decision::Deny
+            },
+            reason: None,
+            surface: Surface::Console,
+        }),
+        Deed::Claim { right } => Event::Claim {
+            binding: binding(if *right { b"shown" } else { b"other" }),
+        },
+        Deed::Withdraw => Event::Withdraw {
+            reason: WithdrawReason::ClientGone,
+        },
+        Deed::Report { rows } => Event::Report {
+            outcome: Outcome::Executed {
+                rows: Some(*rows),
+                tags: Vec::new(),
+                elapsed: std::time::Duration::ZERO,
+            },
+        },
+        Deed::Tick => Event::Tick,
+    }
+}
+
+/// What somebody with a pencil would keep.
+#[derive(Debug, Default)]
+struct Model {
+    votes: BTreeMap<usize, bool>,
+    approved_at: Option<DateTime<Utc>>,
+    taken: bool,
+    ran: Option<u64>,
+    /// The final state, once there is one.
+    over: Option<HoldState>,
+}
+
+impl Model {
+    fn state(&self) -> HoldState {
+        match self {
+            Self {
+                over: Some(state), ..
+            } => *state,
+            Self { ran: Some(_), .. } => HoldState::Executed,
+            Self { taken: true, .. } => HoldState::Claimed,
+            Self {
+                approved_at: Some(_),
+                ..
+            } => HoldState::Approved,
+            _ => HoldState::Pending,
+        }
+    }
+
+    fn time_passes(&mut self, now: DateTime<Utc>) {
+        match (self.state(), self.approved_at) {
+            (HoldState::Pending, _) if now >= start() + TimeDelta::seconds(WAIT) => {
+                self.over = Some(HoldState::Expired);
+            }
+            (HoldState::Approved, Some(at)) if now >= at + limits::APPROVAL_LIFE => {
+                self.over = Some(HoldState::Lapsed);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the deed is accepted.
+    fn follow(&mut self, deed: &Deed, quorum: usize, now: DateTime<Utc>) -> bool {
+        self.time_passes(now);
+        let state = self.state();
+        match deed {
+            Deed::Tick => true,
+            Deed::Vote { who, approve } => {
+                // Indexes 3, 4 and 5 are the owner, the actor and the stranger.
+                if *who > 2 || state != HoldState::Pending {
+                    return false;
+                }
+                self.votes.insert(*who, *approve);
+                if !approve {
+                    self.over = Some(HoldState::Denied);
+                } else if self.votes.values().filter(|yes| **yes).count() >= quorum {
+                    self.approved_at = Some(now);
+                }
+                true
+            }
+            Deed::Claim { right } => {
+                let accepted = state == HoldState::Approved && *right;
+                self.taken |= accepted;
+                accepted
+            }
+            Deed::Withdraw => match state {
+                HoldState::Claimed => false,
+                HoldState::Pending => {
+                    self.over = Some(HoldState::Withdrawn);
+                    true
+                }
+                HoldState::Approved => {
+                    self.over = Some(HoldState::Lapsed);
+                    true
+                }
+                _ => true,
+            },
+            Deed::Report { rows } => match (state, self.ran) {
+                (HoldState::Claimed, _) => {
+                    self.ran = Some(*rows);
+                    true
+                }
+                (HoldState::Executed, Some(ran)) => ran == *rows,
+                _ => false,
+            },
+        }
+    }
+}
+
+/// As the store does it: what time has done is written down before the event.
+fn settle(hold: &Hold, now: DateTime<Utc>) -> Hold {
+    match transition(hold, Event::Tick, now) {
+        Ok((settled, _)) => settled,
+        Err(refusal) => unreachable!("a tick is never refused: {refusal}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_machine_follows_the_model(
+        quorum in 1..4_u32,
+        deeds in vec((deed(), 0..90_i64), 1..25),
+    ) {
+        let mut hold = new_hold(quorum);
+        let mut model = Model::default();
+        let mut now = start();
+        let mut claims = 0;
+        for (deed, pause) in deeds {
+            now += TimeDelta::seconds(pause);
+            let unsettled = transition(&hold, event(&deed), now);
+            hold = settle(&hold, now);
+            let accepted = model.follow(&deed, quorum as usize, now);
+            let step = transition(&hold, event(&deed), now);
+            prop_assert_eq!(step.is_ok(), accepted, "{:?} in {:?}", deed, hold.state);
+            // Time counts even when nobody wrote it down.
+            prop_assert_eq!(unsettled.is_ok(), step.is_ok());
+            if let Ok((next, events)) = step {
+                check_step(&hold, &next, &events)?;
+                claims += events.iter().filter(|e| matches!(e, AuditEvent::Claimed { .. })).count();
+                hold = next;
+            }
+            prop_assert_eq!(hold.state, model.state());
+            check_hold(&hold)?;
+        }
+        prop_assert!(claims <= 1, "a claim succeeds once");
+    }
+
+    #[test]
+    fn a_clock_that_ran_backwards_lets_nothing_run(back in 6..10_000_i64) {
+        let earlier = start() - TimeDelta::seconds(back);
+        let pending = new_hold(1);
+        let approve = event(&Deed::Vote { who: 0, approve: true });
+        prop_assert_eq!(transition(&pending, approve.clone(), earlier).unwrap_err(), Refusal::ClockBehind);
+        let deny = event(&Deed::Vote { who: 0, approve: false });
+        prop_assert!(transition(&pending, deny, earlier).is_ok());
+        let (approved, _) = transition(&pending, approve, start()).unwrap();
+        let claim = event(&Deed::Claim { right: true });
+        prop_assert_eq!(transition(&approved, claim, earlier).unwrap_err(), Refusal::ClockBehind);
+    }
+}
+
+fn check_step(before: &Hold, after: &Hold, events: &[AuditEvent]) -> Result<(), TestCaseError> {
+    let grown = after.version - before.version;
+    prop_assert!(grown <= 1);
+    prop_assert_eq!(
+        grown == 1,
+        !events.is_empty(),
+        "every step is written down, and only steps"
+    );
+    prop_assert_eq!(grown == 0, before == after);
+    if before.state.is_final() {
+        prop_assert_eq!(before, after, "nothing changes after the end");
+    }
+    Ok(())
+}
+
+fn check_hold(hold: &Hold) -> Result<(), TestCaseError> {
+    let mut voters: Vec<_> = hold
+        .votes
+        .iter()
+        .map(|vote| vote.person.id.clone())
+        .collect();
+    voters.sort();
+    voters.dedup();
+    prop_assert_eq!(voters.len(), hold.votes.len(), "one person is one vote");
+    for never in [OWNER, ACTOR, "fay"] {
+        prop_assert!(!voters.contains(&id(never)), "{} voted", never);
+    }
+    let ran = matches!(hold.state, HoldState::Claimed | HoldState::Executed);
+    if ran || hold.state == HoldState::Approved {
+        prop_assert!(hold.approvals() >= hold.quorum.get() as usize);
+        prop_assert!(hold.deciding_vote().is_some());
+    }
+    prop_assert_eq!(
+        hold.deadline().is_some(),
+        matches!(hold.state, HoldState::Pending | HoldState::Approved)
+    );
+    Ok(())
+}

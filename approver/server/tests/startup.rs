@@ -1,0 +1,200 @@
+//! What stops the approver from starting, and that it says which file and what to do.
+
+#![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
+
+mod support;
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use abeyance_api::SystemClock;
+use abeyance_approver::{Approver, ApproverConfig, ConfigError, OpenError, StoreError};
+use sqlx::{Connection as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use support::{config, open};
+use tempfile::TempDir;
+
+async fn start(config: ApproverConfig) -> Result<Approver, OpenError> {
+    Approver::open(config, Arc::new(SystemClock)).await
+}
+
+async fn refusal(config: ApproverConfig) -> OpenError {
+    let file = config.store.display().to_string();
+    let error = start(config).await.unwrap_err();
+    assert!(error.to_string().contains(&file), "which file? {error}");
+    error
+}
+
+async fn stop(approver: Approver) {
+    approver.close().await;
+    drop(approver);
+}
+
+/// A store with one hold in it, closed.
+async fn used() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    let file = config.store.clone();
+    let approver = start(config).await.unwrap();
+    open(&approver).await;
+    stop(approver).await;
+    (folder, file)
+}
+
+async fn run(file: &Path, statement: &'static str) {
+    let options = SqliteConnectOptions::new().filename(file);
+    let mut conn = SqliteConnection::connect_with(&options).await.unwrap();
+    conn.execute(statement).await.unwrap();
+    conn.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_file_is_for_its_owner_alone() {
+    let (folder, file) = used().await;
+    let approver = start(config(&folder)).await.unwrap();
+    open(&approver).await;
+    for suffix in ["", "-wal", "-shm", "-lock"] {
+        let side = format!("{}{suffix}", file.display());
+        let mode = fs::metadata(&side).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{side}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_approver_on_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = start(config(&folder)).await.unwrap();
+    assert!(matches!(
+        refusal(config(&folder)).await,
+        OpenError::InUse { .. }
+    ));
+    stop(first).await;
+    stop(start(config(&folder)).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_read_only_file() {
+    let (folder, file) = used().await;
+    let mut config = config(&folder);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
+    if fs::OpenOptions::new().append(true).open(&file).is_ok() {
+        // The superuser writes where it likes, but not here.
+        config.store = PathBuf::from("/sys/abeyance.db");
+    }
+    let error = refusal(config).await;
+    assert!(
+        matches!(
+            error,
+            OpenError::Store {
+                source: StoreError::ReadOnly,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.to_string().contains("writable"));
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder);
+    config.store = folder.path().join("nowhere").join("abeyance.db");
+    assert!(matches!(
+        refusal(config).await,
+        OpenError::Store {
+            source: StoreError::Io(_),
+            ..
+        }
+    ));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder);
+    fs::write(
+        &config.store,
+        "not a database, but long enough to be read as one".repeat(100),
+    )
+    .unwrap();
+    let error = refusal(config).await;
+    assert!(
+        matches!(
+            error,
+            OpenError::Store {
+                source: StoreError::Corrupt,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.to_string().contains("backup"));
+}
+
+#[tokio::test]
+async fn a_damaged_store() {
+    let (folder, file) = used().await;
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = 4096 * 3;
+    bytes[middle..middle + 4096].fill(0xff);
+    fs::write(&file, bytes).unwrap();
+    let error = refusal(config(&folder)).await;
+    assert!(
+        matches!(
+            error,
+            OpenError::Store {
+                source: StoreError::Corrupt,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version() {
+    let (folder, file) = used().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
+        VALUES (9999, 'from the future', '2030-01-01', 1, x'00', 0)";
+    run(&file, newer).await;
+    let error = refusal(config(&folder)).await;
+    assert!(
+        matches!(error, OpenError::NewerSchema { schema: 9999, .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_store_with_another_history() {
+    let (folder, file) = used().await;
+    run(&file, "UPDATE _sqlx_migrations SET checksum = x'00'").await;
+    let error = refusal(config(&folder)).await;
+    assert!(
+        matches!(error, OpenError::ForeignSchema { schema: 1, .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn every_mistake_of_the_configuration_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder);
+    config.people[1].slack = config.people[0].slack.clone();
+    config.people[2].id = "Ann".parse().unwrap();
+    config.routes[0].timeout = std::time::Duration::ZERO;
+    config.routes[1].reviewers.push("zoe".parse().unwrap());
+    config.tokens[0].secret = "short".into();
+    let OpenError::Config(mistakes) = start(config).await.unwrap_err() else {
+        panic!("a configuration error");
+    };
+    assert_eq!(mistakes.len(), 5, "{mistakes:?}");
+    assert!(
+        mistakes
+            .iter()
+            .any(|mistake| matches!(mistake, ConfigError::Shared { .. }))
+    );
+}
