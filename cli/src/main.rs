@@ -1,1 +1,63 @@
-fn main() {}
+//! The `abeyance` binary: reads the command line and the configuration and puts the parts together.
+//!
+//! The only crate that knows all the others. Decides nothing itself: no rule, no hold, no byte of a
+//! session passes through here.
+
+mod args;
+mod commands;
+mod config;
+mod exit;
+mod logging;
+mod output;
+mod ready;
+mod run;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{AgentCommand, Cli, Command, PersonCommand};
+use config::Role;
+use exit::Failure;
+
+fn main() -> ExitCode {
+    // One crypto provider for the whole process, chosen before anything can ask for one.
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
+        output::problem("another crypto provider was installed first");
+        return ExitCode::from(70);
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` come this way too, and are no failure.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
+        }
+    };
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::Shown) {
+                output::problem(&failure.to_string());
+            }
+            ExitCode::from(&failure)
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    logging::start(&cli.log)?;
+    match cli.command {
+        Command::Serve(args) => run::run(&args, Role::Serve),
+        Command::Proxy(args) => run::run(&args, Role::Proxy),
+        Command::Approver(args) => run::run(&args, Role::Approver),
+        Command::CheckConfig(args) => commands::check_config(&args),
+        Command::Agent(AgentCommand::Add(args)) => commands::agent_add(&args),
+        Command::Person(PersonCommand::Token { name }) => commands::person_token(&name),
+        Command::Explain(args) => commands::explain(&args),
+    }
+}

@@ -1,0 +1,149 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Role;
+
+/// A gateway that holds risky SQL statements on the open connection until somebody decides.
+///
+/// Exit codes: 0 done, 64 wrong command line or configuration, 69 a port is taken or a service does
+/// not answer, 70 a part failed, 74 a file or the store cannot be read or written.
+#[derive(Debug, Parser)]
+#[command(name = "abeyance", version, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub log: LogArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What goes to standard error.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// What to log: a level, or `target=level` pairs
+    #[arg(
+        long = "log",
+        env = "ABEYANCE_LOG",
+        default_value = "info",
+        global = true
+    )]
+    pub log_filter: String,
+    /// How to write it
+    #[arg(
+        long = "log-format",
+        env = "ABEYANCE_LOG_FORMAT",
+        default_value = "text",
+        global = true
+    )]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run proxy, approver and bots in one process
+    Serve(RunArgs),
+    /// Run the proxy; the approver is another process
+    Proxy(RunArgs),
+    /// Run the approver and the bots
+    Approver(RunArgs),
+    /// Say everything that is wrong with a configuration
+    CheckConfig(CheckArgs),
+    /// Agents: who may connect
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// People: who decides
+    #[command(subcommand)]
+    Person(PersonCommand),
+    /// Judge a statement by the rules, without any database
+    Explain(ExplainArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigArg {
+    /// The configuration file
+    #[arg(short, long, env = "ABEYANCE_CONFIG", default_value = "abeyance.toml")]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Write the addresses that were bound to this file, as JSON, once everything listens
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Which command the file is for; `none` does not look at the environment or at other files
+    #[arg(long, value_name = "COMMAND", default_value = "serve")]
+    pub role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AgentCommand {
+    /// Make a password and print the [[agent]] that knows it; the password is shown once
+    Add(AgentAddArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct AgentAddArgs {
+    /// What the agent gives as its user name
+    pub name: String,
+    /// Who answers for it: the name of a [[person]]
+    #[arg(long)]
+    pub owner: Option<String>,
+    /// A [[target]] it may connect to; give it as often as needed
+    #[arg(long = "target", value_name = "NAME")]
+    pub targets: Vec<String>,
+    /// Read the password from standard input instead of making one
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PersonCommand {
+    /// Make a token for the console and print its hash; the token is shown once
+    Token {
+        /// The name of the [[person]]
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The statement, or several as a client would send them at once
+    #[arg(long, required_unless_present = "lines", conflicts_with = "lines")]
+    pub sql: Option<String>,
+    /// Read JSON lines {"id": ..., "sql": ...} from standard input and judge each
+    #[arg(long)]
+    pub lines: bool,
+    /// Judge for this agent (default: the first)
+    #[arg(long)]
+    pub agent: Option<String>,
+    /// Judge for this target (default: the agent's first)
+    #[arg(long)]
+    pub target: Option<String>,
+    /// How to print the judgement
+    #[arg(long, default_value = "text")]
+    pub format: ExplainFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExplainFormat {
+    Text,
+    Json,
+}

@@ -1,0 +1,253 @@
+//! What holds between the parts of a configuration: names are unique, references lead
+//! somewhere, and every hold that can happen has somebody who may approve it (invariant 4).
+
+use std::collections::HashMap;
+
+use abeyance_api::PersonId;
+use abeyance_policy::Decision;
+
+use super::{
+    datapath::{AgentEntry, TargetEntry},
+    decision::{PersonEntry, RouteEntry},
+    model::Role,
+    policy::{PolicyEntry, RuleEntry},
+    problem::Problems,
+    section::At,
+    suggest,
+};
+
+/// Everything that was read, right or wrong.
+#[derive(Debug)]
+pub struct Parts {
+    pub role: Role,
+    pub targets: Vec<TargetEntry>,
+    pub agents: Vec<AgentEntry>,
+    pub people: Vec<PersonEntry>,
+    pub routes: Vec<RouteEntry>,
+    pub policy: Option<PolicyEntry>,
+    pub rules: Vec<RuleEntry>,
+    pub slack: bool,
+    /// Some entry of this kind could not be read, so references may lead to it.
+    pub people_lost: bool,
+    pub routes_lost: bool,
+    pub targets_lost: bool,
+    pub agents_lost: bool,
+}
+
+/// Checks the parts against each other.
+pub fn cross_check(parts: &Parts, problems: &Problems) {
+    unique(parts, problems);
+    references(parts, problems);
+    reviewers_can_decide(parts, problems);
+    somebody_may_approve(parts, problems);
+}
+
+fn unique(parts: &Parts, problems: &Problems) {
+    let targets = parts.targets.iter().map(|entry| entry.name.clone());
+    let agents = parts.agents.iter().map(|entry| entry.name.clone());
+    let people = parts.people.iter().map(|entry| name_of(&entry.id));
+    let routes = parts.routes.iter().map(|entry| entry.name.clone());
+    let slack = parts.people.iter().filter_map(|entry| entry.slack.clone());
+    distinct("a [[target]]", targets, problems);
+    distinct("an [[agent]]", agents, problems);
+    distinct("a [[person]]", people, problems);
+    distinct("a [[route]]", routes, problems);
+    distinct("the Slack id of a [[person]]", slack, problems);
+}
+
+fn name_of(id: &At<PersonId>) -> At<String> {
+    At {
+        span: id.span.clone(),
+        value: id.value.as_str().to_owned(),
+    }
+}
+
+fn distinct(what: &str, names: impl Iterator<Item = At<String>>, problems: &Problems) {
+    let mut seen = HashMap::new();
+    for name in names {
+        if seen.insert(name.value.clone(), ()).is_some() {
+            problems.error(
+                &name.span,
+                format!("`{}` is already {what}", name.value),
+                "give each its own",
+            );
+        }
+    }
+}
+
+fn references(parts: &Parts, problems: &Problems) {
+    let targets: Vec<&str> = names(parts.targets.iter().map(|entry| &entry.name));
+    let agents: Vec<&str> = names(parts.agents.iter().map(|entry| &entry.name));
+    let mut people: Vec<&str> = parts.people.iter().map(|e| e.id.value.as_str()).collect();
+    people.dedup();
+    let routes: Vec<&str> = names(parts.routes.iter().map(|entry| &entry.name));
+    let mut environments: Vec<&str> = parts
+        .targets
+        .iter()
+        .filter_map(|entry| entry.environment.as_deref())
+        .collect();
+    environments.dedup();
+    // A proxy on its own may leave people and routes to the approver's file.
+    let elsewhere = |list: &[&str]| parts.role == Role::Proxy && list.is_empty();
+    let known_targets = Known::new("[[target]]", &targets, parts.targets_lost);
+    let known_agents = Known::new("[[agent]]", &agents, parts.agents_lost);
+    let known_people = Known::new(
+        "[[person]]",
+        &people,
+        parts.people_lost || elsewhere(&people),
+    );
+    let known_routes = Known::new(
+        "[[route]]",
+        &routes,
+        parts.routes_lost || elsewhere(&routes),
+    );
+    let known_environments = Known::new("environment", &environments, parts.targets_lost);
+
+    for agent in &parts.agents {
+        known_targets.check_all(&agent.targets, problems);
+        if let Some(owner) = &agent.owner {
+            known_people.check(&name_of(owner), problems);
+        }
+    }
+    for route in &parts.routes {
+        for reviewer in &route.reviewers {
+            known_people.check(&name_of(reviewer), problems);
+        }
+    }
+    if let Some(route) = parts
+        .policy
+        .as_ref()
+        .and_then(|policy| policy.route.as_ref())
+    {
+        known_routes.check(route, problems);
+    }
+    for rule in &parts.rules {
+        if let Some(route) = &rule.route {
+            known_routes.check(route, problems);
+        }
+        known_agents.check_all(&rule.agents, problems);
+        known_targets.check_all(&rule.targets, problems);
+        known_environments.check_all(&rule.environments, problems);
+    }
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a At<String>>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = names.map(|name| name.value.as_str()).collect();
+    names.dedup();
+    names
+}
+
+/// The names a reference may lead to.
+struct Known<'a> {
+    what: &'a str,
+    names: &'a [&'a str],
+    incomplete: bool,
+}
+
+impl<'a> Known<'a> {
+    fn new(what: &'a str, names: &'a [&'a str], incomplete: bool) -> Self {
+        Self {
+            what,
+            names,
+            incomplete,
+        }
+    }
+
+    fn check(&self, reference: &At<String>, problems: &Problems) {
+        if self.names.contains(&reference.value.as_str()) {
+            return;
+        }
+        let near = suggest::nearest(&reference.value, self.names.iter().copied());
+        if self.incomplete && near.is_none() {
+            return;
+        }
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if self.names.is_empty() => format!("there is no {} at all", self.what),
+            None => format!("there is {}", suggest::one_of(self.names)),
+        };
+        problems.absent(
+            &reference.span,
+            format!("there is no {} called `{}`", self.what, reference.value),
+            hint,
+        );
+    }
+
+    fn check_all(&self, references: &[At<String>], problems: &Problems) {
+        for reference in references {
+            self.check(reference, problems);
+        }
+    }
+}
+
+/// Every reviewer has a surface to decide on, and every route that names a channel a Slack.
+fn reviewers_can_decide(parts: &Parts, problems: &Problems) {
+    for route in &parts.routes {
+        if let (Some(channel), false) = (&route.slack_channel, parts.slack) {
+            problems.absent(
+                &channel.span,
+                format!(
+                    "route `{}` posts to Slack, and there is no [slack]",
+                    route.name.value
+                ),
+                "add [slack], or take `slack_channel` out and let reviewers use the console",
+            );
+        }
+        for reviewer in &route.reviewers {
+            let person = parts.people.iter().find(|p| p.id.value == reviewer.value);
+            if person.is_some_and(|person| !person.can_decide) {
+                problems.absent(
+                    &reviewer.span,
+                    format!("`{}` has no way to decide", reviewer.value),
+                    format!(
+                        "give [[person]] `{0}` a `slack` id, or a `console_token_hash` (`abeyance person token {0}`)",
+                        reviewer.value
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// For every agent and every route its statements can take, somebody besides its owner and
+/// its actor has to be there.
+fn somebody_may_approve(parts: &Parts, problems: &Problems) {
+    for route in &parts.routes {
+        if route.reviewers.is_empty() {
+            continue;
+        }
+        for agent in &parts.agents {
+            let may = |person: &At<PersonId>| {
+                let owner = agent.owner.as_ref().map(|owner| &owner.value);
+                owner != Some(&person.value)
+                    && agent.actor.as_deref() != Some(person.value.as_str())
+            };
+            if !reaches(parts, agent, &route.name.value) || route.reviewers.iter().any(may) {
+                continue;
+            }
+            problems.absent(
+                &route.name.span,
+                format!(
+                    "nobody could approve what agent `{}` sends to route `{}`",
+                    agent.name.value, route.name.value
+                ),
+                "its owner and its actor never decide: add a reviewer who is neither",
+            );
+        }
+    }
+}
+
+/// Whether a statement of this agent can be held by this route.
+fn reaches(parts: &Parts, agent: &AgentEntry, route: &str) -> bool {
+    let by = |decision: &Decision| matches!(decision, Decision::Hold { route: by } if by == route);
+    let by_default = parts
+        .policy
+        .as_ref()
+        .is_some_and(|policy| by(&policy.default));
+    by_default
+        || parts.rules.iter().any(|entry| {
+            let agents = entry.rule.matcher.agents.as_ref();
+            by(&entry.rule.decision)
+                && agents.is_none_or(|agents| agents.contains(&agent.name.value))
+        })
+}

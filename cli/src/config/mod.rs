@@ -1,0 +1,206 @@
+//! The configuration: TOML in, a [`Config`] or every mistake out.
+//!
+//! Nothing falls back silently: an unknown key, an unknown name or a missing secret keeps the
+//! program from starting (invariant 4), and all of them are shown at once. The reading is done by
+//! hand over spanned values, because derived readers stop at the first mistake.
+
+mod check;
+mod datapath;
+mod decision;
+mod duration;
+mod files;
+mod model;
+mod policy;
+mod problem;
+mod section;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use abeyance_policy::RuleSet;
+use toml::de::DeTable;
+
+pub use files::Surroundings;
+pub use model::{
+    Agent, Approver, Config, Person, Proxy, RemoteApprover, Role, Route, Slack, SlackMode, Target,
+};
+pub use problem::{Problems, Report, plural};
+
+use check::Parts;
+use section::Section;
+
+/// A larger file is not a configuration.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("{path} cannot be read: {error}", path = .path.display())]
+    Unreadable {
+        path: PathBuf,
+        error: std::io::Error,
+    },
+    /// The file is wrong; the report says where.
+    #[error("the configuration has {} mistakes", .0.errors())]
+    Wrong(Report),
+}
+
+/// Reads and checks the file at `path` for a role, with the process environment.
+///
+/// # Errors
+/// When the file cannot be read, or with every mistake in it.
+pub fn load(path: &Path, role: Role) -> Result<(Config, Report), LoadError> {
+    let unreadable = |error| LoadError::Unreadable {
+        path: path.to_owned(),
+        error,
+    };
+    let length = std::fs::metadata(path).map_err(unreadable)?.len();
+    if length > FILE_BYTES_MAX {
+        return Err(unreadable(std::io::Error::other("it is larger than 4 MiB")));
+    }
+    let source = std::fs::read_to_string(path).map_err(unreadable)?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    let base = std::path::absolute(base).map_err(unreadable)?;
+    let around = Surroundings {
+        base: &base,
+        env: &|name| std::env::var(name).ok(),
+        look: role != Role::Judge,
+    };
+    read(path, source, role, &around).map_err(LoadError::Wrong)
+}
+
+/// Checks the text of a configuration.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn read(
+    path: &Path,
+    source: String,
+    role: Role,
+    around: &Surroundings<'_>,
+) -> Result<(Config, Report), Report> {
+    let problems = Problems::default();
+    let (document, syntax) = DeTable::parse_recoverable(&source);
+    let root = Section::new("the file", 0..0, document.get_ref(), &problems);
+    let config = whole(root, around, role);
+    problems.add_syntax(&source, &syntax);
+    drop(document);
+    let report = problems.into_report(path.to_owned(), source);
+    match config {
+        Some(config) if report.errors() == 0 => Ok((config, report)),
+        _ => Err(report),
+    }
+}
+
+fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role) -> Option<Config> {
+    let problems = root.problems;
+    let table = |key, name: &str, needed: bool| {
+        if needed && !root.has(key) {
+            problems.absent(
+                &(0..0),
+                format!("the file has no {name}"),
+                "docs/configuration.md shows a whole one",
+            );
+        }
+        root.section(key, name)
+    };
+    let proxy = table("proxy", "[proxy]", role.proxies())
+        .and_then(|section| datapath::proxy(section, around, role));
+    let approver = table("approver", "[approver]", role.approves())
+        .and_then(|section| decision::approver(section, around, role));
+    let slack_section = table("slack", "[slack]", false);
+    let has_slack = slack_section.is_some();
+    let slack = slack_section.and_then(|section| decision::slack(section, around, role));
+    let policy = table("policy", "[policy]", role.judges()).and_then(policy::policy);
+
+    let (targets, targets_lost) = all(root.sections("target"), |s| {
+        datapath::target(s, around, role)
+    });
+    let (agents, agents_lost) = all(root.sections("agent"), datapath::agent);
+    let (people, people_lost) = all(root.sections("person"), decision::person);
+    let (routes, routes_lost) = all(root.sections("route"), decision::route);
+    let (rules, rules_lost) = all(root.sections("rule"), policy::rule);
+    let parts = Parts {
+        role,
+        targets,
+        agents,
+        people,
+        routes,
+        policy,
+        rules,
+        slack: has_slack,
+        people_lost,
+        routes_lost,
+        targets_lost,
+        agents_lost,
+    };
+    some_of_each(&parts, &root);
+    root.finish();
+    check::cross_check(&parts, problems);
+    let rules = rule_set(&parts, role, problems)?;
+    if rules_lost {
+        return None;
+    }
+    Some(Config {
+        proxy: proxy.filter(|_| role.proxies()),
+        approver: approver.filter(|_| role.approves()),
+        targets: collect(parts.targets, |entry| entry.target)?,
+        agents: collect(parts.agents, datapath::AgentEntry::into_agent)?,
+        people: collect(parts.people, |entry| entry.person)?,
+        routes: collect(parts.routes, decision::RouteEntry::into_route)?,
+        slack: slack.filter(|_| role.approves()),
+        rules,
+    })
+}
+
+fn rule_set(parts: &Parts, role: Role, problems: &Problems) -> Option<RuleSet> {
+    let default = match &parts.policy {
+        Some(policy) => policy.default.clone(),
+        // An approver judges nothing; and after a mistake in [policy] the rules are still checked.
+        None => abeyance_policy::Decision::Deny,
+    };
+    let rules = policy::rule_set(&parts.rules, default, problems);
+    rules.filter(|_| parts.policy.is_some() || !role.judges())
+}
+
+/// Reads every entry; tells whether one was lost on the way.
+fn all<'a, T>(
+    sections: Vec<Section<'a>>,
+    read: impl Fn(Section<'a>) -> Option<T>,
+) -> (Vec<T>, bool) {
+    let given = sections.len();
+    let found: Vec<T> = sections.into_iter().filter_map(read).collect();
+    let lost = found.len() < given;
+    (found, lost)
+}
+
+fn collect<T, U>(entries: Vec<T>, into: impl Fn(T) -> Option<U>) -> Option<Vec<U>> {
+    entries.into_iter().map(into).collect()
+}
+
+/// A proxy without targets or agents, or an approver without people or routes, serves nobody.
+fn some_of_each(parts: &Parts, root: &Section<'_>) {
+    let judges = parts.role.judges();
+    let approves = parts.role.approves();
+    for (key, needed, example) in [
+        ("target", judges, "a database that clients may ask for"),
+        ("agent", judges, "a client that may connect"),
+        ("person", approves, "somebody who decides"),
+        (
+            "route",
+            approves,
+            "who is asked, and how long there is to answer",
+        ),
+    ] {
+        if needed && !root.has(key) {
+            root.problems.absent(
+                &(0..0),
+                format!("the file has no [[{key}]]"),
+                format!("add at least one: {example}"),
+            );
+        }
+    }
+}

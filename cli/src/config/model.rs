@@ -1,0 +1,146 @@
+//! A configuration that was checked: what the parts are built from.
+//!
+//! Making one is [`super::load`]'s business alone; whoever holds one needs to check nothing again.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use abeyance_api::PersonId;
+use abeyance_gateway::{ClientTls, Limits, UpstreamTls};
+use abeyance_policy::RuleSet;
+use abeyance_wire::postgres::scram::ScramVerifier;
+use secrecy::SecretString;
+
+/// Which parts the process runs, and so which parts of the file it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Proxy, approver and bots in one process.
+    Serve,
+    /// The data path alone; the approver is elsewhere.
+    Proxy,
+    /// The decision path and the bots alone.
+    Approver,
+    /// Nothing runs: the rules are tried out, and the file is read without looking at the
+    /// environment or at the files it names.
+    #[value(name = "none")]
+    Judge,
+}
+
+impl Role {
+    /// Whether this process talks to clients and targets.
+    #[must_use]
+    pub fn proxies(self) -> bool {
+        matches!(self, Self::Serve | Self::Proxy)
+    }
+
+    /// Whether this process needs rules, and what they speak of.
+    #[must_use]
+    pub fn judges(self) -> bool {
+        self.proxies() || self == Self::Judge
+    }
+
+    /// Whether this process decides.
+    #[must_use]
+    pub fn approves(self) -> bool {
+        matches!(self, Self::Serve | Self::Approver)
+    }
+}
+
+/// The whole file.
+#[derive(Debug)]
+pub struct Config {
+    /// There when the role proxies.
+    pub proxy: Option<Proxy>,
+    /// There when the role approves.
+    pub approver: Option<Approver>,
+    pub targets: Vec<Target>,
+    pub agents: Vec<Agent>,
+    pub people: Vec<Person>,
+    pub routes: Vec<Route>,
+    pub slack: Option<Slack>,
+    pub rules: RuleSet,
+}
+
+/// Where clients connect.
+#[derive(Debug)]
+pub struct Proxy {
+    pub listen: SocketAddr,
+    pub tls: Option<ClientTls>,
+    /// Where the approver is, when it is not in this process.
+    pub approver: Option<RemoteApprover>,
+    pub limits: Limits,
+}
+
+/// An approver in another process.
+#[derive(Debug)]
+pub struct RemoteApprover {
+    pub url: String,
+    pub token: SecretString,
+    pub ca_pem: Option<Vec<u8>>,
+}
+
+/// A database behind the proxy.
+#[derive(Debug)]
+pub struct Target {
+    pub name: String,
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub user: String,
+    pub password: Option<SecretString>,
+    pub tls: UpstreamTls,
+    pub environment: Option<String>,
+}
+
+/// Who may connect.
+#[derive(Debug)]
+pub struct Agent {
+    pub name: String,
+    pub owner: Option<PersonId>,
+    pub actor: Option<String>,
+    pub targets: Vec<String>,
+    pub verifier: ScramVerifier,
+}
+
+/// Where decisions are made.
+#[derive(Debug)]
+pub struct Approver {
+    pub listen: SocketAddr,
+    pub store: PathBuf,
+    pub console_url: Option<String>,
+    pub token: Option<SecretString>,
+    pub tls: Option<std::sync::Arc<rustls::ServerConfig>>,
+}
+
+/// Somebody who decides or owns an agent.
+#[derive(Debug)]
+pub struct Person {
+    pub id: PersonId,
+    pub display_name: String,
+    pub slack: Option<String>,
+    pub console_token_hash: Option<abeyance_approver::TokenHash>,
+}
+
+/// Who is asked, and how long there is to answer.
+#[derive(Debug)]
+pub struct Route {
+    pub name: String,
+    pub reviewers: Vec<PersonId>,
+    pub timeout: Duration,
+    pub slack_channel: Option<String>,
+}
+
+/// How to reach Slack.
+#[derive(Debug)]
+pub struct Slack {
+    pub mode: SlackMode,
+    pub bot_token: SecretString,
+    /// Another address of the Web API, for tests.
+    pub api_url: Option<String>,
+}
+
+/// How clicks come back.
+#[derive(Debug)]
+pub enum SlackMode {
+    Socket { app_token: SecretString },
+    Http { signing_secret: SecretString },
+}

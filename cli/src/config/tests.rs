@@ -1,0 +1,382 @@
+//! Every mistake a configuration can have, as people see it.
+
+use std::{os::unix::fs::PermissionsExt as _, path::Path};
+
+use super::{Config, Report, Role, Surroundings, read};
+
+/// A configuration without mistakes; each case changes one thing.
+const GOOD: &str = r#"[proxy]
+listen = "127.0.0.1:6432"
+
+[[target]]
+name = "clinic"
+address = "127.0.0.1:5432"
+database = "clinic"
+user = "clinic_app"
+password = { env = "CLINIC_PASSWORD" }
+tls = "disable"
+environment = "production"
+
+[[agent]]
+name = "billing-bot"
+owner = "ann"
+targets = ["clinic"]
+verifier = "VERIFIER"
+
+[approver]
+listen = "127.0.0.1:8080"
+store = "abeyance.db"
+console_url = "http://127.0.0.1:8080"
+
+[[person]]
+name = "ann"
+slack = "U0ANN0001"
+
+[[person]]
+name = "bob"
+slack = "U0BOB0001"
+
+[[route]]
+name = "dba"
+reviewers = ["ann", "bob"]
+timeout = "5m"
+slack_channel = "C0DBA0001"
+
+[slack]
+mode = "socket"
+bot_token = { env = "SLACK_BOT_TOKEN" }
+app_token = { env = "SLACK_APP_TOKEN" }
+
+[policy]
+default = "hold"
+route = "dba"
+
+[[rule]]
+name = "reads-pass"
+class = ["read"]
+verdict = "allow"
+
+[[rule]]
+name = "schema"
+class = ["ddl"]
+verdict = "hold"
+route = "dba"
+"#;
+
+/// What each case is about, the text it replaces, and what by.
+const CASES: &[(&str, &str, &str)] = &[
+    ("not an address", "\"127.0.0.1:6432\"", "\"localhost:6432\""),
+    (
+        "open to the network",
+        "\"127.0.0.1:6432\"",
+        "\"0.0.0.0:6432\"",
+    ),
+    (
+        "the approver too",
+        "\"127.0.0.1:8080\"\nstore",
+        "\"[::]:8080\"\nstore",
+    ),
+    ("misspelt key", "database =", "databse ="),
+    ("misspelt table", "[policy]", "[polcy]"),
+    ("one bracket too few", "[[target]]", "[target]"),
+    (
+        "wrong type",
+        "reviewers = [\"ann\", \"bob\"]",
+        "reviewers = \"ann\"",
+    ),
+    ("no port", "\"127.0.0.1:5432\"", "\"db.internal\""),
+    ("unknown word", "tls = \"disable\"", "tls = \"prefer\""),
+    (
+        "ca without verification",
+        "tls = \"disable\"",
+        "tls = \"require\"\nca = \"ca.pem\"",
+    ),
+    (
+        "ca file missing",
+        "tls = \"disable\"",
+        "tls = \"verify-full\"\nca = \"no-such.pem\"",
+    ),
+    (
+        "unencrypted to another machine",
+        "\"127.0.0.1:5432\"",
+        "\"db.internal:5432\"",
+    ),
+    (
+        "secret in the file",
+        "{ env = \"CLINIC_PASSWORD\" }",
+        "\"hunter2hunter2\"",
+    ),
+    (
+        "variable not set",
+        "\"CLINIC_PASSWORD\"",
+        "\"NO_SUCH_VARIABLE\"",
+    ),
+    (
+        "secret for a variable",
+        "\"CLINIC_PASSWORD\"",
+        "\"xoxb-hunter2\"",
+    ),
+    (
+        "secret file missing",
+        "{ env = \"CLINIC_PASSWORD\" }",
+        "{ file = \"no-such\" }",
+    ),
+    (
+        "secret file empty",
+        "{ env = \"CLINIC_PASSWORD\" }",
+        "{ file = \"empty\" }",
+    ),
+    (
+        "secret from two places",
+        "{ env = \"CLINIC_PASSWORD\" }",
+        "{ env = \"A\", file = \"b\" }",
+    ),
+    (
+        "secret from nowhere",
+        "{ env = \"CLINIC_PASSWORD\" }",
+        "{ vault = \"a\" }",
+    ),
+    ("unknown owner", "owner = \"ann\"", "owner = \"anna\""),
+    (
+        "unknown target",
+        "targets = [\"clinic\"]",
+        "targets = [\"clinc\"]",
+    ),
+    ("no targets", "targets = [\"clinic\"]", "targets = []"),
+    ("bad verifier", "VERIFIER", "SCRAM-SHA-256$4096:AAAA"),
+    (
+        "key others can read",
+        "[[target]]",
+        "tls = { cert = \"cert.pem\", key = \"open.key\" }\n[[target]]",
+    ),
+    (
+        "tls half given",
+        "[[target]]",
+        "tls = { cert = \"cert.pem\" }\n[[target]]",
+    ),
+    (
+        "approver named under serve",
+        "[[target]]",
+        "approver = { url = \"https://a\", token = { env = \"T\" } }\n[[target]]",
+    ),
+    ("duplicate name", "name = \"bob\"", "name = \"ann\""),
+    ("duplicate slack id", "U0BOB0001", "U0ANN0001"),
+    ("slack name for an id", "U0BOB0001", "@bob"),
+    ("no way to decide", "slack = \"U0BOB0001\"", ""),
+    (
+        "bad token hash",
+        "slack = \"U0BOB0001\"",
+        "console_token_hash = \"abp_theTokenItself\"",
+    ),
+    (
+        "unknown reviewer",
+        "[\"ann\", \"bob\"]",
+        "[\"ann\", \"rob\"]",
+    ),
+    ("nobody is asked", "[\"ann\", \"bob\"]", "[]"),
+    ("only the owner is asked", "[\"ann\", \"bob\"]", "[\"ann\"]"),
+    ("not a time span", "\"5m\"", "\"5 minutes\""),
+    ("number for a time span", "\"5m\"", "300"),
+    ("time span too long", "\"5m\"", "\"30d\""),
+    (
+        "store without folder",
+        "\"abeyance.db\"",
+        "\"no-such/abeyance.db\"",
+    ),
+    (
+        "console address",
+        "\"http://127.0.0.1:8080\"",
+        "\"127.0.0.1:8080\"",
+    ),
+    (
+        "secret in an address",
+        "\"http://127.0.0.1:8080\"",
+        "\"https://me:hunter2@a\"",
+    ),
+    (
+        "channel without slack",
+        "[slack]\nmode = \"socket\"\nbot_token = { env = \"SLACK_BOT_TOKEN\" }\napp_token = { env = \"SLACK_APP_TOKEN\" }\n",
+        "",
+    ),
+    (
+        "mode without its secret",
+        "mode = \"socket\"",
+        "mode = \"http\"",
+    ),
+    ("no default", "default = \"hold\"\n", ""),
+    (
+        "no policy",
+        "[policy]\ndefault = \"hold\"\nroute = \"dba\"\n",
+        "",
+    ),
+    (
+        "hold by nobody",
+        "default = \"hold\"\nroute = \"dba\"",
+        "default = \"hold\"",
+    ),
+    (
+        "route without hold",
+        "verdict = \"allow\"",
+        "verdict = \"allow\"\nroute = \"dba\"",
+    ),
+    (
+        "unknown route",
+        "verdict = \"hold\"\nroute = \"dba\"",
+        "verdict = \"hold\"\nroute = \"dbas\"",
+    ),
+    ("unknown class", "[\"read\"]", "[\"reads\", \"sesion\"]"),
+    (
+        "unknown agent in a rule",
+        "class = [\"ddl\"]",
+        "class = [\"ddl\"]\nagent = [\"bot\"]",
+    ),
+    (
+        "unknown environment in a rule",
+        "class = [\"ddl\"]",
+        "class = [\"ddl\"]\nenvironment = [\"prod\"]",
+    ),
+    (
+        "two rules of one name",
+        "name = \"schema\"",
+        "name = \"reads-pass\"",
+    ),
+    ("empty list in a rule", "class = [\"ddl\"]", "class = []"),
+    (
+        "limit out of range",
+        "[[target]]",
+        "limits = { connections_max = 0, notice_interval = \"1ms\" }\n[[target]]",
+    ),
+    ("not TOML", "name = \"clinic\"", "name = clinic"),
+    (
+        "not TOML, and other mistakes",
+        "timeout = \"5m\"",
+        "timeout = \"5m\nreviewrs = []",
+    ),
+    (
+        "not TOML on a secret's line",
+        "{ env = \"CLINIC_PASSWORD\" }",
+        "\"hunter2",
+    ),
+];
+
+fn verifier() -> String {
+    abeyance_wire::postgres::scram::ScramVerifier::from_password(
+        "a long password",
+        b"0123456789abcdef",
+        4096,
+    )
+    .unwrap()
+    .to_string()
+}
+
+fn check(source: &str, folder: &Path, role: Role) -> Result<(Config, Report), Report> {
+    let env = |name: &str| {
+        let set = ["CLINIC_PASSWORD", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "T"];
+        set.contains(&name).then(|| "value-of-a-secret".to_owned())
+    };
+    let around = Surroundings {
+        base: folder,
+        env: &env,
+        look: role != Role::Judge,
+    };
+    read(Path::new("abeyance.toml"), source.to_owned(), role, &around)
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, mode) in [("empty", 0o600), ("cert.pem", 0o644), ("open.key", 0o644)] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    folder
+}
+
+/// What people see of a report, without this run's folder.
+fn shown(report: &Report, folder: &Path) -> String {
+    report
+        .render()
+        .replace(&folder.display().to_string(), "FOLDER")
+}
+
+#[test]
+fn a_good_file_gives_a_configuration_for_every_role() {
+    let folder = folder();
+    let good = GOOD.replace("VERIFIER", &verifier());
+    let (config, report) = check(&good, folder.path(), Role::Serve).unwrap();
+    assert_eq!(report.render(), "");
+    assert_eq!(config.targets[0].host, "127.0.0.1");
+    assert_eq!(config.routes[0].timeout.as_secs(), 300);
+    assert_eq!(config.rules.rules().len(), 2);
+    check(&good, folder.path(), Role::Judge).unwrap();
+
+    let token = good.replace("store =", "token = { env = \"T\" }\nstore =");
+    let (config, _) = check(&token, folder.path(), Role::Approver).unwrap();
+    assert!(config.proxy.is_none() && config.approver.is_some());
+
+    let remote =
+        "approver = { url = \"https://a.internal\", token = { env = \"T\" } }\n\n[[target]]";
+    let remote = good.replacen("[[target]]", remote, 1);
+    let (config, _) = check(&remote, folder.path(), Role::Proxy).unwrap();
+    assert!(config.proxy.is_some() && config.approver.is_none());
+}
+
+#[test]
+fn every_mistake_is_shown_with_its_line_and_what_to_do() {
+    let folder = folder();
+    let mut all = String::new();
+    for (about, from, to) in CASES {
+        assert!(GOOD.contains(from), "{about}: nothing to replace");
+        let source = GOOD.replacen(from, to, 1).replace("VERIFIER", &verifier());
+        let report = match check(&source, folder.path(), Role::Serve) {
+            Ok((_, report)) => {
+                assert!(report.warnings() > 0, "{about}: no mistake was found");
+                report
+            }
+            Err(report) => report,
+        };
+        let text = shown(&report, folder.path());
+        for secret in ["hunter2", "theTokenItself", "value-of-a-secret"] {
+            assert!(!text.contains(secret), "{about}: shows a secret\n{text}");
+        }
+        all.push_str(&format!("### {about}\n{text}\n"));
+    }
+    insta::assert_snapshot!("mistakes", all);
+}
+
+#[test]
+fn ten_mistakes_are_shown_at_once() {
+    let folder = folder();
+    let source = include_str!("../../tests/fixtures/ten-mistakes.toml");
+    let report = check(source, folder.path(), Role::Serve).unwrap_err();
+    assert_eq!(report.errors(), 10);
+    insta::assert_snapshot!("ten-mistakes", shown(&report, folder.path()));
+}
+
+#[test]
+fn an_empty_file_says_what_is_needed() {
+    let folder = folder();
+    let report = check("", folder.path(), Role::Serve).unwrap_err();
+    insta::assert_snapshot!("empty", shown(&report, folder.path()));
+}
+
+/// The parser's own positions must never point outside the file or into a character.
+#[test]
+fn broken_files_never_break_the_report() {
+    let folder = folder();
+    for end in 0..GOOD.len() {
+        let Some(cut) = GOOD.get(..end) else { continue };
+        let broken = format!("{cut}\u{fffd}=[\"\u{1f600}");
+        let report = check(&broken, folder.path(), Role::Serve).unwrap_err();
+        assert!(report.render().contains("abeyance.toml:"));
+    }
+}
+
+#[test]
+fn the_sample_configurations_are_good() {
+    let folder = folder();
+    let sample = include_str!("../../../deploy/abeyance.toml");
+    if let Err(report) = check(sample, folder.path(), Role::Judge) {
+        panic!("deploy/abeyance.toml:\n{}", report.render());
+    }
+}

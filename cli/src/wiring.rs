@@ -1,0 +1,119 @@
+//! From the checked configuration to what each part is built from. Plain renaming: nothing is decided here.
+
+use std::sync::Arc;
+
+use abeyance_api::{CardDesk, Clock, DecisionDesk, client::HttpDeskConfig};
+use abeyance_approver::{ApiToken, ApproverConfig, TokenScope};
+use abeyance_gateway::GatewayConfig;
+use abeyance_policy::RuleSet;
+use abeyance_slack::{SlackBot, SlackConfig, SlackError, SlackMode};
+
+use crate::config;
+
+/// What the gateway is built from.
+pub fn gateway(
+    proxy: config::Proxy,
+    targets: Vec<config::Target>,
+    agents: Vec<config::Agent>,
+    rules: RuleSet,
+) -> GatewayConfig {
+    GatewayConfig {
+        client_tls: proxy.tls,
+        targets: targets.into_iter().map(target).collect(),
+        agents: agents.into_iter().map(agent).collect(),
+        rules,
+        limits: proxy.limits,
+    }
+}
+
+fn target(target: config::Target) -> abeyance_gateway::Target {
+    abeyance_gateway::Target {
+        name: target.name,
+        host: target.host,
+        port: target.port,
+        database: target.database,
+        user: target.user,
+        password: target.password,
+        tls: target.tls,
+        environment: target.environment,
+    }
+}
+
+fn agent(agent: config::Agent) -> abeyance_gateway::Agent {
+    abeyance_gateway::Agent {
+        name: agent.name,
+        owner: agent.owner,
+        actor: agent.actor,
+        targets: agent.targets,
+        verifier: agent.verifier,
+    }
+}
+
+/// What the approver is built from.
+pub fn approver(
+    approver: &config::Approver,
+    people: Vec<config::Person>,
+    routes: Vec<config::Route>,
+    single_process: bool,
+) -> ApproverConfig {
+    let token = approver.token.clone().map(|secret| ApiToken {
+        name: "proxy".to_owned(),
+        secret,
+        scope: TokenScope::Proxy,
+    });
+    ApproverConfig {
+        store: approver.store.clone(),
+        console_url: approver.console_url.clone(),
+        tokens: token.into_iter().collect(),
+        people: people.into_iter().map(person).collect(),
+        routes: routes.into_iter().map(route).collect(),
+        single_process,
+    }
+}
+
+fn person(person: config::Person) -> abeyance_approver::Person {
+    abeyance_approver::Person {
+        id: person.id,
+        display_name: person.display_name,
+        slack: person.slack,
+        console_token_hash: person.console_token_hash,
+    }
+}
+
+fn route(route: config::Route) -> abeyance_approver::Route {
+    abeyance_approver::Route {
+        name: route.name,
+        reviewers: route.reviewers,
+        timeout: route.timeout,
+        slack_channel: route.slack_channel,
+    }
+}
+
+/// Where a proxy on its own finds its approver.
+pub fn remote(remote: config::RemoteApprover) -> HttpDeskConfig {
+    HttpDeskConfig {
+        url: remote.url,
+        token: remote.token,
+        ca_pem: remote.ca_pem,
+        client_identity_pem: None,
+    }
+}
+
+/// The bot that keeps cards true and brings clicks back.
+pub fn slack(
+    slack: config::Slack,
+    decisions: Arc<dyn DecisionDesk>,
+    cards: Arc<dyn CardDesk>,
+    clock: Arc<dyn Clock>,
+    console_url: Option<String>,
+) -> Result<SlackBot, SlackError> {
+    let config = SlackConfig {
+        bot_token: slack.bot_token,
+        mode: match slack.mode {
+            config::SlackMode::Socket { app_token } => SlackMode::Socket { app_token },
+            config::SlackMode::Http { signing_secret } => SlackMode::Http { signing_secret },
+        },
+        api_url: slack.api_url,
+    };
+    SlackBot::new(config, decisions, cards, clock, console_url)
+}

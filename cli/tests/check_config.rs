@@ -1,0 +1,143 @@
+//! The command line as scripts and service managers see it: exit codes, and what goes where.
+
+#![allow(clippy::expect_used, reason = "a test stops where it fails")]
+
+use std::{
+    io::Write as _,
+    process::{Command, Output, Stdio},
+};
+
+const TEN_MISTAKES: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/fixtures/ten-mistakes.toml"
+);
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/abeyance.toml");
+
+fn abeyance(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_abeyance"))
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("abeyance starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+#[test]
+fn mistakes_end_with_64_before_anything_is_started() {
+    for command in ["check-config", "serve", "proxy", "approver"] {
+        let output = abeyance(&[command, "--config", TEN_MISTAKES]);
+        assert_eq!(output.status.code(), Some(64), "{command}");
+        assert_eq!(text(&output.stdout), "", "{command}");
+        assert!(
+            text(&output.stderr).contains("nothing was started"),
+            "{command}"
+        );
+    }
+    let output = abeyance(&["check-config", "--config", TEN_MISTAKES]);
+    assert_eq!(text(&output.stderr).matches("error: ").count(), 10);
+}
+
+#[test]
+fn a_good_file_ends_with_0_and_one_line() {
+    let output = abeyance(&["check-config", "--role", "none", "--config", SAMPLE]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout).lines().count(), 1);
+}
+
+#[test]
+fn a_file_that_is_not_there_ends_with_74() {
+    let output = abeyance(&["check-config", "--config", "/no/such/abeyance.toml"]);
+    assert_eq!(output.status.code(), Some(74));
+    assert!(text(&output.stderr).contains("/no/such/abeyance.toml"));
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_64_and_help_with_0() {
+    assert_eq!(abeyance(&["serv"]).status.code(), Some(64));
+    assert_eq!(abeyance(&["explain"]).status.code(), Some(64));
+    assert_eq!(abeyance(&["--help"]).status.code(), Some(0));
+    assert_eq!(abeyance(&["--version"]).status.code(), Some(0));
+}
+
+#[test]
+fn an_agent_made_here_is_accepted_by_the_configuration() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_abeyance"))
+        .args([
+            "agent",
+            "add",
+            "report-bot",
+            "--owner",
+            "ann",
+            "--target",
+            "clinic",
+        ])
+        .arg("--password-stdin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("abeyance starts");
+    let mut stdin = child.stdin.take().expect("stdin");
+    stdin.write_all(b"a password of mine\n").expect("write");
+    drop(stdin);
+    let snippet = text(&child.wait_with_output().expect("output").stdout);
+    assert!(!snippet.contains("a password of mine"));
+
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("abeyance.toml");
+    let sample = std::fs::read_to_string(SAMPLE).expect("sample");
+    std::fs::write(&path, format!("{sample}\n{snippet}\n")).expect("write");
+    let path = path.display().to_string();
+    let output = abeyance(&["check-config", "--role", "none", "--config", &path]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("2 agents"));
+}
+
+#[test]
+fn what_is_made_is_shown_once_and_apart() {
+    let output = abeyance(&["agent", "add", "report-bot"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).starts_with("[[agent]]"));
+    assert!(text(&output.stderr).contains("shown this once"));
+
+    let output = abeyance(&["person", "token", "ann"]);
+    assert_eq!(output.status.code(), Some(0));
+    let hash = text(&output.stdout);
+    assert!(hash.starts_with("console_token_hash = \"sha256:"), "{hash}");
+    assert!(!hash.contains("abp_"));
+    assert!(text(&output.stderr).contains("abp_"));
+
+    assert_eq!(
+        abeyance(&["person", "token", "a b"]).status.code(),
+        Some(64)
+    );
+    assert_eq!(abeyance(&["agent", "add", ""]).status.code(), Some(64));
+}
+
+#[test]
+fn explain_judges_without_a_database() {
+    let sql = "DELETE FROM patients WHERE ssn = '123-45-6789'";
+    let output = abeyance(&[
+        "explain", "--config", SAMPLE, "--format", "json", "--sql", sql,
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let out = text(&output.stdout);
+    assert!(!out.contains("123-45-6789"), "{out}");
+    let judgement: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let keys: Vec<_> = judgement.as_object().expect("object").keys().collect();
+    assert_eq!(
+        keys,
+        ["id", "verdict", "mask", "rule", "reasons", "facts", "blast"]
+    );
+    assert_eq!(judgement["verdict"], "hold");
+    assert_eq!(judgement["rule"], "default");
+
+    let output = abeyance(&["explain", "--config", SAMPLE, "--sql", "SELECT 1"]);
+    assert!(text(&output.stdout).starts_with("allow (rule reads-pass)"));
+    let output = abeyance(&[
+        "explain", "--config", SAMPLE, "--sql", "SELECT 1", "--agent", "nobody",
+    ]);
+    assert_eq!(output.status.code(), Some(64));
+}
