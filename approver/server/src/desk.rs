@@ -265,8 +265,11 @@ impl CardDesk for Approver {
     }
 
     async fn card_failed(&self, failure: CardFailure) -> Result<(), DeskError> {
-        tracing::warn!(hold = %failure.hold, channel = %failure.channel, error = %failure.error,
-            gives_up = failure.retry_in.is_none(), "a card was not delivered");
+        let (hold, channel, error) = (&failure.hold, &failure.channel, &failure.error);
+        match failure.retry_in {
+            Some(_) => tracing::debug!(%hold, channel, error, "a card has to be tried again"),
+            None => tracing::warn!(%hold, channel, error, "a card was given up"),
+        }
         Ok(self
             .0
             .store

@@ -15,11 +15,14 @@ use std::{
 
 use abeyance_api::{
     CardDesk, CardFailure, CardReceipt, ChatKind, DecideError, Decision, DecisionDesk, DeskError,
-    HoldDesk, HoldFilter, HoldState, Outcome, Permit, Resolution, WithdrawReason,
+    HoldDesk, HoldFilter, HoldState, Outcome, Permit, Resolution, Surface, WithdrawReason,
     client::{HttpDesk, HttpDeskConfig},
 };
 use abeyance_approver::{Approver, serve, tls_server_config};
-use support::{BOT_TOKEN, PROXY_TOKEN, approve, binding, decision, live, open, request};
+use secrecy::ExposeSecret as _;
+use support::{
+    BOT_TOKEN, PROXY_TOKEN, approve, binding, console_token, decision, live, open, request,
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -172,6 +175,17 @@ async fn a_token_opens_its_own_doors_only() {
         refused.unwrap_err(),
         DecideError::Unavailable { .. }
     ));
+    let bob = desk(s.address, console_token("bob").expose_secret());
+    let for_ann = bob.hold_decide(decision(&id, "ann", Decision::Deny)).await;
+    assert!(matches!(for_ann.unwrap_err(), DecideError::Invalid { .. }));
+    assert!(matches!(
+        bob.hold_open(request()).await,
+        Err(DeskError::Refused { .. })
+    ));
+    assert!(matches!(
+        bob.cards_due(ChatKind::Slack, 1).await,
+        Err(DeskError::Refused { .. })
+    ));
     let bot = desk(s.address, BOT_TOKEN);
     let refused = bot.hold_open(request()).await.unwrap_err();
     assert!(matches!(refused, DeskError::Refused { .. }));
@@ -179,6 +193,10 @@ async fn a_token_opens_its_own_doors_only() {
         s.approver.hold_view(&id).await.unwrap().state,
         HoldState::Pending
     );
+    let by_bob = bob
+        .hold_decide(decision(&id, "bob", Decision::Approve))
+        .await;
+    assert_eq!(by_bob.unwrap().votes[0].surface, Surface::Cli);
 }
 
 #[tokio::test]

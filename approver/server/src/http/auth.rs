@@ -1,6 +1,7 @@
 //! Who calls. A handler takes the proof of its caller's scope as an argument, so a call
 //! without a check does not compile.
 
+use abeyance_api::PersonId;
 use axum::{
     extract::FromRequestParts,
     http::{header, request::Parts},
@@ -47,6 +48,13 @@ pub(super) struct Proxy(());
 /// A caller with a bot's token.
 pub(super) struct Bot(());
 
+/// A caller who may look and decide: a bot for the people it authenticated, or a person with
+/// their own console token, for themselves alone.
+pub(super) enum Decider {
+    Bot,
+    Person(PersonId),
+}
+
 impl FromRequestParts<Approver> for Proxy {
     type Rejection = Unauthorised;
     async fn from_request_parts(parts: &mut Parts, app: &Approver) -> Result<Self, Unauthorised> {
@@ -61,15 +69,30 @@ impl FromRequestParts<Approver> for Bot {
     }
 }
 
-fn only(wanted: TokenScope, parts: &Parts, app: &Approver) -> Result<(), Unauthorised> {
-    if scope(parts, app)? == wanted {
-        Ok(())
-    } else {
-        Err(Unauthorised::WrongScope)
+impl FromRequestParts<Approver> for Decider {
+    type Rejection = Unauthorised;
+    async fn from_request_parts(parts: &mut Parts, app: &Approver) -> Result<Self, Unauthorised> {
+        match caller(parts, app)? {
+            Caller::Token(TokenScope::Bot) => Ok(Self::Bot),
+            Caller::Person(id) => Ok(Self::Person(id)),
+            Caller::Token(TokenScope::Proxy) => Err(Unauthorised::WrongScope),
+        }
     }
 }
 
-fn scope(parts: &Parts, app: &Approver) -> Result<TokenScope, Unauthorised> {
+fn only(wanted: TokenScope, parts: &Parts, app: &Approver) -> Result<(), Unauthorised> {
+    match caller(parts, app)? {
+        Caller::Token(scope) if scope == wanted => Ok(()),
+        Caller::Token(_) | Caller::Person(_) => Err(Unauthorised::WrongScope),
+    }
+}
+
+enum Caller {
+    Token(TokenScope),
+    Person(PersonId),
+}
+
+fn caller(parts: &Parts, app: &Approver) -> Result<Caller, Unauthorised> {
     let presented = parts
         .headers
         .get(header::AUTHORIZATION)
@@ -77,14 +100,13 @@ fn scope(parts: &Parts, app: &Approver) -> Result<TokenScope, Unauthorised> {
         .and_then(|value| value.strip_prefix("Bearer "))
         .ok_or(Unauthorised::NoToken)?;
     let presented = TokenHash::of(&SecretString::from(presented.trim()));
-    match app.0.tokens.scope_of(&presented) {
-        Some((name, scope)) => {
-            tracing::trace!(token = name, "API call");
-            Ok(scope)
-        }
-        None => {
-            tracing::warn!(path = %parts.uri.path(), "an API call with an unknown token");
-            Err(Unauthorised::NoToken)
-        }
+    if let Some((name, scope)) = app.0.tokens.scope_of(&presented) {
+        tracing::trace!(token = name, "API call");
+        return Ok(Caller::Token(scope));
     }
+    if let Some(person) = app.0.roster.person_by_token(&presented) {
+        return Ok(Caller::Person(person.id.clone()));
+    }
+    tracing::warn!(path = %parts.uri.path(), "an API call with an unknown token");
+    Err(Unauthorised::NoToken)
 }

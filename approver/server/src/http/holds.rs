@@ -1,8 +1,9 @@
 //! Calls about holds.
 
 use abeyance_api::{
-    BindingDigest, Claimed, DecideError, DecisionDesk as _, DecisionRequest, HoldDesk as _,
-    HoldFilter, HoldReceipt, HoldRequest, HoldView, Outcome, WithdrawReason,
+    BindingDigest, Claimant, Claimed, DecideError, DecisionDesk as _, DecisionRequest,
+    HoldDesk as _, HoldFilter, HoldReceipt, HoldRequest, HoldView, Outcome, Surface,
+    WithdrawReason,
 };
 use axum::{
     Json,
@@ -14,7 +15,7 @@ use serde::Deserialize;
 
 use super::{
     PollQuery,
-    auth::{Bot, Proxy},
+    auth::{Decider, Proxy},
     body::{Body, HoldPath, RequestId},
     reply::{Decide, Desk},
 };
@@ -89,7 +90,7 @@ pub(super) async fn report(
 }
 
 pub(super) async fn view(
-    _: Bot,
+    _: Decider,
     State(approver): State<Approver>,
     HoldPath(id): HoldPath,
 ) -> Result<Json<HoldView>, Desk> {
@@ -97,23 +98,31 @@ pub(super) async fn view(
 }
 
 pub(super) async fn list(
-    _: Bot,
+    _: Decider,
     State(approver): State<Approver>,
     Query(filter): Query<HoldFilter>,
 ) -> Result<Json<Vec<HoldView>>, Desk> {
     Ok(Json(approver.hold_list(filter).await?))
 }
 
-/// The bot has authenticated the person; what that person may do is looked up here, now.
+/// A bot has authenticated the person it speaks for; somebody with their own token speaks for
+/// themselves. What the person may do is looked up here, now.
 pub(super) async fn decide(
-    _: Bot,
+    decider: Decider,
     State(approver): State<Approver>,
     HoldPath(id): HoldPath,
-    Body(request): Body<DecisionRequest>,
+    Body(mut request): Body<DecisionRequest>,
 ) -> Result<Json<HoldView>, Decide> {
     if request.hold != id {
         let detail = "the hold in the path is not the one in the body".to_owned();
         return Err(Decide(DecideError::Invalid { detail }));
+    }
+    if let Decider::Person(id) = decider {
+        if request.claimant != (Claimant::Person { id }) {
+            let detail = "with your own token you decide as yourself only".to_owned();
+            return Err(Decide(DecideError::Invalid { detail }));
+        }
+        request.surface = Surface::Cli;
     }
     Ok(Json(approver.hold_decide(request).await?))
 }
