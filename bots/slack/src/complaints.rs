@@ -18,9 +18,10 @@ impl Complaints {
             return;
         }
         let channel = channel.unwrap_or("-");
-        match error {
-            CallError::Refused { .. } => tracing::error!(channel, "{error}"),
-            _ => tracing::warn!(channel, "{error}; trying again"),
+        if error.needs_a_person() {
+            tracing::error!(channel, "{error}");
+        } else {
+            tracing::warn!(channel, "{error}");
         }
     }
 

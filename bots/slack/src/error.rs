@@ -86,6 +86,25 @@ impl CallError {
         }
     }
 
+    /// Whether somebody has to change something before it can work.
+    pub(crate) fn needs_a_person(&self) -> bool {
+        const PASSING: [&str; 12] = [
+            "expired_trigger_id",
+            "exchanged_trigger_id",
+            "trigger_expired",
+            "message_not_found",
+            "cant_update_message",
+            "user_not_in_channel",
+            "ratelimited",
+            "rate_limited",
+            "internal_error",
+            "fatal_error",
+            "service_unavailable",
+            "request_timeout",
+        ];
+        self.code().is_some_and(|code| !PASSING.contains(&code))
+    }
+
     /// Names the complaint, so that it is not repeated all the time.
     pub(crate) fn topic(&self) -> String {
         match self {
@@ -184,5 +203,139 @@ pub fn advice(code: &str) -> &'static str {
         }
         "ratelimited" | "rate_limited" => "Slack asks to slow down",
         _ => "see https://docs.slack.dev for this code",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slack_morphism::errors::{
+        SlackClientApiError, SlackClientHttpError, SlackClientProtocolError, SlackRateLimitError,
+    };
+
+    use super::*;
+
+    const BODY: &str = "DELETE FROM visits xoxb-secret";
+
+    fn all() -> Vec<(SlackClientError, PortError)> {
+        let body = || BODY.to_owned();
+        let unreadable = serde_json::from_str::<u8>("{").unwrap_err();
+        let api = |code: &str| {
+            SlackClientError::ApiError(
+                SlackClientApiError::new(code.to_owned()).with_http_response_body(body()),
+            )
+        };
+        let http = |status: u16| {
+            let status = axum::http::StatusCode::from_u16(status).unwrap();
+            SlackClientError::HttpError(
+                SlackClientHttpError::new(status).with_http_response_body(body()),
+            )
+        };
+        let limited = |error: SlackRateLimitError| {
+            SlackClientError::RateLimitError(error.with_http_response_body(body()))
+        };
+        let text = |text: &str| format!("chat.postMessage: {text}");
+        let after = Duration::from_secs(7);
+        vec![
+            (
+                api("not_in_channel"),
+                PortError::Refused {
+                    error: text("not_in_channel"),
+                },
+            ),
+            (
+                api("message_not_found"),
+                PortError::Gone {
+                    error: text("message_not_found"),
+                },
+            ),
+            (
+                api("internal_error"),
+                PortError::Doubt {
+                    error: text("internal_error"),
+                },
+            ),
+            (
+                api(BODY),
+                PortError::Refused {
+                    error: text("unknown_error"),
+                },
+            ),
+            (
+                http(503),
+                PortError::Doubt {
+                    error: text("HTTP status 503"),
+                },
+            ),
+            (
+                http(404),
+                PortError::Refused {
+                    error: text("HTTP status 404"),
+                },
+            ),
+            (
+                limited(SlackRateLimitError::new().with_retry_after(after)),
+                PortError::RateLimited { retry_after: after },
+            ),
+            (
+                limited(SlackRateLimitError::new()),
+                PortError::RateLimited {
+                    retry_after: limits::RETRY_AFTER_DEFAULT,
+                },
+            ),
+            (
+                SlackClientError::ProtocolError(
+                    SlackClientProtocolError::new(unreadable).with_json_body(body()),
+                ),
+                PortError::Doubt {
+                    error: text("the answer could not be understood"),
+                },
+            ),
+        ]
+    }
+
+    #[test]
+    fn errors_say_what_happened_and_nothing_of_what_was_said() {
+        for (from, want) in all() {
+            let error = CallError::from_client("chat.postMessage", &from);
+            assert_eq!(error.for_port(), want);
+            for text in [
+                error.to_string(),
+                format!("{error:?}"),
+                error.topic(),
+                error.for_port().text(),
+            ] {
+                assert!(
+                    !text.contains("DELETE") && !text.contains("xoxb-secret"),
+                    "{text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_refusal_says_what_to_do() {
+        let refused = |code: &str| CallError::Refused {
+            method: "auth.test",
+            code: code.to_owned(),
+        };
+        assert!(
+            refused("invalid_auth")
+                .to_string()
+                .contains("copy it again")
+        );
+        assert!(
+            refused("not_in_channel")
+                .to_string()
+                .contains("/invite @abeyance")
+        );
+        assert!(
+            refused("missing_scope")
+                .to_string()
+                .contains("deploy/slack-manifest.json")
+        );
+        assert!(
+            refused("invalid_auth").needs_a_person()
+                && !refused("expired_trigger_id").needs_a_person()
+        );
     }
 }
