@@ -16,8 +16,24 @@ fn oracle() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("oracle")
 }
 
+fn build(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../build")
+        .join(name)
+}
+
 fn python() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../build/oracle/venv/bin/python")
+    build("oracle/venv/bin/python")
+}
+
+/// The first of Chromium's names that is on the path.
+fn chromium() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    ["chromium", "chromium-browser", "google-chrome"]
+        .iter()
+        .flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(name)))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| PathBuf::from("chromium"))
 }
 
 async fn set_up() {
@@ -38,11 +54,14 @@ async fn double() -> SlackDouble {
 }
 
 /// Runs a script against a double of its own; its output when it fails.
-async fn passes(script: &str) {
+async fn passes(program: PathBuf, script: &str) {
     set_up().await;
     let double = double().await;
-    let done = Command::new(python())
+    let done = Command::new(program)
         .arg(oracle().join(script))
+        .env("ORACLE_DIR", build("oracle"))
+        .env("SCREENS", build("screens"))
+        .env("CHROMIUM", chromium())
         .env("DOUBLE", double.info().to_string())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("NO_PROXY", "127.0.0.1")
@@ -60,12 +79,17 @@ async fn passes(script: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slacks_python_sdk_is_content() {
-    passes("sdk.py").await;
+    passes(python(), "sdk.py").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_made_with_bolt_works() {
-    passes("bolt.py").await;
+    passes(python(), "bolt.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_works_in_chromium() {
+    passes(PathBuf::from("node"), "page.mjs").await;
 }
 
 /// The verdicts of `check_blocks` on lines of JSON.
