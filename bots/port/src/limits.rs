@@ -19,8 +19,9 @@ pub const DRAIN_EVERY: Duration = Duration::from_secs(1);
 /// The longest a card of a flooded channel is handed back for.
 pub const HANDED_BACK_MAX: Duration = Duration::from_secs(240);
 
-/// A card that waited longer than this is left to the desk, which hands it out again. Below the desk's lease of 60 s.
-pub const QUEUED_AGE_MAX: Duration = Duration::from_secs(40);
+/// A card that waited longer than this is left to the desk, which hands it out again. With a
+/// delivery's usual time it stays below the desk's lease of 60 s.
+pub const QUEUED_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// How long to sleep when no signal comes. Repairs lost signals.
 pub const REPAIR_EVERY: Duration = Duration::from_secs(2);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::timeout};
 
-use crate::{CallError, SlackIdentity, api::SlackApi};
+use crate::{CallError, SlackIdentity, api::SlackApi, limits};
 
 pub(crate) struct Identity {
     api: Arc<SlackApi>,
@@ -47,9 +47,14 @@ impl Identity {
         self.known.get().map(|us| us.judge(origin))
     }
 
-    /// Whether a payload is for us. Without an answer from Slack nothing is.
+    /// Whether a payload is for us. Without a quick answer from Slack nothing is.
     pub async fn judge(&self, origin: &Origin) -> Result<Belonging, CallError> {
-        Ok(self.known().await?.judge(origin))
+        let known = timeout(limits::IDENTITY_MAX, self.known()).await;
+        let unclear = CallError::Unclear {
+            method: "auth.test",
+            what: "no answer in time",
+        };
+        Ok(known.map_err(|_| unclear)??.judge(origin))
     }
 }
 

@@ -21,6 +21,8 @@ pub const SUBMISSION_ANSWER_MAX: Duration = Duration::from_millis(2000);
 pub const FORM_OPEN_MAX: Duration = Duration::from_millis(2500);
 /// Looking at the hold before a form is opened. Past this the form opens unseen.
 pub const FORM_LOOK_MAX: Duration = Duration::from_millis(700);
+/// Asking Slack who we are, when a click comes before that is known.
+pub const IDENTITY_MAX: Duration = Duration::from_millis(1500);
 /// The approver's answer to a decision.
 pub const DECIDE_MAX: Duration = Duration::from_secs(10);
 

@@ -279,4 +279,24 @@ mod tests {
             assert!(!is_user_id(text), "{text}");
         }
     }
+
+    proptest::proptest! {
+        /// Whatever is said, it fits, and none of Slack's own signs survive in it.
+        #[test]
+        fn nothing_said_breaks_out(said in "[<>&`*_~:|@!#a-z\u{200b}\u{202e}😀\n ]{0,120}", max in 8_usize..200) {
+            let shown = code(&said, max);
+            let inside = &shown[1..shown.len() - 1];
+            proptest::prop_assert!(!inside.contains('`'));
+            for made in [prose(&said, max), plain(&said, max), shown] {
+                proptest::prop_assert!(length(&made) <= max);
+                let forbidden = ['<', '>', '\n', '\u{202e}'];
+                proptest::prop_assert!(!made.contains(forbidden));
+                let bare = made.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "");
+                proptest::prop_assert!(!bare.contains('&'));
+            }
+            let block = code_block(&said, max + 100);
+            proptest::prop_assert!(length(&block) <= max + 100);
+            proptest::prop_assert_eq!(block.matches("```").count(), 2);
+        }
+    }
 }

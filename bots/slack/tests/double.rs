@@ -625,3 +625,36 @@ async fn a_wrong_token_is_found_early_and_says_what_to_do() {
     assert!(!error.contains("xoxb"), "{error}");
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn a_slow_slack_delays_no_decision() {
+    let rig = Rig::http().await;
+    rig.bot.check().await.unwrap();
+    let card = rig.card(HOLD).await;
+    rig.double.fault(Fault {
+        method: "*".to_owned(),
+        kind: FaultKind::Latency { ms: 4000 },
+        times: 50,
+    });
+    // A card is stuck in Slack while the click comes.
+    rig.desk.put(pending("HLD-2222"));
+    rig.double
+        .wait_until(SOON, |double| {
+            !double.deliveries().is_empty() || double.requests().len() > 1
+        })
+        .await
+        .unwrap();
+    let begun = tokio::time::Instant::now();
+    assert!(rig.click(BOB, &card, APPROVE).await.acked());
+    while rig.desk.view(HOLD).state == HoldState::Pending {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    rig.double.clear_faults();
+    rig.shows(HOLD, "Approved by Bob").await;
+    rig.stop().await;
+}
