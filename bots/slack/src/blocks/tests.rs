@@ -1,6 +1,10 @@
 //! Cards against Slack's limits, counted here once more and independently of how they were kept.
 
-use std::time::Duration;
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use abeyance_api::{Decision, Surface};
 use abeyance_api::{Estimate, HoldState, HoldView, Outcome, PersonRef, Resolution, Vote};
@@ -8,6 +12,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::support::{BOB, at, pending, person, statement};
+use crate::{form, payload::Place};
 
 fn console() -> Url {
     Url::parse("https://abeyance.example/base/").unwrap()
@@ -323,5 +328,46 @@ fn an_unknown_estimate_asks_for_a_second_tap() {
         !made(&still("HLD-7K3Q"))
             .to_string()
             .contains("Are you sure?")
+    );
+}
+
+/// Slack's own Python SDK and the types Slack publishes have the last word.
+#[test]
+fn slacks_own_sdk_and_types_take_every_card_and_the_form() {
+    let mut lines: Vec<String> = ["short", "", &"<&>`*_~😀".repeat(600), &"x".repeat(6000)]
+        .into_iter()
+        .flat_map(outcomes)
+        .chain([still("HLD-7K3Q"), approved(HoldState::Claimed, None)])
+        .map(|view| made(&view).to_string())
+        .collect();
+    let mut unknown = still("HLD-7K3Q");
+    unknown.request.estimate = Estimate::unknown("the probe timed out");
+    lines.push(made(&unknown).to_string());
+    lines.push(serde_json::to_string(&minimal_blocks(&Card::of(&unknown), None)).unwrap());
+    let form = form::deny_form(&"HLD-7K3Q7K3Q7K".parse().unwrap(), &Place::default());
+    lines.push(serde_json::json!({ "view": SlackView::Modal(form) }).to_string());
+
+    let program = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/slack-double/oracle/check_blocks"
+    );
+    let mut child = Command::new(program)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(lines.join("\n").as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let verdicts = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{verdicts}");
+    assert_eq!(
+        verdicts.matches("\"ok\": true").count(),
+        lines.len(),
+        "{verdicts}"
     );
 }
