@@ -94,6 +94,8 @@ try {
   check('a message appears by itself', (await message.innerText()).includes('Statement held: HLD-7K3Q'));
   check('mrkdwn is rendered', (await message.locator('pre').innerText()).includes('issued_at < $2'));
   check('mentions have names', (await message.innerText()).includes('@Bob, @dba'));
+  const bottom = await page.locator('#composer').evaluate((node) => innerHeight - node.getBoundingClientRect().bottom);
+  check('the page fills the window', bottom >= 0 && bottom < 30);
   await picture('card');
   await message.screenshot({ path: path.join(process.env.SCREENS, 'slack-card-only.png') });
 

@@ -1,6 +1,6 @@
 //! The state behind one lock, and the signal that it changed.
 //!
-//! Nothing in here waits or talks. Everything a test can make grow is bounded by [`REMEMBERED_MAX`].
+//! Nothing in here waits or talks. Everything that grows is bounded by [`REMEMBERED_MAX`]; the oldest goes first.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::config::{DoubleConfig, Interactivity, Rates, Token, Workspace};
 use crate::limits::Limiter;
 use crate::model::{ApiRequest, Delivery, Ephemeral, Fault, FaultKind, Message, View};
 
-/// Requests, deliveries, ephemeral messages: older ones are forgotten.
+/// Messages of a channel, requests, deliveries, ids that can still be used.
 pub(crate) const REMEMBERED_MAX: usize = 10_000;
 /// How long a `trigger_id` opens a modal.
 pub(crate) const TRIGGER_LIFE: Duration = Duration::from_secs(3);
@@ -152,10 +152,11 @@ impl World {
     }
 
     pub(crate) fn post(&mut self, message: Message) {
-        self.messages
-            .entry(message.channel.clone())
-            .or_default()
-            .push(message);
+        let messages = self.messages.entry(message.channel.clone()).or_default();
+        if messages.len() >= REMEMBERED_MAX {
+            messages.remove(0);
+        }
+        messages.push(message);
     }
 
     pub(crate) fn whisper(&mut self, ephemeral: Ephemeral) {
@@ -184,6 +185,7 @@ impl World {
             clock::random_hex(32)
         );
         let made = self.expiry_now();
+        make_room(&mut self.triggers, |trigger| trigger.made);
         self.triggers.insert(
             id.clone(),
             Trigger {
@@ -210,6 +212,7 @@ impl World {
             clock::random_id(24)
         );
         let made = self.expiry_now();
+        make_room(&mut self.response_urls, |url| url.made);
         self.response_urls.insert(
             key.clone(),
             ResponseUrl {
@@ -221,6 +224,15 @@ impl World {
             },
         );
         key
+    }
+
+    /// The ticket of a new Socket Mode address.
+    pub(crate) fn new_ticket(&mut self) -> String {
+        let ticket = clock::random_hex(32);
+        let made = self.expiry_now();
+        make_room(&mut self.tickets, |made| *made);
+        self.tickets.insert(ticket.clone(), made);
+        ticket
     }
 
     /// The fault that applies to this call, if one is left.
@@ -260,6 +272,17 @@ impl World {
             payload["enterprise"] = Value::Null;
         }
     }
+}
+
+/// Forgets the older half when the map is full.
+fn make_room<T>(map: &mut HashMap<String, T>, made: impl Fn(&T) -> Duration) {
+    if map.len() < REMEMBERED_MAX {
+        return;
+    }
+    let mut ages: Vec<Duration> = map.values().map(&made).collect();
+    ages.sort_unstable();
+    let middle = ages[ages.len() / 2];
+    map.retain(|_, value| made(value) > middle);
 }
 
 fn remember<T>(list: &mut VecDeque<T>, item: T) {

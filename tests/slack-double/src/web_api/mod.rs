@@ -257,9 +257,7 @@ fn dispatch(inner: &Inner, world: &mut World, method: &str, args: &Args) -> Answ
 }
 
 fn connections_open(inner: &Inner, world: &mut World) -> Value {
-    let ticket = clock::random_hex(32);
-    let made = world.expiry_now();
-    world.tickets.insert(ticket.clone(), made);
+    let ticket = world.new_ticket();
     let url = format!(
         "ws://{}/link/?ticket={ticket}&app_id={}",
         inner.addr, world.workspace.app_id
