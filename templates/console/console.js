@@ -3,6 +3,9 @@
 "use strict";
 
 const loadedAt = performance.now();
+// A refused decision is answered under another address: go on under the page's own.
+const page = document.body.dataset.page || location.pathname;
+if (page !== location.pathname) history.replaceState(null, "", page);
 
 function spanInWords(seconds) {
   const two = (n) => String(n).padStart(2, "0");
@@ -48,7 +51,7 @@ let again = false;
 async function refresh() {
   if (refreshing) { again = true; return; }
   refreshing = (async () => {
-    const answer = await fetch(location.pathname, { credentials: "same-origin", redirect: "manual" });
+    const answer = await fetch(page, { credentials: "same-origin", redirect: "manual" });
     if (answer.type === "opaqueredirect" || answer.status === 401) return location.reload();
     if (answer.ok) takeParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
   })().catch(() => {}).finally(() => {

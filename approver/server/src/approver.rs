@@ -110,7 +110,10 @@ impl Approver {
         self.0.stopping.cancel();
         self.0.store.close().await;
         self.0.tasks.close();
-        self.0.tasks.wait().await;
+        let ended = tokio::time::timeout(limits::CLOSE_TIMEOUT, self.0.tasks.wait()).await;
+        if ended.is_err() {
+            tracing::warn!("the store did not close in time; it is repaired at the next start");
+        }
     }
 
     /// Walks the whole audit record and checks every link of its hash chain.

@@ -65,6 +65,8 @@ pub const HEADERS_MAX: usize = 64;
 pub const CONNECTIONS_MAX: usize = 8_192;
 /// How long open requests may take to end at shutdown.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the store may take to close.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Console log-ins alive at once; the oldest goes first.
 pub const SESSIONS_MAX: usize = 1_000;

@@ -39,7 +39,8 @@ pub(super) async fn stream(caller: LoggedIn, State(app): State<Approver>) -> Res
                 _ = changed.changed() => {
                     tokio::time::sleep(CALM).await;
                     changed.mark_unchanged();
-                    Event::default().event("change").data("")
+                    // Browsers drop an event without data.
+                    Event::default().event("change").data("holds")
                 }
                 () = tokio::time::sleep(HEARTBEAT) => Event::default().comment("still here"),
             };

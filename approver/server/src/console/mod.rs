@@ -45,7 +45,7 @@ pub(crate) fn router(approver: Approver) -> Router {
         .route("/holds", get(pages::waiting))
         .route("/history", get(pages::history))
         .route("/holds/{id}", get(pages::hold))
-        .route("/holds/{id}/decision", post(pages::decide))
+        .route("/holds/{id}/decision", post(pages::decide).get(pages::back))
         .layer(within(limits::HTTP_TIMEOUT));
     let streams = Router::new().route("/live", get(live::stream));
     let headers = ServiceBuilder::new()

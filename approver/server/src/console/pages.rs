@@ -79,6 +79,14 @@ pub(super) async fn hold(
     show(&app, &caller, &id, StatusCode::OK, None).await
 }
 
+/// Somebody reloads or shares the answer to a form.
+pub(super) async fn back(_: LoggedIn, Path(text): Path<String>) -> Redirect {
+    match text.parse::<HoldId>() {
+        Ok(id) => Redirect::to(&format!("/holds/{id}")),
+        Err(_) => Redirect::to("/holds"),
+    }
+}
+
 /// What went wrong with a decision, and what the person had written.
 struct Trouble {
     text: String,

@@ -57,6 +57,8 @@ pub(super) struct HoldRow {
     whole: i64,
     decided_by: Option<String>,
     outcome: Option<String>,
+    /// How it ended, in a sentence; `None` while it waits.
+    ending: Option<String>,
     /// The person who looks may decide it.
     mine: bool,
 }
@@ -93,6 +95,7 @@ impl HoldRow {
             whole: whole.num_seconds().max(1),
             decided_by: deciding(hold),
             outcome: hold.outcome.as_ref().map(words::outcome),
+            ending: words::ending(hold),
             mine: hold.state == HoldState::Pending && bar(hold, viewer).is_none(),
         }
     }

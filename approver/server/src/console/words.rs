@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use abeyance_api::{
-    Decision, Estimate, EstimateSource, HoldState, Outcome, Surface, WithdrawReason,
+    Decision, Estimate, EstimateSource, HoldState, HoldView, Outcome, Resolution, Surface,
+    WithdrawReason,
 };
 use abeyance_holds::LapseCause;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -123,6 +124,31 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
             format!("Not known whether it took effect: {reason}. Look at the target.")
         }
     }
+}
+
+/// How a hold ended, or how far it has come, in a sentence.
+pub(super) fn ending(hold: &HoldView) -> Option<String> {
+    if let Some(outcome) = &hold.outcome {
+        return Some(self::outcome(outcome));
+    }
+    let sentence = match hold.resolution.as_ref()? {
+        Resolution::Denied { vote } | Resolution::Approved { vote } => {
+            let by = &vote.person.display_name;
+            let said = vote.reason.as_ref().map(|reason| format!(": “{reason}”"));
+            let what = match hold.state {
+                HoldState::Lapsed => "approved it, but the session had gone; nothing ran",
+                HoldState::Denied => "denied it",
+                _ => "approved it",
+            };
+            format!("{by} {what}{}", said.unwrap_or_default())
+        }
+        Resolution::Expired => "Nobody decided in time; nothing ran".to_owned(),
+        Resolution::Withdrawn { reason } => {
+            let reason = withdrawn(*reason);
+            format!("Taken back: {reason}; nothing ran")
+        }
+    };
+    Some(sentence)
 }
 
 pub(super) fn decided(decision: Decision) -> &'static str {
