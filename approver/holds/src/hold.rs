@@ -7,7 +7,7 @@ use abeyance_api::{
 };
 use chrono::{DateTime, Utc};
 
-use crate::AuditEvent;
+use crate::{AuditEvent, limits};
 
 /// A hold's state and everything that decides what it may become.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,8 +82,8 @@ impl Hold {
         match self.state {
             HoldState::Pending => Some(self.expires_at),
             HoldState::Approved => self.claimable_until,
-            HoldState::Claimed
-            | HoldState::Denied
+            HoldState::Claimed => Some(self.updated_at + limits::REPORT_WAIT),
+            HoldState::Denied
             | HoldState::Expired
             | HoldState::Withdrawn
             | HoldState::Lapsed
@@ -105,6 +105,7 @@ impl Hold {
         match self.state {
             HoldState::Pending if self.is_overdue(now) => HoldState::Expired,
             HoldState::Approved if self.is_overdue(now) => HoldState::Lapsed,
+            HoldState::Claimed if self.is_overdue(now) => HoldState::Failed,
             state => state,
         }
     }

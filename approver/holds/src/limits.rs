@@ -9,3 +9,6 @@ pub const APPROVAL_LIFE: TimeDelta = TimeDelta::minutes(2);
 /// How far the clock may run backwards between two steps of one hold before
 /// approvals and claims are refused.
 pub const CLOCK_STEP_BACK_MAX: TimeDelta = TimeDelta::seconds(5);
+
+/// How long a batch may run before its outcome counts as unknown. Long, since statements may be.
+pub const REPORT_WAIT: TimeDelta = TimeDelta::hours(24);

@@ -224,13 +224,33 @@ fn tick(hold: &Hold, now: DateTime<Utc>) -> (Hold, Vec<AuditEvent>) {
         return (hold.clone(), Vec::new());
     }
     let mut next = step(hold, now);
-    if hold.state == HoldState::Pending {
-        resolve(&mut next, HoldState::Expired, Resolution::Expired, now);
-        return (next, vec![AuditEvent::Expired]);
-    }
-    next.state = HoldState::Lapsed;
-    let cause = LapseCause::NotClaimedInTime;
-    (next, vec![AuditEvent::Lapsed { cause }])
+    let event = match hold.state {
+        HoldState::Pending => {
+            resolve(&mut next, HoldState::Expired, Resolution::Expired, now);
+            AuditEvent::Expired
+        }
+        HoldState::Approved => {
+            next.state = HoldState::Lapsed;
+            let cause = LapseCause::NotClaimedInTime;
+            AuditEvent::Lapsed { cause }
+        }
+        HoldState::Claimed => {
+            let reason = "the proxy never reported how it went".to_owned();
+            let outcome = Outcome::Unknown { reason };
+            next.state = HoldState::Failed;
+            next.outcome = Some(outcome.clone());
+            AuditEvent::Reported { outcome }
+        }
+        // Final states have no deadline.
+        HoldState::Denied
+        | HoldState::Expired
+        | HoldState::Withdrawn
+        | HoldState::Lapsed
+        | HoldState::Executed
+        | HoldState::Failed
+        | HoldState::RolledBack => return (hold.clone(), Vec::new()),
+    };
+    (next, vec![event])
 }
 
 /// A copy one version further.

@@ -38,6 +38,11 @@ fn deed() -> impl Strategy<Value = Deed> {
     ]
 }
 
+/// Mostly seconds, sometimes longer than anything is waited for.
+fn pause() -> impl Strategy<Value = i64> {
+    prop_oneof![19 => 0..90_i64, 1 => Just(90_000)]
+}
+
 fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_772_442_000, 0).unwrap_or_default()
 }
@@ -102,7 +107,7 @@ fn event(deed: &Deed) -> Event {
 struct Model {
     votes: BTreeMap<usize, bool>,
     approved_at: Option<DateTime<Utc>>,
-    taken: bool,
+    taken: Option<DateTime<Utc>>,
     ran: Option<u64>,
     /// The final state, once there is one.
     over: Option<HoldState>,
@@ -115,7 +120,7 @@ impl Model {
                 over: Some(state), ..
             } => *state,
             Self { ran: Some(_), .. } => HoldState::Executed,
-            Self { taken: true, .. } => HoldState::Claimed,
+            Self { taken: Some(_), .. } => HoldState::Claimed,
             Self {
                 approved_at: Some(_),
                 ..
@@ -131,6 +136,10 @@ impl Model {
             }
             (HoldState::Approved, Some(at)) if now >= at + limits::APPROVAL_LIFE => {
                 self.over = Some(HoldState::Lapsed);
+            }
+            (HoldState::Claimed, _) => {
+                let late = self.taken.is_some_and(|at| now >= at + limits::REPORT_WAIT);
+                self.over = late.then_some(HoldState::Failed);
             }
             _ => {}
         }
@@ -157,7 +166,9 @@ impl Model {
             }
             Deed::Claim { right } => {
                 let accepted = state == HoldState::Approved && *right;
-                self.taken |= accepted;
+                if accepted {
+                    self.taken = Some(now);
+                }
                 accepted
             }
             Deed::Withdraw => match state {
@@ -198,7 +209,7 @@ proptest! {
     #[test]
     fn the_machine_follows_the_model(
         quorum in 1..4_u32,
-        deeds in vec((deed(), 0..90_i64), 1..25),
+        deeds in vec((deed(), pause()), 1..25),
     ) {
         let mut hold = new_hold(quorum);
         let mut model = Model::default();
@@ -270,9 +281,6 @@ fn check_hold(hold: &Hold) -> Result<(), TestCaseError> {
         prop_assert!(hold.approvals() >= hold.quorum.get() as usize);
         prop_assert!(hold.deciding_vote().is_some());
     }
-    prop_assert_eq!(
-        hold.deadline().is_some(),
-        matches!(hold.state, HoldState::Pending | HoldState::Approved)
-    );
+    prop_assert_eq!(hold.deadline().is_some(), !hold.state.is_final());
     Ok(())
 }

@@ -7,7 +7,10 @@ use abeyance_api::{
     WithdrawReason,
 };
 use abeyance_holds::Event;
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -17,7 +20,7 @@ use crate::{
     limits, reconcile,
     roster::Roster,
     signals::Signals,
-    store::{AuditReport, HoldRecord, OpenError, Store, StoreLock},
+    store::{AuditReport, HoldRecord, OpenError, Store, StoreError, StoreLock},
 };
 
 /// The approver. Clones share everything.
@@ -33,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) console_url: Option<String>,
     pub(crate) pages: Pages,
     pub(crate) sessions: Sessions,
+    /// When the store was last tried, and what came of it.
+    pub(crate) readiness: Mutex<Option<(Instant, Result<(), StoreError>)>>,
     pub(crate) live_slots: Arc<Semaphore>,
     /// Open polls and live pages end when the approver stops.
     pub(crate) stopping: CancellationToken,
@@ -66,6 +71,7 @@ impl Approver {
             console_url: config.console_url.clone(),
             pages: Pages::new().map_err(|error| OpenError::Templates(error.to_string()))?,
             sessions: Sessions::default(),
+            readiness: Mutex::default(),
             live_slots: Arc::new(Semaphore::new(limits::LIVE_STREAMS_MAX)),
             stopping: CancellationToken::new(),
             store,
@@ -126,7 +132,7 @@ impl Approver {
 
     /// In one process, whoever waited or ran a batch died with the last run. Split over
     /// machines, proxies come back and wait again: their holds stay until they expire.
-    async fn settle_last_run(&self, single_process: bool) -> Result<(), crate::StoreError> {
+    async fn settle_last_run(&self, single_process: bool) -> Result<(), StoreError> {
         let store = &self.0.store;
         let now = self.0.clock.now();
         store.cards_reset(now).await?;

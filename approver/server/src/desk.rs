@@ -190,7 +190,7 @@ impl DecisionDesk for Approver {
 
     async fn hold_list(&self, filter: HoldFilter) -> Result<Vec<HoldView>, DeskError> {
         let limit = filter.limit.clamp(1, limits::LIST_MAX);
-        let records = self.0.store.holds(filter.pending_only, limit).await?;
+        let records = self.0.store.holds(filter.pending_only, None, limit).await?;
         Ok(records
             .into_iter()
             .map(|record| self.view(record))

@@ -51,6 +51,8 @@ pub const CARD_ERROR_CHARS_MAX: usize = 300;
 pub const POLL_MAX: Duration = Duration::from_secs(25);
 /// How long any other request may take.
 pub const HTTP_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long an answer about readiness is good for.
+pub const READY_FOR: Duration = Duration::from_secs(1);
 /// A request body of the API.
 pub const API_BODY_MAX: usize = REQUEST_BYTES_MAX + 16 * 1024;
 /// A form of the console.

@@ -329,3 +329,27 @@ async fn an_open_page_hears_of_changes() {
     let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!(&frame[..], b"event: change\ndata: holds\n\n");
 }
+
+#[tokio::test]
+async fn the_history_has_pages_and_ids_can_be_typed() {
+    let s = scratch().await;
+    let mut ids = Vec::new();
+    for _ in 0..51 {
+        ids.push(open(&s.approver).await);
+        s.clock.advance(TimeDelta::milliseconds(1));
+    }
+    let bob = Browser::log_in(&s.approver, "bob").await;
+    let page = bob.get("/history").await;
+    let older = format!("/history?before={}", ids[1]);
+    assert!(page.text.contains(&older) && !page.text.contains(ids[0].as_str()));
+    let page = bob.get(&older).await;
+    assert!(page.text.contains(ids[0].as_str()) && !page.text.contains("before="));
+    let typed = ids[0].as_str().trim_start_matches("HLD-").to_lowercase();
+    let found = bob.get(&format!("/find?id={typed}")).await;
+    let to = found.headers[header::LOCATION].to_str().unwrap();
+    assert_eq!(to, format!("/holds/{}", ids[0]));
+    assert_eq!(
+        bob.get("/find?id=%3Cx%3E").await.status,
+        StatusCode::NOT_FOUND
+    );
+}

@@ -44,6 +44,7 @@ pub(crate) fn router(approver: Approver) -> Router {
         .route("/logout", post(login::leave))
         .route("/holds", get(pages::waiting))
         .route("/history", get(pages::history))
+        .route("/find", get(pages::find))
         .route("/holds/{id}", get(pages::hold))
         .route("/holds/{id}/decision", post(pages::decide).get(pages::back))
         .layer(within(limits::HTTP_TIMEOUT));

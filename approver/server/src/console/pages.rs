@@ -1,12 +1,11 @@
 //! The pages about holds.
 
 use abeyance_api::{
-    Claimant, DecideError, Decision, DecisionDesk as _, DecisionRequest, DeskError, HoldFilter,
-    HoldId, Surface,
+    Claimant, DecideError, Decision, DecisionDesk as _, DecisionRequest, DeskError, HoldId, Surface,
 };
 use axum::{
     Form,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::StatusCode,
     response::{IntoResponse as _, Redirect, Response},
 };
@@ -19,10 +18,10 @@ use super::{
     timeline::timeline,
     views::{HoldPage, HoldRow, Me},
 };
-use crate::Approver;
+use crate::{Approver, store::HoldRecord};
 
 /// Holds on one page of the history.
-const HISTORY_SHOWN: u32 = 200;
+const HISTORY_SHOWN: u32 = 50;
 /// Holds on the page of those that wait.
 const WAITING_SHOWN: u32 = 200;
 
@@ -30,39 +29,69 @@ pub(super) async fn home(_: LoggedIn) -> Redirect {
     Redirect::to("/holds")
 }
 
+/// Those that end first come first.
 pub(super) async fn waiting(caller: LoggedIn, State(app): State<Approver>) -> Response {
-    let filter = HoldFilter {
-        pending_only: true,
-        limit: WAITING_SHOWN,
-    };
-    list(&app, &caller, filter, "waiting.html").await
-}
-
-pub(super) async fn history(caller: LoggedIn, State(app): State<Approver>) -> Response {
-    let filter = HoldFilter {
-        pending_only: false,
-        limit: HISTORY_SHOWN,
-    };
-    list(&app, &caller, filter, "history.html").await
-}
-
-async fn list(app: &Approver, caller: &LoggedIn, filter: HoldFilter, page: &str) -> Response {
-    let mut holds = match app.hold_list(filter).await {
+    let mut holds = match app.0.store.holds(true, None, WAITING_SHOWN).await {
         Ok(holds) => holds,
-        Err(error) => return trouble(app, &error),
+        Err(error) => return trouble(&app, &error.into()),
     };
-    if page == "waiting.html" {
-        // Those that end first come first.
-        holds.sort_by_key(|hold| hold.expires_at);
-    }
+    holds.sort_by_key(|record| record.hold.expires_at);
+    let values = context! {
+        me => Me::new(&caller),
+        holds => rows(&app, &caller, holds),
+    };
+    app.0.pages.render(StatusCode::OK, "waiting.html", values)
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct HistoryQuery {
+    /// The last hold of the page before.
+    before: Option<HoldId>,
+}
+
+pub(super) async fn history(
+    caller: LoggedIn,
+    State(app): State<Approver>,
+    Query(query): Query<HistoryQuery>,
+) -> Response {
+    let before = query.before.as_ref();
+    let holds = match app.0.store.holds(false, before, HISTORY_SHOWN).await {
+        Ok(holds) => holds,
+        Err(error) => return trouble(&app, &error.into()),
+    };
+    let full = holds.len() >= usize::try_from(HISTORY_SHOWN).unwrap_or(usize::MAX);
+    let older = holds.last().filter(|_| full).map(|last| last.id.clone());
+    let values = context! {
+        me => Me::new(&caller),
+        older,
+        first_page => before.is_none(),
+        holds => rows(&app, &caller, holds),
+    };
+    app.0.pages.render(StatusCode::OK, "history.html", values)
+}
+
+fn rows(app: &Approver, caller: &LoggedIn, holds: Vec<HoldRecord>) -> Vec<HoldRow> {
     let now = app.0.clock.now();
-    let me = Me::new(caller);
-    let rows: Vec<HoldRow> = holds
-        .iter()
-        .map(|hold| HoldRow::new(hold, &caller.person, now))
-        .collect();
-    let values = context! { me, holds => rows };
-    app.0.pages.render(StatusCode::OK, page, values)
+    let row = |record| HoldRow::new(&app.view(record), &caller.person, now);
+    holds.into_iter().map(row).collect()
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct FindQuery {
+    #[serde(default)]
+    id: String,
+}
+
+/// Somebody types an id they were told.
+pub(super) async fn find(
+    _: LoggedIn,
+    State(app): State<Approver>,
+    Query(query): Query<FindQuery>,
+) -> Response {
+    match query.id.parse::<HoldId>() {
+        Ok(id) => Redirect::to(&format!("/holds/{id}")).into_response(),
+        Err(_) => no_such_hold(&app),
+    }
 }
 
 pub(super) async fn hold(

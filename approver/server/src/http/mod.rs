@@ -16,6 +16,7 @@ use axum::{
     routing::{get, post},
 };
 use serde::Deserialize;
+use tokio::time::Instant;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer,
@@ -95,9 +96,23 @@ impl PollQuery {
     }
 }
 
-/// Whether the store takes writes: without it nothing may run.
+/// Whether the store takes writes: without it nothing may run. Asked by anybody, so the store is
+/// tried at most once in a while.
 async fn ready(State(approver): State<Approver>) -> (StatusCode, String) {
-    match approver.0.store.probe().await {
+    let mut last = approver.0.readiness.lock().await;
+    let fresh = last
+        .as_ref()
+        .filter(|(at, _)| at.elapsed() < limits::READY_FOR)
+        .map(|(_, answer)| answer.clone());
+    let answer = match fresh {
+        Some(answer) => answer,
+        None => {
+            let answer = approver.0.store.probe().await;
+            *last = Some((Instant::now(), answer.clone()));
+            answer
+        }
+    };
+    match answer {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
     }

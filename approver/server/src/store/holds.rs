@@ -103,21 +103,28 @@ impl Store {
         load(&mut conn, id).await
     }
 
-    /// Newest first.
+    /// Newest first. `before` is the last one of the page before.
     pub(crate) async fn holds(
         &self,
         pending_only: bool,
+        before: Option<&HoldId>,
         limit: u32,
     ) -> Result<Vec<HoldRecord>, StoreError> {
-        let rows = sqlx::query(if pending_only {
-            "SELECT * FROM hold WHERE state = 'pending' ORDER BY created_at DESC, id LIMIT ?"
-        } else {
-            "SELECT * FROM hold ORDER BY created_at DESC, id LIMIT ?"
-        })
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
+        let rows = match (pending_only, before) {
+            (true, _) => sqlx::query(
+                "SELECT * FROM hold WHERE state = 'pending' ORDER BY created_at DESC, id LIMIT ?",
+            ),
+            (false, None) => sqlx::query("SELECT * FROM hold ORDER BY created_at DESC, id LIMIT ?"),
+            (false, Some(before)) => sqlx::query(
+                "SELECT hold.* FROM hold JOIN hold AS last ON last.id = ?
+                 WHERE hold.created_at < last.created_at
+                    OR (hold.created_at = last.created_at AND hold.id > last.id)
+                 ORDER BY hold.created_at DESC, hold.id LIMIT ?",
+            )
+            .bind(before.as_str().to_owned()),
+        };
         let mut conn = self.readers.acquire().await?;
+        let rows = rows.bind(limit).fetch_all(&mut *conn).await?;
         let mut records = Vec::with_capacity(rows.len());
         for row in rows {
             let id = hold_id_at(&row, "id")?;

@@ -101,7 +101,7 @@ async fn open(store: &Store, text: &str) -> Result<super::Opened, StoreError> {
 }
 
 async fn count(store: &Store) -> usize {
-    store.holds(false, 500).await.unwrap().len()
+    store.holds(false, None, 500).await.unwrap().len()
 }
 
 #[tokio::test]
