@@ -123,7 +123,7 @@ async fn without_a_connection_the_click_fails_at_once() {
     let ts = post_card(&double).await;
     let delivery = double.click(ANN, DBA, &ts, "approve").await.unwrap();
     assert!(matches!(delivery.outcome, Outcome::Unreachable { .. }));
-    assert!(delivery.took < Duration::from_secs(1));
+    assert!(delivery.took < Duration::from_secs(3));
     assert_eq!(double.message(DBA, &ts).unwrap().triangles, ["approve"]);
 }
 

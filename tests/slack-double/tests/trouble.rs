@@ -34,7 +34,8 @@ async fn post(double: &SlackDouble) -> reqwest::Result<reqwest::Response> {
 async fn one_message_a_second_and_channel() {
     let double = double().await;
     let mut limited = None;
-    for _ in 0..8 {
+    // A slow machine earns more calls while it posts.
+    for _ in 0..200 {
         let response = post(&double).await.unwrap();
         if response.status() == 429 {
             limited = Some(response);
@@ -114,16 +115,13 @@ async fn connections_are_refused_for_a_while_on_the_same_port() {
     let info = format!("{}/_test/info", double.origin());
     assert!(client.get(&info).send().await.is_ok());
     let closed = double.clone();
-    let ((), refused) = tokio::join!(
-        closed.refuse_connections(Duration::from_millis(500)),
-        async {
-            loop {
-                if let Err(error) = client.get(&info).send().await {
-                    return error;
-                }
+    let ((), refused) = tokio::join!(closed.refuse_connections(Duration::from_secs(2)), async {
+        loop {
+            if let Err(error) = client.get(&info).send().await {
+                return error;
             }
         }
-    );
+    });
     assert!(refused.is_connect() || refused.is_request());
     assert!(client.get(&info).send().await.is_ok());
 }
