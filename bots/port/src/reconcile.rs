@@ -169,7 +169,10 @@ impl Work {
             let in_flight = |(channel, hold): &(String, HoldId)| {
                 *channel == task.channel && *hold == task.hold.id
             };
-            if self.lanes.values().any(in_flight) {
+            // A first post in flight outlived its lease: its outcome decides what comes next.
+            // An update waits for its lane instead: the delivery in it may be noted already,
+            // and nobody would hand this one out again before its lease ends.
+            if task.message.is_none() && self.lanes.values().any(in_flight) {
                 continue;
             }
             let here = self
