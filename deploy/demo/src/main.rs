@@ -17,6 +17,7 @@ use std::{os::unix::fs::PermissionsExt as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use chat::Chat;
 use postgres::Postgres;
@@ -42,13 +43,35 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match demo(Args::parse()).await {
+    let args = Args::parse();
+    let scripted = args.scripted;
+    let ended = tokio::select! {
+        ended = demo(args) => ended,
+        // Dropping the demo stops what it started, in order.
+        asked = asked_to_end() => asked.and_then(|()| {
+            anyhow::ensure!(!scripted, "interrupted before the story ended");
+            Ok(())
+        }),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say::problem(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn asked_to_end() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    tokio::select! {
+        // Both are cancel-safe, and the other is not needed any more.
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("SIGINT")?,
+        _ = terminate.recv() => {}
+    }
+    say::line("\nstopping");
+    Ok(())
 }
 
 async fn demo(args: Args) -> anyhow::Result<()> {
@@ -66,19 +89,19 @@ async fn demo(args: Args) -> anyhow::Result<()> {
         Chat::from_environment().await?
     };
     let product = Abeyance::start(folder.path(), &args, &database, &chat).await?;
-
-    let told = if args.scripted {
-        story::play(&database, &product, &chat).await
-    } else {
-        tour::show(&database, &product, &chat).await
-    };
-    let log = told.is_err().then(|| product.log_tail());
+    if !args.scripted {
+        tour::show(&database, &product, &chat);
+        // Until somebody ends it from outside.
+        std::future::pending::<()>().await;
+    }
+    let told = story::play(&database, &product, &chat).await;
+    if told.is_err() {
+        let log = product.log_tail();
+        say::problem(&format!("the last lines of Abeyance's log:\n{log}"));
+    }
     // In this order each still finds what it needs to stop cleanly.
     let stopped = product.stop().await;
     chat.stop().await;
     database.stop().await?;
-    if let Some(log) = log {
-        say::problem(&format!("the last lines of Abeyance's log:\n{log}"));
-    }
     told.and(stopped)
 }

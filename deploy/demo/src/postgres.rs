@@ -12,9 +12,9 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use rustix::process::Signal;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
-use crate::process;
+use crate::process::Server;
 
 const SCHEMA: &str = include_str!("../clinic.sql");
 const START_WITHIN: Duration = Duration::from_secs(30);
@@ -22,7 +22,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 /// A running server with the clinic loaded.
 pub struct Postgres {
-    server: Child,
+    server: Server,
     socket: PathBuf,
     pub port: u16,
     pub version: String,
@@ -53,7 +53,7 @@ impl Postgres {
         run(initdb, "initdb").await?;
 
         let port = free_port()?;
-        let server = account
+        let child = account
             .command(&bin.join("postgres"))
             .arg("-D")
             .arg(&data)
@@ -70,9 +70,9 @@ impl Postgres {
             .stderr(std::fs::File::create(folder.join("postgres.log"))?)
             // Ctrl-C reaches the whole foreground group; the order of stopping is ours.
             .process_group(0)
-            .kill_on_drop(true)
             .spawn()
             .context("postgres starts")?;
+        let server = Server::new("PostgreSQL", child, Signal::INT, STOP_WITHIN);
         let mut database = Self {
             server,
             socket: home,
@@ -89,7 +89,7 @@ impl Postgres {
     async fn wait_until_ready(&mut self, folder: &Path) -> anyhow::Result<()> {
         let deadline = tokio::time::Instant::now() + START_WITHIN;
         while self.query("postgres", "SELECT 1").await.is_err() {
-            let ended = self.server.try_wait()?.is_some();
+            let ended = self.server.has_ended()?;
             if ended || tokio::time::Instant::now() > deadline {
                 let log = std::fs::read_to_string(folder.join("postgres.log")).unwrap_or_default();
                 bail!("PostgreSQL did not start:\n{log}");
@@ -131,8 +131,8 @@ impl Postgres {
     }
 
     /// Stops the server.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
-        process::stop("PostgreSQL", &mut self.server, Signal::INT, STOP_WITHIN).await
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.server.stop().await
     }
 }
 

@@ -10,16 +10,13 @@ use std::{
 use anyhow::{Context as _, bail};
 use rustix::process::Signal;
 use serde::Deserialize;
-use tokio::{
-    io::AsyncWriteExt as _,
-    process::{Child, Command},
-};
+use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::{
     Args,
     chat::Chat,
     postgres::{Postgres, secret},
-    process,
+    process::Server,
 };
 
 const START_WITHIN: Duration = Duration::from_secs(30);
@@ -30,7 +27,7 @@ const LOG_LINES: usize = 30;
 
 /// A running `abeyance serve`.
 pub struct Abeyance {
-    child: Child,
+    server: Server,
     log: PathBuf,
     pub agent: &'static str,
     pub agent_password: String,
@@ -75,7 +72,7 @@ impl Abeyance {
         let file = folder.join("abeyance.toml");
         std::fs::write(&file, config.to_toml())?;
         let (ready_file, log) = (folder.join("ready.json"), folder.join("abeyance.log"));
-        let mut child = Command::new(&binary)
+        let child = Command::new(&binary)
             .arg("serve")
             .arg("--config")
             .arg(&file)
@@ -88,12 +85,12 @@ impl Abeyance {
             .stderr(std::fs::File::create(&log)?)
             // Ctrl-C reaches the whole foreground group; the order of stopping is ours.
             .process_group(0)
-            .kill_on_drop(true)
             .spawn()
             .context("abeyance starts")?;
-        let ready = wait_until_ready(&mut child, &ready_file, &log).await?;
+        let mut server = Server::new("abeyance", child, Signal::TERM, STOP_WITHIN);
+        let ready = wait_until_ready(&mut server, &ready_file, &log).await?;
         Ok(Self {
-            child,
+            server,
             log,
             agent: AGENT,
             agent_password,
@@ -109,8 +106,8 @@ impl Abeyance {
     }
 
     /// Stops it as a service manager would.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
-        process::stop("abeyance", &mut self.child, Signal::TERM, STOP_WITHIN).await
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.server.stop().await
     }
 }
 
@@ -132,15 +129,14 @@ fn find_binary(args: &Args) -> anyhow::Result<PathBuf> {
     Ok(beside)
 }
 
-async fn wait_until_ready(child: &mut Child, file: &Path, log: &Path) -> anyhow::Result<Ready> {
+async fn wait_until_ready(server: &mut Server, file: &Path, log: &Path) -> anyhow::Result<Ready> {
     let deadline = tokio::time::Instant::now() + START_WITHIN;
     loop {
         if let Ok(text) = std::fs::read_to_string(file) {
             return serde_json::from_str(&text).context("the ready file");
         }
-        let ended = child.try_wait()?;
-        if ended.is_some() || tokio::time::Instant::now() > deadline {
-            bail!("abeyance did not start ({ended:?}):\n{}", tail(log));
+        if server.has_ended()? || tokio::time::Instant::now() > deadline {
+            bail!("abeyance did not start:\n{}", tail(log));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -3,7 +3,6 @@
 use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context as _, bail};
-use rustix::process::Signal;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
     process::{Child, Command},
@@ -11,7 +10,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{process, product::Abeyance, say};
+use crate::{product::Abeyance, say};
 
 /// More lines than any statement of the story prints.
 const LINES_MAX: usize = 1000;
@@ -102,13 +101,7 @@ impl Psql {
 
     /// Kills it, as a crash would.
     pub async fn kill(mut self) -> anyhow::Result<()> {
-        process::stop(
-            "psql",
-            &mut self.child,
-            Signal::KILL,
-            Duration::from_secs(5),
-        )
-        .await
+        self.child.kill().await.context("psql is killed")
     }
 }
 

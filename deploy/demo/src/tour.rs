@@ -1,13 +1,9 @@
-//! The demo by hand: says where everything is and what to try, and waits for Ctrl-C.
-
-use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+//! The demo by hand: says where everything is and what to try.
 
 use crate::{chat::Chat, postgres::Postgres, product::Abeyance, say};
 
-/// Shows the way around and waits until the person has seen enough.
-pub async fn show(database: &Postgres, product: &Abeyance, chat: &Chat) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+/// Shows the way around.
+pub fn show(database: &Postgres, product: &Abeyance, chat: &Chat) {
     say::line(&format!(
         "\nA clinic with made-up patients runs on PostgreSQL {}, and Abeyance in front of it.",
         database.version
@@ -55,11 +51,4 @@ pub async fn show(database: &Postgres, product: &Abeyance, chat: &Chat) -> anyho
     say::line(
         "\nAnn owns the agent, so her click is answered with an explanation. Ctrl-C here ends everything.",
     );
-    tokio::select! {
-        // Both are cancel-safe, and the other is not needed any more.
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("SIGINT")?,
-        _ = terminate.recv() => {}
-    }
-    say::line("\nstopping");
-    Ok(())
 }
