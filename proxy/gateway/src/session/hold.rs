@@ -179,7 +179,7 @@ impl Session {
                 () = &mut overdue => {
                     return Waited::Refused(story.overdue(), Some(WithdrawReason::ClientGone));
                 }
-                () = self.gateway.deadline.cancelled() => {
+                () = &mut self.deadline => {
                     return Waited::Over(SessionError::Shutdown, WithdrawReason::ProxyShutdown);
                 }
             }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use abeyance_api::{BindingDigest, SessionId};
+use abeyance_api::{BindingDigest, HoldId, SessionId};
 use abeyance_policy::{Context, Decision, RuleSet, Verdict, evaluate};
 use abeyance_sql::{StatementClass, StatementFacts, TransactionEffect};
 use abeyance_wire::postgres::{
@@ -127,10 +127,6 @@ impl JudgedBatch {
         &self.finding
     }
 
-    pub(crate) fn batch(&self) -> &Batch {
-        &self.batch
-    }
-
     pub(crate) fn reading_doubt(&self) -> bool {
         self.reading_doubt
     }
@@ -222,7 +218,7 @@ struct Judge<'a> {
     doubt: bool,
     steps: Vec<Step>,
     references: Vec<Reference>,
-    statements: Vec<StatementFacts>,
+    statements: Vec<Shown>,
     weighed: Weighed,
     /// The Bind that is being judged.
     bind: Option<(Vec<u32>, Bind)>,
@@ -409,63 +405,55 @@ impl Judge<'_> {
 
     fn weigh_one(&mut self, prepared: &Arc<Prepared>, index: usize, facts: &StatementFacts) {
         // The server refuses everything but the end of a failed transaction.
-        if self.status == TransactionStatus::Failed
+        let refused_there = self.status == TransactionStatus::Failed
             && facts.transaction == TransactionEffect::None
-            && facts.opaque.is_none()
-        {
-            self.statements.push(facts.clone());
+            && facts.opaque.is_none();
+        if refused_there || (prepared.index.is_none() && prepared.reading.plain) {
+            self.weighed.unsettled |= !refused_there && unsettles(facts);
+            self.statements.push(Shown::Of(prepared.clone(), index));
             return;
         }
-        let (facts, verdict) = self.verdict(prepared, index, facts);
+        match self.resolve(facts) {
+            None => {
+                let context = self.situation.context;
+                let known = prepared.reading.verdicts.get(index);
+                let verdict = known
+                    .filter(|_| prepared.index.is_none())
+                    .cloned()
+                    .unwrap_or_else(|| evaluate(self.situation.rules, facts, context));
+                self.take(verdict, facts, prepared);
+                self.statements.push(Shown::Of(prepared.clone(), index));
+            }
+            Some(Resolved { facts, permitted }) => {
+                let verdict = match permitted {
+                    Some(hold) => Verdict {
+                        decision: Decision::Allow,
+                        rule: format!("approved as {}", hold.as_str()),
+                        reasons: Vec::new(),
+                    },
+                    None => evaluate(self.situation.rules, &facts, self.situation.context),
+                };
+                self.take(verdict, &facts, prepared);
+                self.statements.push(Shown::Resolved(facts));
+            }
+        }
+    }
+
+    fn take(&mut self, verdict: Verdict, facts: &StatementFacts, prepared: &Prepared) {
         match &verdict.decision {
-            Decision::Allow => self.weighed.unsettled |= unsettles(&facts),
+            Decision::Allow => self.weighed.unsettled |= unsettles(facts),
             Decision::Deny => {
-                let fields = denied(&facts, &verdict);
+                let fields = denied(facts, &verdict);
                 self.weighed.refuse(fields, self.status);
             }
             Decision::Hold { .. } => {
                 let culprit = Culprit {
-                    text: prepared.reading.text_of(&facts),
+                    text: prepared.reading.text_of(facts),
                     explainable: facts.explainable,
                     bound: self.bind.clone(),
                     preceded: self.weighed.unsettled,
                 };
                 self.weighed.held.push((verdict, culprit, self.status));
-            }
-        }
-        self.statements.push(facts);
-    }
-
-    /// The verdict of one statement, after what it refers to has been looked up.
-    fn verdict(
-        &mut self,
-        prepared: &Arc<Prepared>,
-        index: usize,
-        facts: &StatementFacts,
-    ) -> (StatementFacts, Verdict) {
-        let verdict = if prepared.index.is_none() {
-            prepared.reading.verdicts.get(index)
-        } else {
-            None
-        };
-        let Some(resolved) = self.resolve(facts) else {
-            let verdict = verdict
-                .cloned()
-                .unwrap_or_else(|| evaluate(self.situation.rules, facts, self.situation.context));
-            return (facts.clone(), verdict);
-        };
-        match resolved {
-            Resolved::Facts(resolved) => {
-                let verdict = evaluate(self.situation.rules, &resolved, self.situation.context);
-                (*resolved, verdict)
-            }
-            Resolved::Permitted(resolved, hold) => {
-                let verdict = Verdict {
-                    decision: Decision::Allow,
-                    rule: format!("approved as {}", hold.as_str()),
-                    reasons: Vec::new(),
-                };
-                (*resolved, verdict)
             }
         }
     }
@@ -483,9 +471,13 @@ impl Judge<'_> {
             let resolved = Box::new(facts.resolved_by(definition));
             self.references
                 .push(Reference::Portal(name.as_bytes().into(), portal.clone()));
-            return Some(match &portal.clearance {
-                Clearance::Allowed => Resolved::Facts(resolved),
-                Clearance::Permitted(hold) => Resolved::Permitted(resolved, hold.clone()),
+            let permitted = match &portal.clearance {
+                Clearance::Allowed => None,
+                Clearance::Permitted(hold) => Some(hold.clone()),
+            };
+            return Some(Resolved {
+                facts: resolved,
+                permitted,
             });
         }
         let prepared = self.outlook.statement(name.as_bytes())?;
@@ -494,7 +486,10 @@ impl Judge<'_> {
             name.as_bytes().into(),
             prepared.clone(),
         ));
-        Some(Resolved::Facts(Box::new(resolved)))
+        Some(Resolved {
+            facts: Box::new(resolved),
+            permitted: None,
+        })
     }
 
     /// Follows what a statement will do to names, transaction and lexer if it succeeds.
@@ -555,10 +550,27 @@ impl Judge<'_> {
     }
 }
 
-enum Resolved {
-    Facts(Box<StatementFacts>),
-    /// Its cursor was opened by an approval that covers fetching from it.
-    Permitted(Box<StatementFacts>, abeyance_api::HoldId),
+/// A reference with what it refers to.
+struct Resolved {
+    facts: Box<StatementFacts>,
+    /// Its cursor was opened by an approval, which covers fetching from it.
+    permitted: Option<HoldId>,
+}
+
+/// A statement that would run, for the reviewer should there be one.
+#[derive(Debug)]
+enum Shown {
+    Of(Arc<Prepared>, usize),
+    Resolved(Box<StatementFacts>),
+}
+
+impl Shown {
+    fn into_facts(self) -> Option<StatementFacts> {
+        match self {
+            Self::Of(prepared, index) => prepared.facts().get(index).cloned(),
+            Self::Resolved(facts) => Some(*facts),
+        }
+    }
 }
 
 /// Whether an estimate made before the statement ran may be wrong after it: anything but the bounds of a
@@ -600,7 +612,7 @@ fn status_after(status: TransactionStatus, facts: &StatementFacts) -> Transactio
 /// Joins the verdicts that ask for a hold. One hold asks one route.
 fn hold(
     mut held: Vec<(Verdict, Culprit, TransactionStatus)>,
-    statements: Vec<StatementFacts>,
+    statements: Vec<Shown>,
     reason: Option<String>,
 ) -> Finding {
     let mut routes: Vec<&str> = held
@@ -637,7 +649,10 @@ fn hold(
         rule: verdict.rule,
         route,
         reasons,
-        statements,
+        statements: statements
+            .into_iter()
+            .filter_map(Shown::into_facts)
+            .collect(),
         culprit: single.then_some(culprit),
         status,
         reason,

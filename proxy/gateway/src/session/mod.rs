@@ -30,7 +30,7 @@ use abeyance_sql::{Analysis, postgres::ReadOptions};
 use abeyance_wire::postgres::{ErrorFields, FrontendMessage, TransactionStatus, backend::tag};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use self::{
     batch::{Batch, Collected, Collector},
@@ -89,10 +89,16 @@ pub(crate) struct Session {
     standing: Standing,
     /// A group of the extended protocol was refused; its Sync has not come yet.
     unsettled: Option<refuse::Unsettled>,
-    shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Ends the session when it is idle.
+    shutdown: Stop,
+    /// Ends the session whatever it does.
+    deadline: Stop,
     /// The client's stream is gone: nothing more is written to it.
     client_lost: bool,
 }
+
+/// A token of the session's own: polling it touches nothing that sessions share.
+type Stop = Pin<Box<WaitForCancellationFutureOwned>>;
 
 /// What [`Session::new`] is made of.
 pub(crate) struct Parts {
@@ -113,7 +119,10 @@ impl Session {
         for (name, value) in &parts.connected.parameters {
             standing.setting(name.as_bytes(), value.as_bytes());
         }
-        let shutdown = Box::pin(parts.gateway.shutdown.clone().cancelled_owned());
+        let stop =
+            |token: &CancellationToken| -> Stop { Box::pin(token.child_token().cancelled_owned()) };
+        let shutdown = stop(&parts.gateway.shutdown);
+        let deadline = stop(&parts.gateway.deadline);
         Self {
             gateway: parts.gateway,
             identity: parts.identity,
@@ -125,6 +134,7 @@ impl Session {
             standing,
             unsettled: None,
             shutdown,
+            deadline,
             client_lost: false,
         }
     }
@@ -191,6 +201,7 @@ impl Session {
                 // Nothing runs: as with the server, the request comes to nothing.
                 Some(_request) = self.slot.requests.recv() => {}
                 () = &mut self.shutdown, if may_stop => return Err(SessionError::Shutdown),
+                () = &mut self.deadline => return Err(SessionError::Shutdown),
             }
         }
     }

@@ -96,7 +96,7 @@ impl Session {
                 self.forward_cancel(request);
                 Ok(Progress::Running)
             }
-            () = self.gateway.deadline.cancelled() => Err(SessionError::Shutdown),
+            () = &mut self.deadline => Err(SessionError::Shutdown),
         }
     }
 

@@ -282,7 +282,8 @@ fn applied(
         }
         "DECLARE CURSOR" => {
             if let Some(name) = defines {
-                let holdable = facts.is_some_and(|facts| facts.redacted.contains("WITH HOLD"));
+                let holdable = facts
+                    .is_some_and(|facts| facts.redacted.to_ascii_uppercase().contains("WITH HOLD"));
                 let portal = Portal {
                     prepared: definition(),
                     clearance: clearance.clone(),
