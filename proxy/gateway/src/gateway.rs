@@ -4,7 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use abeyance_api::{Clock, HoldDesk};
 use abeyance_policy::RuleSet;
-use abeyance_wire::postgres::{EntropyError, scram::MockSecret};
+use abeyance_wire::postgres::{
+    EntropyError,
+    scram::{MockSecret, ScramPassword},
+};
+use secrecy::ExposeSecret;
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -25,7 +29,7 @@ pub enum GatewayError {
 /// Everything sessions share. Made once by [`Gateway::new`], used by [`Gateway::serve`].
 pub struct Gateway {
     pub(crate) client_tls: Option<ClientTls>,
-    targets: HashMap<String, (u32, Arc<Target>)>,
+    targets: HashMap<String, Upstream>,
     agents: HashMap<String, (u32, Arc<Agent>)>,
     pub(crate) rules: RuleSet,
     pub(crate) limits: Limits,
@@ -47,6 +51,26 @@ pub struct Gateway {
     pub(crate) shutdown: CancellationToken,
     /// All sessions end.
     pub(crate) deadline: CancellationToken,
+}
+
+/// A target with what is worked out once for it.
+pub(crate) struct Upstream {
+    index: u32,
+    pub(crate) target: Arc<Target>,
+    /// Its password, with the keys that follow from it: only the first login pays for them.
+    pub(crate) scram: Option<Arc<ScramPassword>>,
+}
+
+impl Upstream {
+    fn new(index: u32, target: Target) -> Self {
+        let password = target.password.as_ref();
+        Self {
+            index,
+            scram: password
+                .map(|password| Arc::new(ScramPassword::new(password.expose_secret()))),
+            target: Arc::new(target),
+        }
+    }
 }
 
 impl std::fmt::Debug for Gateway {
@@ -84,7 +108,7 @@ impl Gateway {
             client_tls,
             targets: (0..)
                 .zip(targets)
-                .map(|(index, target)| (target.name.clone(), (index, Arc::new(target))))
+                .map(|(index, target)| (target.name.clone(), Upstream::new(index, target)))
                 .collect(),
             agents: (0..)
                 .zip(agents)
@@ -139,15 +163,15 @@ impl Gateway {
     }
 
     /// A target an agent may use, and the scope its readings are kept under.
-    pub(crate) fn target(&self, agent: &Agent, name: &str) -> Option<(&Arc<Target>, Scope)> {
+    pub(crate) fn target(&self, agent: &Agent, name: &str) -> Option<(&Upstream, Scope)> {
         let allowed = agent.targets.iter().any(|target| target == name);
-        let (target_index, target) = self.targets.get(name).filter(|_| allowed)?;
+        let upstream = self.targets.get(name).filter(|_| allowed)?;
         let (agent_index, _) = self.agents.get(&agent.name)?;
         Some((
-            target,
+            upstream,
             Scope {
                 agent: *agent_index,
-                target: *target_index,
+                target: upstream.index,
             },
         ))
     }

@@ -33,9 +33,9 @@ pub struct Limits {
     pub prepared_max: usize,
     /// Portals and cursors in one session.
     pub portals_max: usize,
-    /// Readings kept for reuse, over all sessions.
+    /// Readings expected to be kept for reuse; sizes the cache.
     pub reading_cache_entries: usize,
-    /// Memory for those, in bytes of query text.
+    /// Memory for readings that are kept for reuse, over all sessions, in bytes.
     pub reading_cache_bytes: u64,
     /// A row estimate, from the first byte to the last.
     pub probe_timeout: Duration,

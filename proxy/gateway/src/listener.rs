@@ -195,15 +195,15 @@ async fn start(
     Span::current().record("agent", agent.name.as_str());
 
     let database = opening.message.database();
-    let Some((target, scope)) = gateway.target(&agent, database) else {
+    let Some((upstream, scope)) = gateway.target(&agent, database) else {
         return Err(SessionError::NoSuchTarget {
             user: agent.name.clone(),
             database: database.to_owned(),
         });
     };
+    let target = upstream.target.clone();
     Span::current().record("target", target.name.as_str());
-    let target = target.clone();
-    let connected = timeout(gateway.limits.connect_timeout, connect(&target, &settings))
+    let connected = timeout(gateway.limits.connect_timeout, connect(upstream, &settings))
         .await
         .map_err(|_| TargetError::Timeout)??;
     let slot = gateway.cancels.enter(opening.version)?;

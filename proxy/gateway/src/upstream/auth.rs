@@ -15,11 +15,16 @@ use crate::{
     Target,
     error::TargetError,
     exchange::target_message,
+    gateway::Upstream,
     io::{Link, Stream},
 };
 
 /// Answers whatever the target asks until it says Ok.
-pub(super) async fn authenticate(link: &mut Link, target: &Target) -> Result<(), TargetError> {
+pub(super) async fn authenticate(
+    link: &mut Link,
+    upstream: &Upstream,
+) -> Result<(), TargetError> {
+    let target = &*upstream.target;
     match next(link).await? {
         Authentication::Ok => return Ok(()),
         Authentication::CleartextPassword => {
@@ -32,7 +37,7 @@ pub(super) async fn authenticate(link: &mut Link, target: &Target) -> Result<(),
             let answer = md5_password(&target.user, password(target)?, salt);
             send_password(link, answer)?;
         }
-        Authentication::Sasl { mechanisms } => scram(link, target, &mechanisms).await?,
+        Authentication::Sasl { mechanisms } => scram(link, upstream, &mechanisms).await?,
         Authentication::SaslContinue(_) | Authentication::SaslFinal(_) => {
             return Err(TargetError::Protocol("SASL out of turn"));
         }
@@ -47,11 +52,12 @@ pub(super) async fn authenticate(link: &mut Link, target: &Target) -> Result<(),
 
 async fn scram(
     link: &mut Link,
-    target: &Target,
+    upstream: &Upstream,
     mechanisms: &[WireStr],
 ) -> Result<(), TargetError> {
     let nonce = Nonce::random().map_err(|_| TargetError::Protocol("no randomness"))?;
-    let client = ScramClient::new(password(target)?, binding(link), nonce);
+    let password = upstream.scram.clone().ok_or(TargetError::NeedsPassword)?;
+    let client = ScramClient::with_password(password, binding(link), nonce);
     let (client, first) = client.choose(mechanisms).map_err(TargetError::Scram)?;
     link.outbox
         .encode(|out| first.encode(out))

@@ -15,6 +15,7 @@ use crate::{
     Target,
     error::TargetError,
     exchange::target_message,
+    gateway::Upstream,
     io::{Link, Stream},
 };
 
@@ -32,9 +33,10 @@ pub(crate) struct Connected {
 
 /// Opens a connection to `target` with the proxy's own credential. The caller bounds the time.
 pub(crate) async fn connect(
-    target: &Target,
+    upstream: &Upstream,
     settings: &Settings,
 ) -> Result<Connected, TargetError> {
+    let target = &*upstream.target;
     let mut link = Link::new(open_socket(target).await?);
     let startup = settings.forwarded.iter().fold(
         StartupMessage::new(ProtocolVersion::V3_0, &target.user, &target.database)
@@ -45,7 +47,7 @@ pub(crate) async fn connect(
         .encode(|out| startup.encode(out))
         .map_err(|error| TargetError::Malformed(error.to_string()))?;
     link.flush().await.map_err(TargetError::Io)?;
-    auth::authenticate(&mut link, target).await?;
+    auth::authenticate(&mut link, upstream).await?;
     settle(link).await
 }
 
