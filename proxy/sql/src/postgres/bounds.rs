@@ -11,12 +11,13 @@ use crate::OpaqueReason;
 /// Most tokens in one query string: what the grammar, the tree and the walk get through in
 /// well under 50 ms.
 pub(super) const TOKENS_MAX: usize = 40_000;
-/// Deepest tree, in the units of [`Depth`], that fits the parse threads' stacks.
-pub(super) const DEPTH_MAX: usize = 600;
+/// Deepest tree, in the units of [`Depth`]. A unit takes up to 10 kB of stack in a release
+/// build and ten times that in a debug build; see [`super::pool::STACK_BYTES`].
+pub(super) const DEPTH_MAX: usize = 800;
 /// Texts up to this size, and
 pub(super) const INLINE_BYTES_MAX: usize = 4096;
-/// up to this depth, are parsed on the caller's own stack.
-pub(super) const INLINE_DEPTH_MAX: usize = 48;
+/// up to this depth, are parsed on the caller's own stack, half a megabyte of which they may use.
+pub(super) const INLINE_DEPTH_MAX: usize = if cfg!(debug_assertions) { 8 } else { 48 };
 /// Longest redacted text.
 pub(super) const REDACTED_BYTES_MAX: usize = 8 * 1024;
 

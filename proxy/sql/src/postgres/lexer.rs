@@ -49,12 +49,13 @@ pub(super) enum LexError {
     Costly { limit: &'static str, value: usize },
 }
 
-/// Longest run of operator characters; no operator of the server is longer than 63.
-const OPERATOR_RUN_MAX: usize = 64;
-/// Longest run of operator characters after a comment's opening inside a comment.
-const COMMENT_RUN_MAX: usize = 1024;
-/// Comments inside one comment.
-const COMMENTS_NESTED_MAX: usize = 64;
+/// Longest operator; the server knows none over 63 characters.
+const OPERATOR_MAX: usize = 64;
+/// Longest run of operator characters where a comment opens, such as a ruled line of stars.
+const COMMENT_RUN_MAX: usize = 4096;
+/// Characters the grammar's lexer looks at again, over the whole text: it reads every run of
+/// operator characters to its end wherever a comment opens in it.
+const LOOKED_AT_AGAIN_MAX: usize = 500_000;
 
 /// Reads tokens from left to right.
 #[derive(Debug)]
@@ -63,6 +64,7 @@ pub(super) struct Lexer<'a> {
     at: usize,
     /// A plain quote starts a string without backslash escapes.
     standard_strings: bool,
+    looked_at_again: usize,
 }
 
 impl<'a> Lexer<'a> {
@@ -71,6 +73,7 @@ impl<'a> Lexer<'a> {
             text,
             at: 0,
             standard_strings,
+            looked_at_again: 0,
         }
     }
 
@@ -87,6 +90,11 @@ impl<'a> Lexer<'a> {
             b'$' => self.dollar()?,
             b'0'..=b'9' => self.number(),
             b'.' if matches!(self.peek(1), Some(b'0'..=b'9')) => self.number(),
+            // Two dots are one token, of PL/pgSQL; a number after them starts anew.
+            b'.' if self.peek(1) == Some(b'.') => {
+                self.at += 2;
+                TokenKind::Operator
+            }
             b':' => self.colon(),
             _ if is_word_start(byte) => self.word_or_prefixed()?,
             _ if is_operator(byte) => self.operator()?,
@@ -127,19 +135,13 @@ impl<'a> Lexer<'a> {
         self.at += length.unwrap_or(rest.len());
     }
 
-    /// Comments nest. The grammar's own lexer looks ahead over operator characters at every
-    /// opening, so openings inside and the runs after them are what costs.
+    /// Comments nest.
     fn block_comment(&mut self) -> Result<(), LexError> {
         let mut depth = 0_usize;
-        let mut nested = 0_usize;
         loop {
             match (self.peek(0), self.peek(1)) {
                 (Some(b'/'), Some(b'*')) => {
-                    nested += usize::from(depth > 0);
-                    bound("comments in a comment", nested, COMMENTS_NESTED_MAX)?;
-                    if depth > 0 {
-                        bound("run after a comment's opening", self.run(), COMMENT_RUN_MAX)?;
-                    }
+                    self.look_again()?;
                     depth += 1;
                     self.at += 2;
                 }
@@ -156,10 +158,15 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Length of the run of operator characters here, measured as far as any bound needs.
-    fn run(&self) -> usize {
+    /// The run of operator characters here, which the grammar's lexer reads to its end.
+    fn look_again(&mut self) -> Result<usize, LexError> {
         let probe = self.rest().iter().take(COMMENT_RUN_MAX + 1);
-        probe.take_while(|byte| is_operator(**byte)).count()
+        let run = probe.take_while(|byte| is_operator(**byte)).count();
+        bound("run of operator characters", run, COMMENT_RUN_MAX)?;
+        self.looked_at_again += run;
+        let total = self.looked_at_again;
+        bound("text read twice", total, LOOKED_AT_AGAIN_MAX)?;
+        Ok(run)
     }
 
     fn string(&mut self, escapes: bool) -> Result<TokenKind, LexError> {
@@ -195,6 +202,7 @@ impl<'a> Lexer<'a> {
             text: self.text,
             at: self.at,
             standard_strings: self.standard_strings,
+            looked_at_again: 0,
         };
         let mut broken = false;
         loop {
@@ -257,22 +265,44 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Digits and whatever clings to them: the server refuses clinging letters, so they may be
-    /// taken along.
+    /// `1`, `1_000`, `0x1F`, `1.5e-3`, `.5`; not the second dot of `1..2`.
     fn number(&mut self) -> TokenKind {
-        loop {
-            match (self.peek(0), self.peek(1)) {
-                (Some(b'.'), Some(b'.')) => break,
-                (Some(b'e' | b'E'), Some(b'+' | b'-'))
-                    if matches!(self.peek(2), Some(b'0'..=b'9')) =>
-                {
-                    self.at += 2;
-                }
-                (Some(byte), _) if byte == b'.' || is_word(byte) => self.at += 1,
-                _ => break,
+        let radix: Option<fn(u8) -> bool> = match (self.peek(0), self.peek(1)) {
+            (Some(b'0'), Some(b'x' | b'X')) => Some(|byte| byte.is_ascii_hexdigit()),
+            (Some(b'0'), Some(b'o' | b'O')) => Some(|byte| matches!(byte, b'0'..=b'7')),
+            (Some(b'0'), Some(b'b' | b'B')) => Some(|byte| matches!(byte, b'0' | b'1')),
+            _ => None,
+        };
+        if let Some(is_digit) = radix {
+            self.at += 2;
+            self.digits(is_digit);
+            return TokenKind::Number;
+        }
+        let is_digit = |byte: u8| byte.is_ascii_digit();
+        self.digits(is_digit);
+        if self.peek(0) == Some(b'.') && self.peek(1) != Some(b'.') {
+            self.at += 1;
+            self.digits(is_digit);
+        }
+        if matches!(self.peek(0), Some(b'e' | b'E')) {
+            let sign = usize::from(matches!(self.peek(1), Some(b'+' | b'-')));
+            if self.peek(1 + sign).is_some_and(is_digit) {
+                self.at += 1 + sign;
+                self.digits(is_digit);
             }
         }
         TokenKind::Number
+    }
+
+    /// Digits with single underscores before them or between.
+    fn digits(&mut self, is_digit: impl Fn(u8) -> bool) {
+        loop {
+            match (self.peek(0), self.peek(1)) {
+                (Some(byte), _) if is_digit(byte) => self.at += 1,
+                (Some(b'_'), Some(byte)) if is_digit(byte) => self.at += 2,
+                _ => return,
+            }
+        }
     }
 
     fn colon(&mut self) -> TokenKind {
@@ -320,13 +350,13 @@ impl<'a> Lexer<'a> {
     /// The longest run of operator characters up to a comment; the manual's rule on trailing
     /// `+` and `-` applies.
     fn operator(&mut self) -> Result<TokenKind, LexError> {
-        let length = self.run();
-        bound("operator length", length, OPERATOR_RUN_MAX)?;
+        let length = self.look_again()?;
         let run = self.rest().get(..length).unwrap_or_default();
         let comment = run
             .windows(2)
             .position(|pair| pair == b"--" || pair == b"/*");
         let mut run = run.get(..comment.unwrap_or(run.len())).unwrap_or_default();
+        bound("operator length", run.len(), OPERATOR_MAX)?;
         if !run.iter().any(|byte| b"~!@#^&|`?%".contains(byte)) {
             while let [before @ .., b'+' | b'-'] = run
                 && !before.is_empty()
@@ -371,3 +401,6 @@ fn is_tag(byte: u8) -> bool {
 fn is_operator(byte: u8) -> bool {
     b"~!@#^&|`?+-*/%<>=".contains(&byte)
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,8 +16,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// Stack of a parse thread.
-pub(super) const STACK_BYTES: usize = 16 * 1024 * 1024;
+/// Stack of a parse thread: twice what the deepest tree takes. Only pages that were touched cost.
+pub(super) const STACK_BYTES: usize = if cfg!(debug_assertions) { 192 } else { 16 } * 1024 * 1024;
 /// Most parse threads.
 const THREADS_MAX: usize = 4;
 /// Jobs that wait for a thread; more are refused.

@@ -178,10 +178,8 @@ fn comparison(node: &pb::AExpr, target: &Target<'_>) -> Truth {
         return Truth::Always;
     }
     // A column compared with itself, in whatever disguise.
-    if left_columns
-        .iter()
-        .any(|column| right_columns.contains(column))
-    {
+    let itself = |column: &Column<'_>| right_columns.iter().any(|other| column.may_be(other));
+    if left_columns.iter().any(itself) {
         let never = same(left, right) && matches!(operator(node), Some("<>" | "<" | ">"));
         return if never { Truth::Never } else { Truth::Always };
     }
@@ -235,7 +233,9 @@ fn same(one: &Node, other: &Node) -> bool {
     match (&one.node, &other.node) {
         (Some(N::TypeCast(cast)), _) => cast.arg.as_deref().is_some_and(|arg| same(arg, other)),
         (_, Some(N::TypeCast(cast))) => cast.arg.as_deref().is_some_and(|arg| same(one, arg)),
-        (Some(N::ColumnRef(one)), Some(N::ColumnRef(other))) => last_name(one) == last_name(other),
+        (Some(N::ColumnRef(one)), Some(N::ColumnRef(other))) => {
+            Column::of(one).may_be(&Column::of(other))
+        }
         (Some(N::AConst(one)), Some(N::AConst(other))) => {
             one.val == other.val && one.isnull == other.isnull
         }
@@ -253,21 +253,44 @@ fn same(one: &Node, other: &Node) -> bool {
     }
 }
 
-fn last_name(column: &pb::ColumnRef) -> Option<&str> {
-    column.fields.last().and_then(super::walk::text)
+/// A column as written, table and all; or a subquery, which stands for itself.
+#[derive(Debug)]
+enum Column<'a> {
+    Named(Vec<&'a str>),
+    Subquery,
 }
 
-/// Names of the columns an expression mentions; of a subquery, a name that stands for "some".
-fn columns(node: &Node) -> Vec<String> {
+impl<'a> Column<'a> {
+    fn of(column: &'a pb::ColumnRef) -> Self {
+        let part = |node| super::walk::text(node).unwrap_or("*");
+        Self::Named(column.fields.iter().map(part).collect())
+    }
+
+    /// Nothing written tells them apart: `id` may be `t.id`, but `t.id` is not `u.id`.
+    fn may_be(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Named(one), Self::Named(other)) => one
+                .iter()
+                .rev()
+                .zip(other.iter().rev())
+                .all(|(one, other)| one == other),
+            (Self::Subquery, Self::Subquery) => true,
+            _ => false,
+        }
+    }
+}
+
+/// The columns an expression mentions.
+fn columns(node: &Node) -> Vec<Column<'_>> {
     let mut found = Vec::new();
     collect(node, &mut found);
     found
 }
 
-fn collect(node: &Node, found: &mut Vec<String>) {
+fn collect<'a>(node: &'a Node, found: &mut Vec<Column<'a>>) {
     let Some(node) = &node.node else { return };
     match node {
-        N::ColumnRef(column) => found.push(last_name(column).unwrap_or("*").to_owned()),
+        N::ColumnRef(column) => found.push(Column::of(column)),
         N::AExpr(node) => collect_boxes([&node.lexpr, &node.rexpr], found),
         N::BoolExpr(node) => collect_all(&node.args, found),
         N::TypeCast(node) => collect_boxes([&node.arg], found),
@@ -291,23 +314,25 @@ fn collect(node: &Node, found: &mut Vec<String>) {
             collect_all(&node.args, found);
         }
         N::CaseWhen(node) => collect_boxes([&node.expr, &node.result], found),
-        // A subquery may look at the target's row or not; it is treated as if it did, by a name no
-        // column can share with the other side.
+        // A subquery may look at the row or not; it is treated as if it did.
         N::SubLink(node) => {
             collect_boxes([&node.testexpr], found);
-            found.push(format!("\u{0}subquery {}", found.len()));
+            found.push(Column::Subquery);
         }
         _ => {}
     }
 }
 
-fn collect_boxes<const N: usize>(nodes: [&Option<Box<Node>>; N], found: &mut Vec<String>) {
+fn collect_boxes<'a, const N: usize>(
+    nodes: [&'a Option<Box<Node>>; N],
+    found: &mut Vec<Column<'a>>,
+) {
     for node in nodes.into_iter().flatten() {
         collect(node, found);
     }
 }
 
-fn collect_all(nodes: &[Node], found: &mut Vec<String>) {
+fn collect_all<'a>(nodes: &'a [Node], found: &mut Vec<Column<'a>>) {
     for node in nodes {
         collect(node, found);
     }

@@ -137,6 +137,9 @@ impl<'a> Layout<'a> {
         let before = keyword(at.checked_sub(1));
         match word {
             "FROM" => !matches!(before, Some("DISTINCT" | "DELETE" | "COPY")),
+            // MERGE reads best with a line for each WHEN.
+            "WHEN" => self.is_merge(),
+            "AND" | "VALUES" if self.is_merge() => false,
             "AND" => !self.between,
             "JOIN" => !matches!(
                 before,
@@ -166,6 +169,11 @@ impl<'a> Layout<'a> {
             }
             _ => false,
         }
+    }
+
+    fn is_merge(&self) -> bool {
+        let first = self.pieces.first();
+        self.brackets.is_empty() && matches!(first, Some(Piece::Keyword(word)) if word == "MERGE")
     }
 
     fn names_before(&self, at: usize) -> bool {

@@ -71,20 +71,39 @@ fn pieces<'a>(sql: &'a str, tokens: &[Token]) -> Vec<Piece<'a>> {
     let mut pieces = Vec::with_capacity(tokens.len());
     for token in tokens {
         let text = token.text(sql);
-        pieces.push(match token.kind {
+        let piece = match token.kind {
             TokenKind::Word if hides_words.hides(text) => take_value(&mut next_value),
             TokenKind::Word => word(text),
             TokenKind::QuotedIdent => Piece::Name(quoted(text)),
-            TokenKind::String | TokenKind::Number => take_value(&mut next_value),
+            TokenKind::String => take_value(&mut next_value),
+            TokenKind::Number => {
+                // A sign belongs to the number: -5 and 5 have one shape.
+                if is_signed(&pieces) {
+                    pieces.pop();
+                }
+                take_value(&mut next_value)
+            }
             TokenKind::Param => Piece::Value(number(text)),
             TokenKind::Operator => {
                 hides_words.operator(text);
                 Piece::Operator(text)
             }
             TokenKind::Punct(byte) => Piece::Punct(byte),
-        });
+        };
+        pieces.push(piece);
     }
     pieces
+}
+
+/// A sign stands last, and not between two operands.
+fn is_signed(pieces: &[Piece<'_>]) -> bool {
+    match pieces {
+        [.., before, Piece::Operator("-" | "+")] => matches!(
+            before,
+            Piece::Keyword(_) | Piece::Operator(_) | Piece::Punct(b'(' | b',' | b'[')
+        ),
+        _ => false,
+    }
 }
 
 fn take_value<'a>(next: &mut u32) -> Piece<'a> {
@@ -225,9 +244,6 @@ fn value_list(pieces: &[Piece<'_>], start: usize, open: u8) -> Option<(usize, us
     let mut at = start;
     let mut values = 0;
     loop {
-        if matches!(pieces.get(at), Some(Piece::Operator("-" | "+"))) {
-            at += 1;
-        }
         let Some(Piece::Value(_)) = pieces.get(at) else {
             return None;
         };

@@ -113,6 +113,8 @@ impl Walk {
         let explainable = self.opaque.is_none()
             && self.doubts.is_empty()
             && !self.explained
+            && self.defines.is_none()
+            && self.session == SessionEffect::None
             && self.kinds.iter().all(|kind| {
                 matches!(
                     kind.as_str(),

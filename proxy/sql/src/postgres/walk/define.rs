@@ -227,10 +227,11 @@ impl Walk {
             N::GrantRoleStmt(node) => self.ddl(if node.is_grant { "GRANT" } else { "REVOKE" }),
             N::AlterDefaultPrivilegesStmt(_) => self.ddl("ALTER DEFAULT PRIVILEGES"),
             N::CreateRoleStmt(node) => self.ddl_object("CREATE ROLE", &node.role),
-            N::AlterRoleStmt(_) | N::AlterRoleSetStmt(_) => self.ddl("ALTER ROLE"),
-            N::DropRoleStmt(_) => self.ddl("DROP ROLE"),
-            N::DropOwnedStmt(_) => self.ddl("DROP OWNED"),
-            N::ReassignOwnedStmt(_) => self.ddl("REASSIGN OWNED"),
+            N::AlterRoleStmt(node) => self.ddl_roles("ALTER ROLE", node.role.as_slice()),
+            N::AlterRoleSetStmt(node) => self.ddl_roles("ALTER ROLE", node.role.as_slice()),
+            N::DropRoleStmt(node) => self.ddl_objects("DROP ROLE", &node.roles),
+            N::DropOwnedStmt(node) => self.ddl_objects("DROP OWNED", &node.roles),
+            N::ReassignOwnedStmt(node) => self.ddl_objects("REASSIGN OWNED", &node.roles),
             N::CreatedbStmt(node) => self.ddl_object("CREATE DATABASE", &node.dbname),
             N::AlterDatabaseStmt(node) => self.ddl_object("ALTER DATABASE", &node.dbname),
             N::AlterDatabaseRefreshCollStmt(node) => {
@@ -343,6 +344,20 @@ impl Walk {
     fn ddl_object(&mut self, kind: &str, name: &str) {
         self.ddl(kind);
         self.alter_named(name);
+    }
+
+    fn ddl_objects(&mut self, kind: &str, objects: &[Node]) {
+        self.ddl(kind);
+        for object in objects {
+            self.object(Some(object));
+        }
+    }
+
+    fn ddl_roles(&mut self, kind: &str, roles: &[pb::RoleSpec]) {
+        self.ddl(kind);
+        for role in roles {
+            self.alter_named(&role.rolename);
+        }
     }
 
     /// A query that is stored, not run: what it writes it does not write now.
