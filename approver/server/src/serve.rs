@@ -23,11 +23,27 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::limits;
+use crate::{Approver, limits};
 
 /// The address a request came from, as the listener saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Peer(pub SocketAddr);
+
+/// Tells handlers that wait (long polls, live pages) that the listener stops.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stopping(pub(crate) CancellationToken);
+
+impl Stopping {
+    /// Returns when waiting makes no more sense. Cancel-safe.
+    pub(crate) async fn told(stopping: Option<Extension<Self>>, approver: &Approver) {
+        let Extension(Self(listener)) = stopping.unwrap_or_default();
+        // Both arms are cancel-safe.
+        tokio::select! {
+            () = listener.cancelled() => {}
+            () = approver.0.stopping.cancelled() => {}
+        }
+    }
+}
 
 /// A certificate, key or CA that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +111,7 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let tasks = TaskTracker::new();
     let cut_off = CancellationToken::new();
+    let router = router.layer(Extension(Stopping(shutdown.clone())));
     loop {
         // All arms are cancel-safe.
         let accepted = tokio::select! {

@@ -387,3 +387,44 @@ async fn tls_with_client_certificates() {
     let swapped = tls_server_config(pem.server_key.as_bytes(), pem.server_cert.as_bytes(), None);
     assert!(swapped.is_err());
 }
+
+#[tokio::test]
+async fn stopping_ends_open_pages_at_once() {
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    let (approver, _folder) = live(Duration::from_secs(60)).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let (router, until) = (approver.router(), stop.clone());
+    tasks.spawn(async move { serve(listener, router, None, until).await.unwrap() });
+
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let log_in = client
+        .post(format!("{base}/login"))
+        .header("origin", &base)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("token={}", console_token("bob").expose_secret()));
+    let answer = log_in.send().await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let page = client.get(format!("{base}/live")).header("cookie", cookie);
+    let mut page = page.send().await.unwrap();
+    assert_eq!(page.status(), 200, "the page is open");
+
+    let begun = tokio::time::Instant::now();
+    stop.cancel();
+    tasks.join_next().await.unwrap().unwrap();
+    let took = begun.elapsed();
+    assert!(
+        took < abeyance_approver::limits::DRAIN_TIMEOUT / 2,
+        "{took:?}"
+    );
+    assert!(
+        page.chunk().await.unwrap().is_none(),
+        "it ended in good order"
+    );
+}

@@ -4,6 +4,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
+    Extension,
     extract::State,
     http::StatusCode,
     response::{
@@ -15,14 +16,18 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::session::LoggedIn;
-use crate::Approver;
+use crate::{Approver, serve::Stopping};
 
 /// Several changes in a row are told once.
 const CALM: Duration = Duration::from_millis(150);
 /// Keeps the connection open, and notices a log-in that has ended.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-pub(super) async fn stream(caller: LoggedIn, State(app): State<Approver>) -> Response {
+pub(super) async fn stream(
+    caller: LoggedIn,
+    State(app): State<Approver>,
+    stopping: Option<Extension<Stopping>>,
+) -> Response {
     let Ok(slot) = app.0.live_slots.clone().try_acquire_owned() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
@@ -34,7 +39,7 @@ pub(super) async fn stream(caller: LoggedIn, State(app): State<Approver>) -> Res
         // All arms are cancel-safe.
         loop {
             let event = tokio::select! {
-                () = approver.0.stopping.cancelled() => break,
+                () = Stopping::told(stopping.clone(), &approver) => break,
                 () = events.closed() => break,
                 _ = changed.changed() => {
                     tokio::time::sleep(CALM).await;

@@ -2,14 +2,14 @@
 
 use abeyance_api::{CardDesk as _, CardFailure, CardReceipt, CardTask, ChatKind};
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Query, State},
     http::StatusCode,
 };
 use serde::Deserialize;
 
 use super::{PollQuery, auth::Bot, body::Body, reply::Desk};
-use crate::Approver;
+use crate::{Approver, serve::Stopping};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,12 +57,13 @@ pub(super) async fn failed(
 pub(super) async fn changed(
     _: Bot,
     State(approver): State<Approver>,
+    stopping: Option<Extension<Stopping>>,
     Query(poll): Query<PollQuery>,
 ) -> StatusCode {
     // Both arms are cancel-safe.
     tokio::select! {
         () = approver.cards_changed(poll.wait()) => {}
-        () = approver.0.stopping.cancelled() => {}
+        () = Stopping::told(stopping, &approver) => {}
     }
     StatusCode::NO_CONTENT
 }

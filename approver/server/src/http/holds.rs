@@ -6,7 +6,7 @@ use abeyance_api::{
     WithdrawReason,
 };
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse as _, Response},
@@ -19,7 +19,7 @@ use super::{
     body::{Body, HoldPath, RequestId},
     reply::{Decide, Desk},
 };
-use crate::Approver;
+use crate::{Approver, serve::Stopping};
 
 pub(super) async fn open(
     _: Proxy,
@@ -34,6 +34,7 @@ pub(super) async fn open(
 pub(super) async fn wait(
     _: Proxy,
     State(approver): State<Approver>,
+    stopping: Option<Extension<Stopping>>,
     HoldPath(id): HoldPath,
     Query(poll): Query<PollQuery>,
 ) -> Result<Response, Desk> {
@@ -41,7 +42,7 @@ pub(super) async fn wait(
     tokio::select! {
         resolution = approver.hold_wait(&id) => Ok(Json(resolution?).into_response()),
         () = tokio::time::sleep(poll.wait()) => Ok(StatusCode::NO_CONTENT.into_response()),
-        () = approver.0.stopping.cancelled() => Ok(StatusCode::NO_CONTENT.into_response()),
+        () = Stopping::told(stopping, &approver) => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
 

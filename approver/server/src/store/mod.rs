@@ -111,10 +111,11 @@ impl Store {
             .await
     }
 
-    /// Stops reading; the writer's task ends once its queue is empty.
+    /// Ends reading, then the writer's task once its queue is empty.
     pub(crate) async fn close(&self) {
-        self.closing.cancel();
+        // The writer goes last, so that it can fold the write-ahead log into the file.
         self.readers.close().await;
+        self.closing.cancel();
     }
 }
 
