@@ -66,8 +66,7 @@ impl Upstream {
         let password = target.password.as_ref();
         Self {
             index,
-            scram: password
-                .map(|password| Arc::new(ScramPassword::new(password.expose_secret()))),
+            scram: password.map(|password| Arc::new(ScramPassword::new(password.expose_secret()))),
             target: Arc::new(target),
         }
     }

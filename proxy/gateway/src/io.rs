@@ -9,9 +9,11 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -20,6 +22,15 @@ use tokio_rustls::{client, server};
 use tokio_util::io::poll_read_buf;
 
 use crate::limits::{COPY_THRESHOLD_BYTES, READ_BYTES_MAX, READ_BYTES_MIN};
+
+/// When an idle connection is checked for life.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Small messages go out at once, and a peer that vanished without a word is noticed.
+pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
+}
 
 /// What a link runs over.
 #[derive(Debug)]

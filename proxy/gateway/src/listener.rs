@@ -9,7 +9,6 @@ use abeyance_wire::postgres::{
     BackendMessage, ErrorFields, TransactionStatus, backend::encode_ready,
 };
 use futures::FutureExt;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::OwnedSemaphorePermit,
@@ -24,7 +23,7 @@ use crate::{
     auth::authenticate,
     error::{Culprit, SessionError, TargetError, internal_error},
     exchange::{client_send, client_send_error},
-    io::Link,
+    io::{Link, tune},
     limits::APPLICATION_NAME_CHARS_MAX,
     session::{Identity, Parts, Session},
     startup::{Greeting, Opening, greet},
@@ -33,8 +32,6 @@ use crate::{
 
 /// How long to leave the listener alone after the system refused a socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// When an idle connection is checked for life.
-const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Accepts until `shutdown`.
 pub(crate) async fn accept(
@@ -87,11 +84,6 @@ fn begin(gateway: &Arc<Gateway>, stream: TcpStream, address: SocketAddr) {
         }
         .instrument(span),
     );
-}
-
-fn tune(stream: &TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
 }
 
 async fn connection(gateway: Arc<Gateway>, stream: TcpStream, address: SocketAddr, id: SessionId) {

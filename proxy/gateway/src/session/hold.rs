@@ -153,14 +153,14 @@ impl Session {
             }
             let wants = Wants {
                 client: true,
-                target: true,
+                unwritten_max: self.gateway.limits.outbox_bytes_max,
             };
             // Every arm is cancel-safe: sockets fill their own buffers, the channel keeps what it has,
             // `hold_wait` promises it.
             tokio::select! {
                 biased;
                 happened = turn(&mut self.client, &mut self.target, wants) => match happened {
-                    Turn::Client => {}
+                    Turn::Client | Turn::Drained => {}
                     Turn::ClientGone => {
                         return Waited::Over(SessionError::ClientGone, WithdrawReason::ClientGone);
                     }
@@ -272,11 +272,16 @@ impl Session {
         use futures::FutureExt;
         let wants = Wants {
             client: true,
-            target: false,
+            unwritten_max: self.gateway.limits.outbox_bytes_max,
         };
         while let Some(happened) = turn(&mut self.client, &mut self.target, wants).now_or_never() {
             match happened {
-                Turn::Client | Turn::Target => {}
+                Turn::Client | Turn::Drained => {}
+                Turn::Target => {
+                    if let Err(error) = self.pass_asynchronous() {
+                        return Some(error);
+                    }
+                }
                 Turn::ClientGone => return Some(SessionError::ClientGone),
                 Turn::TargetGone(_) => return Some(TargetError::Gone.into()),
             }

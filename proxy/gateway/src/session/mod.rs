@@ -186,13 +186,13 @@ impl Session {
             let may_stop = between && self.standing.status == TransactionStatus::Idle;
             let wants = Wants {
                 client: true,
-                target: true,
+                unwritten_max: self.gateway.limits.outbox_bytes_max,
             };
             // Every arm is cancel-safe: sockets fill their own buffers, the channel keeps what it has.
             tokio::select! {
                 biased;
                 happened = turn(&mut self.client, &mut self.target, wants) => match happened {
-                    Turn::Client => {}
+                    Turn::Client | Turn::Drained => {}
                     Turn::ClientGone if self.client.at_eof() => {}
                     Turn::ClientGone => return Err(SessionError::ClientGone),
                     Turn::Target => self.pass_asynchronous()?,

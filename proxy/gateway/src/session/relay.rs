@@ -67,18 +67,17 @@ impl Session {
             self.pump_copy(tracker)?;
         }
         let limits = &self.gateway.limits;
+        // COPY data is taken off the input as it becomes whole; the rest is read ahead within a bound.
+        let room = tracker.copying_in() || self.client.input.len() < limits.read_ahead_bytes_max;
         let wants = Wants {
-            client: !self.client_lost
-                && !self.client.at_eof()
-                && self.client.input.len() < limits.read_ahead_bytes_max
-                && self.target.unwritten() < limits.outbox_bytes_max,
-            target: self.client.outbox.len() < limits.outbox_bytes_max,
+            client: room && !self.client_lost && !self.client.at_eof(),
+            unwritten_max: limits.outbox_bytes_max,
         };
         // Every arm is cancel-safe: sockets fill their own buffers, the channel keeps what it has.
         tokio::select! {
             biased;
             happened = turn(&mut self.client, &mut self.target, wants) => match happened {
-                Turn::Client => Ok(Progress::Running),
+                Turn::Client | Turn::Drained => Ok(Progress::Running),
                 Turn::Target => self.pass_replies(tracker),
                 Turn::ClientGone if self.client.at_eof() && !tracker.copying_in() => {
                     // Its half may be closed on purpose: what runs goes on, as in the server.

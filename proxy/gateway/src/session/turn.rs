@@ -18,17 +18,22 @@ pub(crate) enum Turn {
     /// Bytes came from the target.
     Target,
     TargetGone(Option<std::io::Error>),
+    /// The target has taken so much that there is room for more.
+    Drained,
 }
 
 /// Which sides to read now.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wants {
     pub(crate) client: bool,
-    pub(crate) target: bool,
+    /// A side is read only while less than this waits to be written to the other.
+    pub(crate) unwritten_max: usize,
 }
 
 /// Waits for the next event. Cancel-safe: bytes are read into the links' own buffers.
 pub(crate) async fn turn(client: &mut Link, target: &mut TargetSide, wants: Wants) -> Turn {
+    let max = wants.unwritten_max;
+    let was_full = target.unwritten() >= max;
     poll_fn(|cx| {
         if let Poll::Ready(Err(_)) = client.poll_flush(cx) {
             return Poll::Ready(Turn::ClientGone);
@@ -36,7 +41,8 @@ pub(crate) async fn turn(client: &mut Link, target: &mut TargetSide, wants: Want
         if let Poll::Ready(Err(error)) = target.poll_flush(cx) {
             return Poll::Ready(Turn::TargetGone(Some(error)));
         }
-        if wants.target
+        // Asked anew at every poll: a flush that goes on is what wakes a side that was left alone.
+        if client.outbox.len() < max
             && let Poll::Ready(read) = target.poll_fill(cx)
         {
             return Poll::Ready(match read {
@@ -46,12 +52,16 @@ pub(crate) async fn turn(client: &mut Link, target: &mut TargetSide, wants: Want
             });
         }
         if wants.client
+            && target.unwritten() < max
             && let Poll::Ready(read) = client.poll_fill(cx)
         {
             return Poll::Ready(match read {
                 Ok(0) | Err(_) => Turn::ClientGone,
                 Ok(_) => Turn::Client,
             });
+        }
+        if was_full && target.unwritten() < max {
+            return Poll::Ready(Turn::Drained);
         }
         Poll::Pending
     })

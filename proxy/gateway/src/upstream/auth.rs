@@ -20,10 +20,7 @@ use crate::{
 };
 
 /// Answers whatever the target asks until it says Ok.
-pub(super) async fn authenticate(
-    link: &mut Link,
-    upstream: &Upstream,
-) -> Result<(), TargetError> {
+pub(super) async fn authenticate(link: &mut Link, upstream: &Upstream) -> Result<(), TargetError> {
     let target = &*upstream.target;
     match next(link).await? {
         Authentication::Ok => return Ok(()),

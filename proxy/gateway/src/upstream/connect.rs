@@ -16,7 +16,7 @@ use crate::{
     error::TargetError,
     exchange::target_message,
     gateway::Upstream,
-    io::{Link, Stream},
+    io::{Link, Stream, tune},
 };
 
 /// A target that is ready for its first query.
@@ -56,7 +56,7 @@ pub(crate) async fn open_socket(target: &Target) -> Result<Stream, TargetError> 
     let mut tcp = TcpStream::connect((target.host.as_str(), target.port))
         .await
         .map_err(TargetError::Connect)?;
-    tcp.set_nodelay(true).map_err(TargetError::Connect)?;
+    tune(&tcp).map_err(TargetError::Connect)?;
     let Some(connector) = &target.tls.0 else {
         return Ok(Stream::Plain(tcp));
     };
