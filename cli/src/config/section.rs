@@ -32,6 +32,12 @@ impl<T> At<T> {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Every key that was ever asked for, so that a test can look for it in the documentation.
+    pub static KEYS: RefCell<std::collections::BTreeSet<&'static str>> = RefCell::default();
+}
+
 /// One table of the file.
 #[derive(Debug)]
 pub struct Section<'a> {
@@ -73,6 +79,8 @@ impl<'a> Section<'a> {
     /// The raw value of a key.
     pub fn value(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.asked.borrow_mut().push(key);
+        #[cfg(test)]
+        KEYS.with_borrow_mut(|keys| keys.insert(key));
         self.table.get(key)
     }
 

@@ -373,10 +373,34 @@ fn broken_files_never_break_the_report() {
 }
 
 #[test]
-fn the_sample_configurations_are_good() {
+fn the_sample_configuration_is_good() {
     let folder = folder();
     let sample = include_str!("../../../deploy/abeyance.toml");
     if let Err(report) = check(sample, folder.path(), Role::Judge) {
         panic!("deploy/abeyance.toml:\n{}", report.render());
     }
+}
+
+#[test]
+fn the_documentation_is_good_and_names_every_key() {
+    let folder = folder();
+    let page = include_str!("../../../docs/configuration.md");
+    for example in page.split("```toml\n").skip(1) {
+        let example = example.split("```").next().unwrap();
+        if let Err(report) = check(example, folder.path(), Role::Judge) {
+            panic!("docs/configuration.md:\n{}", report.render());
+        }
+    }
+    let good = GOOD.replace("VERIFIER", &verifier());
+    check(&good, folder.path(), Role::Serve).unwrap();
+    let named = |key: &str| {
+        let ways = [format!("`{key}`"), format!("{key} ="), format!("[{key}]")];
+        ways.iter().any(|way| page.contains(way))
+    };
+    let keys = super::section::KEYS.take();
+    let missing: Vec<_> = keys.into_iter().filter(|key| !named(key)).collect();
+    assert!(
+        missing.is_empty(),
+        "not in docs/configuration.md: {missing:?}"
+    );
 }
