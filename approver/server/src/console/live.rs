@@ -1,7 +1,7 @@
 //! Tells open pages that something changed. Pages then ask for themselves again: what
 //! they show is always rendered in one place.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, pin::pin, time::Duration};
 
 use axum::{
     Extension,
@@ -12,7 +12,7 @@ use axum::{
         sse::{Event, Sse},
     },
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::session::LoggedIn;
@@ -31,31 +31,46 @@ pub(super) async fn stream(
     let Ok(slot) = app.0.live_slots.clone().try_acquire_owned() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let (events, receiver) = mpsc::channel::<Result<Event, Infallible>>(1);
+    let (events, receiver) = mpsc::channel(1);
+    // From here on no change is missed.
+    let changed = app.0.signals.holds().subscribe();
     let approver = app.clone();
     app.0.tasks.spawn(async move {
         let _slot = slot;
-        let mut changed = approver.0.signals.holds().subscribe();
-        // All arms are cancel-safe.
-        loop {
-            let event = tokio::select! {
-                () = Stopping::told(stopping.clone(), &approver) => break,
-                () = events.closed() => break,
-                _ = changed.changed() => {
-                    tokio::time::sleep(CALM).await;
-                    changed.mark_unchanged();
-                    // Browsers drop an event without data.
-                    Event::default().event("change").data("holds")
-                }
-                () = tokio::time::sleep(HEARTBEAT) => Event::default().comment("still here"),
-            };
-            let now = approver.0.clock.now();
-            if !approver.0.sessions.is_live(&caller.cookie, now)
-                || events.send(Ok(event)).await.is_err()
-            {
-                break;
-            }
-        }
+        let stopping = Stopping::told(stopping, &approver);
+        tell(&approver, &caller, changed, events, stopping).await;
     });
     Sse::new(ReceiverStream::new(receiver)).into_response()
+}
+
+/// Until the page is closed, its log-in has ended, or the approver stops.
+async fn tell(
+    approver: &Approver,
+    caller: &LoggedIn,
+    mut changed: watch::Receiver<u64>,
+    events: mpsc::Sender<Result<Event, Infallible>>,
+    stopping: impl Future<Output = ()>,
+) {
+    let mut stopping = pin!(stopping);
+    loop {
+        // All arms are cancel-safe.
+        let event = tokio::select! {
+            () = &mut stopping => break,
+            () = events.closed() => break,
+            _ = changed.changed() => {
+                tokio::time::sleep(CALM).await;
+                changed.mark_unchanged();
+                // Browsers drop an event without data.
+                Event::default().event("change").data("holds")
+            }
+            () = tokio::time::sleep(HEARTBEAT) => Event::default().comment("still here"),
+        };
+        let goes_on = approver
+            .0
+            .sessions
+            .is_live(&caller.cookie, approver.0.clock.now());
+        if !goes_on || events.send(Ok(event)).await.is_err() {
+            break;
+        }
+    }
 }

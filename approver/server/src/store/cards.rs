@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Row as _, SqliteConnection};
 
 use super::{
-    HoldRecord, Store, StoreError, holds,
+    HoldRecord, Store, StoreError, record,
     row::{count_at, hold_id_at, micros, to_i64},
 };
 use crate::{limits, signals::Touched};
@@ -238,7 +238,7 @@ async fn lease(
     let mut cards = Vec::with_capacity(rows.len());
     for row in rows {
         let id = hold_id_at(&row, "hold")?;
-        let record = holds::load(conn, &id)
+        let record = record::load(conn, &id)
             .await?
             .ok_or_else(|| StoreError::unreadable("a card's hold"))?;
         let message: Option<String> = row.try_get("message")?;

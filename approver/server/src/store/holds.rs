@@ -2,31 +2,19 @@
 
 use std::num::NonZeroU32;
 
-use abeyance_api::{BindingDigest, HoldId, HoldRequest, HoldState, Vote};
+use abeyance_api::{BindingDigest, HoldId, HoldRequest, HoldState};
 use abeyance_holds::{AuditEvent, Event, Hold, NewHold, Refusal, transition};
 use chrono::{DateTime, Utc};
-use sqlx::{Row as _, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
+use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::{
-    Store, StoreError, events,
-    row::{
-        binding_at, count_at, hold_id_at, instant_at, json, maybe_instant_at, maybe_json_at,
-        micros, parse, state_at, to_i64,
-    },
+    HoldRecord, Store, StoreError, events,
+    record::{load, record, votes},
+    row::{hold_id_at, json, maybe_instant_at, micros, state_at, to_i64},
     writer::Scope,
 };
 use crate::{limits, signals::Touched};
-
-/// A hold with what the machine does not need to know.
-#[derive(Debug, Clone)]
-pub(crate) struct HoldRecord {
-    pub(crate) id: HoldId,
-    pub(crate) hold: Hold,
-    pub(crate) request: HoldRequest,
-    pub(crate) asked: String,
-    claim_key: Option<String>,
-}
 
 /// What a record is made from.
 #[derive(Debug, Clone)]
@@ -402,55 +390,4 @@ async fn insert(scope: &mut Scope, record: &HoldRecord, key: &str) -> Result<(),
     .execute(&mut scope.conn)
     .await?;
     Ok(())
-}
-
-pub(super) async fn load(
-    conn: &mut SqliteConnection,
-    id: &HoldId,
-) -> Result<Option<HoldRecord>, StoreError> {
-    let row = sqlx::query("SELECT * FROM hold WHERE id = ?")
-        .bind(id.as_str())
-        .fetch_optional(&mut *conn)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    let votes = votes(&mut *conn, id).await?;
-    record(&row, votes).map(Some)
-}
-
-async fn votes(conn: impl SqliteExecutor<'_>, id: &HoldId) -> Result<Vec<Vote>, StoreError> {
-    let bodies: Vec<String> =
-        sqlx::query_scalar("SELECT body FROM vote WHERE hold = ? ORDER BY seat")
-            .bind(id.as_str())
-            .fetch_all(conn)
-            .await?;
-    bodies.iter().map(|body| parse(body)).collect()
-}
-
-fn record(row: &SqliteRow, votes: Vec<Vote>) -> Result<HoldRecord, StoreError> {
-    let request: HoldRequest = parse(row.try_get("request")?)?;
-    let quorum = NonZeroU32::new(row.try_get("quorum")?);
-    let hold = Hold {
-        state: state_at(row, "state")?,
-        version: count_at(row, "version")?,
-        binding: binding_at(row, "binding")?,
-        route: row.try_get("route")?,
-        owner: request.agent.owner.clone(),
-        actor: request.agent.actor.clone(),
-        quorum: quorum.ok_or_else(|| StoreError::unreadable("a quorum"))?,
-        votes,
-        created_at: instant_at(row, "created_at")?,
-        updated_at: instant_at(row, "updated_at")?,
-        expires_at: instant_at(row, "expires_at")?,
-        claimable_until: maybe_instant_at(row, "claimable_until")?,
-        resolution: maybe_json_at(row, "resolution")?,
-        resolved_at: maybe_instant_at(row, "resolved_at")?,
-        outcome: maybe_json_at(row, "outcome")?,
-    };
-    Ok(HoldRecord {
-        id: hold_id_at(row, "id")?,
-        hold,
-        request,
-        asked: row.try_get("asked")?,
-        claim_key: row.try_get("claim_key")?,
-    })
 }

@@ -7,6 +7,7 @@ mod cards;
 mod error;
 mod events;
 mod holds;
+mod record;
 mod row;
 mod writer;
 
@@ -31,7 +32,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use cards::{CardKey, StaleCard};
 pub use error::{OpenError, StoreError};
 pub use events::{AuditReport, HoldEvent};
-pub(crate) use holds::{HoldRecord, NewRecord, Opened, Stepped};
+pub(crate) use holds::{NewRecord, Opened, Stepped};
+pub(crate) use record::HoldRecord;
 use writer::{Scope, Writer};
 
 use crate::{limits, signals::Signals};

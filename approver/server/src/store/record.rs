@@ -1,0 +1,80 @@
+//! A hold as a row and as a value.
+
+use std::num::NonZeroU32;
+
+use abeyance_api::{HoldId, HoldRequest, Vote};
+use abeyance_holds::Hold;
+use sqlx::{Row as _, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
+
+use super::{
+    StoreError,
+    row::{
+        binding_at, count_at, hold_id_at, instant_at, maybe_instant_at, maybe_json_at, parse,
+        state_at,
+    },
+};
+
+/// A hold with what the machine does not need to know.
+#[derive(Debug, Clone)]
+pub(crate) struct HoldRecord {
+    pub(crate) id: HoldId,
+    pub(crate) hold: Hold,
+    pub(crate) request: HoldRequest,
+    pub(crate) asked: String,
+    /// Whoever claimed under this key may ask again.
+    pub(super) claim_key: Option<String>,
+}
+
+pub(super) async fn load(
+    conn: &mut SqliteConnection,
+    id: &HoldId,
+) -> Result<Option<HoldRecord>, StoreError> {
+    let row = sqlx::query("SELECT * FROM hold WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let votes = votes(&mut *conn, id).await?;
+    record(&row, votes).map(Some)
+}
+
+pub(super) async fn votes(
+    conn: impl SqliteExecutor<'_>,
+    id: &HoldId,
+) -> Result<Vec<Vote>, StoreError> {
+    let bodies: Vec<String> =
+        sqlx::query_scalar("SELECT body FROM vote WHERE hold = ? ORDER BY seat")
+            .bind(id.as_str())
+            .fetch_all(conn)
+            .await?;
+    bodies.iter().map(|body| parse(body)).collect()
+}
+
+pub(super) fn record(row: &SqliteRow, votes: Vec<Vote>) -> Result<HoldRecord, StoreError> {
+    let request: HoldRequest = parse(row.try_get("request")?)?;
+    let quorum = NonZeroU32::new(row.try_get("quorum")?);
+    let hold = Hold {
+        state: state_at(row, "state")?,
+        version: count_at(row, "version")?,
+        binding: binding_at(row, "binding")?,
+        route: row.try_get("route")?,
+        owner: request.agent.owner.clone(),
+        actor: request.agent.actor.clone(),
+        quorum: quorum.ok_or_else(|| StoreError::unreadable("a quorum"))?,
+        votes,
+        created_at: instant_at(row, "created_at")?,
+        updated_at: instant_at(row, "updated_at")?,
+        expires_at: instant_at(row, "expires_at")?,
+        claimable_until: maybe_instant_at(row, "claimable_until")?,
+        resolution: maybe_json_at(row, "resolution")?,
+        resolved_at: maybe_instant_at(row, "resolved_at")?,
+        outcome: maybe_json_at(row, "outcome")?,
+    };
+    Ok(HoldRecord {
+        id: hold_id_at(row, "id")?,
+        hold,
+        request,
+        asked: row.try_get("asked")?,
+        claim_key: row.try_get("claim_key")?,
+    })
+}
