@@ -1,6 +1,6 @@
 //! Judging statements.
 
-use abeyance_sql::{Predicate, SessionEffect, StatementClass, StatementFacts};
+use abeyance_sql::{Predicate, SessionEffect, StatementClass, StatementFacts, shown};
 
 use crate::{Matcher, Rule, RuleSet, table::TablePattern};
 
@@ -276,6 +276,11 @@ fn words(facts: &StatementFacts) -> Vec<String> {
     if facts.classes.contains(&StatementClass::SessionRisk) {
         words.push(match &facts.session {
             SessionEffect::Set { parameter, .. } if !parameter.is_empty() => {
+                let parameter = parameter
+                    .split('.')
+                    .map(shown)
+                    .collect::<Vec<_>>()
+                    .join(".");
                 format!("changes {parameter}, on which the judgement of later statements rests")
             }
             SessionEffect::Role => "changes the role that later statements run with".to_owned(),

@@ -92,11 +92,10 @@ impl StatementFacts {
 
     /// The facts of `EXECUTE x` or `FETCH x` once the statement that defined `x` is known.
     ///
-    /// Doubts of the reference (a call among EXECUTE's arguments) stay; span, text and
-    /// fingerprint stay the reference's own.
+    /// What the reference does besides (a call among EXECUTE's arguments, the table that `CREATE
+    /// TABLE AS EXECUTE` makes) stays; so do span, text and fingerprint.
     #[must_use]
     pub fn resolved_by(&self, definition: &Self) -> Self {
-        let by_reference = [StatementClass::Opaque, StatementClass::Session];
         let mut resolved = Self {
             span: self.span.clone(),
             refers_to: self.refers_to.clone(),
@@ -106,15 +105,22 @@ impl StatementFacts {
             explainable: false,
             ..definition.clone()
         };
-        resolved.doubts.extend(self.doubts.iter().cloned());
-        resolved.functions.extend(self.functions.iter().cloned());
+        if self.class != StatementClass::Opaque {
+            resolved.kind.clone_from(&self.kind);
+            resolved.class = self.class;
+        }
+        let only_refers = |kind: &str| matches!(kind, "EXECUTE" | "FETCH" | "MOVE" | "EXPLAIN");
+        let kinds = self.kinds.iter().filter(|kind| !only_refers(kind));
+        resolved.kinds.extend(kinds.cloned());
+        let classes = self.classes.iter().copied();
+        let unresolved = StatementClass::Opaque;
+        let classes = classes.filter(|class| *class != unresolved);
+        resolved.classes.extend(classes);
         resolved.reads.extend(self.reads.iter().cloned());
-        resolved.classes.extend(
-            self.classes
-                .iter()
-                .copied()
-                .filter(|class| !by_reference.contains(class)),
-        );
+        resolved.writes.extend(self.writes.iter().cloned());
+        resolved.alters.extend(self.alters.iter().cloned());
+        resolved.functions.extend(self.functions.iter().cloned());
+        resolved.doubts.extend(self.doubts.iter().cloned());
         resolved
     }
 
@@ -209,7 +215,8 @@ named!(StatementClass {
     Opaque => "opaque",
 });
 
-/// A possibly schema-qualified name, unquoted and case-folded as the server would.
+/// A possibly schema-qualified name, unquoted and case-folded as the server would. Displayed
+/// only as far as it looks like a name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct RelationName {
     pub schema: Option<String>,
@@ -222,7 +229,7 @@ impl fmt::Display for RelationName {
     }
 }
 
-/// A function as called.
+/// A function as called. Displayed only as far as it looks like a name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct FunctionName {
     pub schema: Option<String>,
@@ -237,9 +244,35 @@ impl fmt::Display for FunctionName {
 
 fn write_qualified(f: &mut fmt::Formatter<'_>, schema: Option<&str>, name: &str) -> fmt::Result {
     match schema {
-        Some(schema) => write!(f, "{schema}.{name}"),
-        None => f.write_str(name),
+        Some(schema) => write!(f, "{}.{}", shown(schema), shown(name)),
+        None => f.write_str(shown(name)),
     }
+}
+
+/// A name for people outside: itself, or a stand-in when it could be a value in quotes.
+#[must_use]
+pub fn shown(name: &str) -> &str {
+    if looks_like_name(name) {
+        name
+    } else {
+        "[name not shown]"
+    }
+}
+
+/// Letters, digits and at most two blanks; no long runs of digits.
+fn looks_like_name(name: &str) -> bool {
+    let mut digits_in_a_row = 0;
+    name.len() <= 63
+        && name.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '*'))
+        && name.chars().filter(|c| *c == ' ').count() <= 2
+        && name.chars().all(|c| {
+            digits_in_a_row = if c.is_ascii_digit() {
+                digits_in_a_row + 1
+            } else {
+                0
+            };
+            (c.is_alphanumeric() || matches!(c, '_' | ' ' | '$' | '*')) && digits_in_a_row <= 8
+        })
 }
 
 /// The shape of a write's WHERE clause.
@@ -326,7 +359,11 @@ impl fmt::Display for OpaqueReason {
             Self::UnknownNode { node } => write!(f, "it has a part that is not known: {node}"),
             Self::DynamicCode => f.write_str("it carries code that analysis does not read"),
             Self::UnknownReference { name } => {
-                write!(f, "it refers to {name}, which was not seen being defined")
+                write!(
+                    f,
+                    "it refers to {}, which was not seen being defined",
+                    shown(name)
+                )
             }
         }
     }

@@ -10,7 +10,7 @@ pub mod postgres;
 
 pub use facts::{
     Analysis, FunctionName, OpaqueReason, Predicate, RelationName, SessionEffect, StatementClass,
-    StatementFacts, TransactionEffect, UnknownName,
+    StatementFacts, TransactionEffect, UnknownName, shown,
 };
 pub use kinds::{all_kinds, classes_of_kind};
 pub use postgres::{Pending, ReadOptions, analyse, analyse_async};

@@ -53,6 +53,51 @@ fn every_kind_is_a_known_name() {
     }
 }
 
+#[test]
+fn a_reference_becomes_what_it_names() {
+    let read = |sql: &str| {
+        analyse(sql.as_bytes(), ReadOptions::default())
+            .statements
+            .remove(0)
+    };
+    let deletes = read("PREPARE p AS DELETE FROM visits WHERE id = $1");
+    let selects = read("PREPARE p AS SELECT * FROM visits");
+    for (reference, definition, expected) in [
+        (
+            "EXECUTE p",
+            &deletes,
+            "DELETE [write] writes visits where equality refers to p",
+        ),
+        (
+            "EXECUTE p",
+            &selects,
+            "SELECT [read] reads visits refers to p",
+        ),
+        (
+            "EXECUTE p (purge())",
+            &selects,
+            "SELECT [read unvouched] reads visits refers to p \
+             doubt: calls purge(), not known to be free of side effects",
+        ),
+        (
+            "CREATE TABLE x AS EXECUTE p",
+            &selects,
+            "CREATE TABLE AS [ddl read] reads visits alters x kinds CREATE TABLE AS,SELECT refers to p",
+        ),
+        (
+            "EXPLAIN ANALYZE EXECUTE p",
+            &deletes,
+            "DELETE [write] writes visits where equality refers to p",
+        ),
+    ] {
+        assert_eq!(
+            one(&read(reference).resolved_by(definition)),
+            expected,
+            "{reference}"
+        );
+    }
+}
+
 fn summary(sql: &str) -> String {
     let statements = analyse(sql.as_bytes(), ReadOptions::default()).statements;
     let each: Vec<String> = statements.iter().map(one).collect();

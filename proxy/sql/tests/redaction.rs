@@ -60,6 +60,32 @@ fn stays_readable() {
 }
 
 #[test]
+fn names_that_could_be_values_are_told_to_nobody() {
+    let name = "\"Smith, Ann 101-11-0001\"";
+    for sql in [
+        format!("SELECT * FROM {name}.{name}"),
+        format!("SELECT {name}(1), {name}.{name}(2), 'x'::{name}, {name}.to_jsonb"),
+        format!("EXECUTE {name}"),
+        format!("DELETE FROM {name}"),
+        format!("DROP TABLE {name}"),
+    ] {
+        for facts in read(&sql) {
+            let names: Vec<String> = facts.relations().map(ToString::to_string).collect();
+            let calls: Vec<String> = facts.functions.iter().map(ToString::to_string).collect();
+            let opaque = facts.opaque.as_ref().map(ToString::to_string);
+            let told = format!(
+                "{} {names:?} {calls:?} {opaque:?} {:?}",
+                facts.redacted, facts.doubts
+            );
+            assert!(
+                !told.contains("Ann") && !told.contains("0001"),
+                "{sql}: {told}"
+            );
+        }
+    }
+}
+
+#[test]
 fn long_statements_get_a_line_a_clause() {
     insta::assert_snapshot!(redacted(
         "with d as (delete from visits where id = 5 and seen_at between '1' and '2' returning id) \
@@ -164,6 +190,7 @@ fn template() -> impl Strategy<Value = &'static str> {
         "SET TIME ZONE ?",
         "ALTER SYSTEM SET x = ?",
         "SELECT set_config('x', ?, false)",
+        "SELECT set_config(?, ?, false)",
         "NOTIFY a, ?",
         "COMMENT ON TABLE t IS ?",
         "SECURITY LABEL ON TABLE t IS ?",

@@ -55,6 +55,11 @@ pub(super) fn is_harmless_setting(name: &str) -> bool {
     SETTINGS.contains(name) || name.starts_with("enable_") || name.starts_with("abeyance.")
 }
 
+/// A setting whose name may be told although it came as a literal: one the server has.
+pub(super) fn is_known_setting(name: &str) -> bool {
+    SETTINGS.contains(name) || RISKY_SETTINGS.contains(&name)
+}
+
 /// A setting that is harmless when set to this value: towards the safe side.
 pub(super) fn is_harmless_value(name: &str, value: &str) -> bool {
     let value = value.to_ascii_lowercase();
@@ -126,6 +131,26 @@ max_parallel_workers_per_gather parallel_setup_cost parallel_tuple_cost plan_cac
 quote_all_identifiers random_page_cost recursive_worktable_factor seq_page_cost \
 statement_timeout timezone timezone_abbreviations transaction_deferrable transaction_isolation \
 transaction_timeout xmlbinary xmloption";
+
+/// Settings that the judgement of later statements rests on, or that switch safety off.
+const RISKY_SETTINGS: [&str; 16] = [
+    "backslash_quote",
+    "client_encoding",
+    "default_transaction_read_only",
+    "dynamic_library_path",
+    "local_preload_libraries",
+    "log_statement",
+    "role",
+    "row_security",
+    "search_path",
+    "session_authorization",
+    "session_preload_libraries",
+    "session_replication_role",
+    "standard_conforming_strings",
+    "synchronous_commit",
+    "transaction_read_only",
+    "work_mem",
+];
 
 const REVEALING_LIST: &str = "\
 pg_authid pg_cursors pg_file_settings pg_hba_file_rules pg_ident_file_mappings pg_largeobject \

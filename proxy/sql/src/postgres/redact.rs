@@ -14,6 +14,7 @@ use super::{
     lexer::{Lexer, Token, TokenKind},
     pretty,
 };
+use crate::shown;
 
 /// A statement's redacted text and fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,24 +145,9 @@ fn quoted(text: &str) -> Cow<'_, str> {
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'));
     match inside {
-        Some(name) if looks_like_name(name) => Cow::Borrowed(text),
+        Some(name) if shown(name) == name => Cow::Borrowed(text),
         _ => Cow::Borrowed("\"[name not shown]\""),
     }
-}
-
-fn looks_like_name(name: &str) -> bool {
-    let mut digits_in_a_row = 0;
-    name.len() <= 63
-        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().filter(|c| *c == ' ').count() <= 2
-        && name.chars().all(|c| {
-            digits_in_a_row = if c.is_ascii_digit() {
-                digits_in_a_row + 1
-            } else {
-                0
-            };
-            (c.is_ascii_alphanumeric() || matches!(c, '_' | ' ' | '$')) && digits_in_a_row <= 4
-        })
 }
 
 /// SET takes values as bare words: `SET x TO secret`, `ALTER ROLE r SET x = secret`.

@@ -6,7 +6,7 @@ use pg_query::{
 };
 
 use super::{Walk, qualified};
-use crate::{FunctionName, SessionEffect, StatementClass, postgres::builtin};
+use crate::{FunctionName, RelationName, SessionEffect, StatementClass, postgres::builtin, shown};
 
 impl Walk {
     /// `p.to_jsonb` is a call of `to_jsonb(p)` when `p` has no such column.
@@ -28,7 +28,8 @@ impl Walk {
                 name: name.to_owned(),
             });
             self.doubt(format!(
-                "{of}.{name} may be a call of {name}() with the whole row"
+                "{}.{name} may be a call of {name}() with the whole row",
+                shown(of)
             ));
         }
     }
@@ -38,7 +39,7 @@ impl Walk {
         self.boxed(arg);
         for step in indirection {
             if let Some(N::String(name)) = &step.node {
-                self.attribute("(...)", &name.sval);
+                self.attribute("it", &name.sval);
             }
         }
         self.nodes(indirection);
@@ -114,12 +115,11 @@ impl Walk {
         match qualified(&name.names) {
             Some((schema, of)) if builtin::is_type(schema, of) && !name.pct_type => {}
             Some((schema, of)) => {
-                let schema = schema
-                    .map(|schema| format!("{schema}."))
-                    .unwrap_or_default();
-                self.doubt(format!(
-                    "converts to type {schema}{of}, which is not built in"
-                ));
+                let of = RelationName {
+                    schema: schema.map(str::to_owned),
+                    name: of.to_owned(),
+                };
+                self.doubt(format!("converts to type {of}, which is not built in"));
             }
             None => self.unknown("type name"),
         }
@@ -188,7 +188,10 @@ impl Walk {
     /// `set_config(name, value, is_local)` is a SET when the name is a constant.
     fn set_config(&mut self, args: &[Node]) {
         let constant = |index: usize| args.get(index).and_then(string_constant);
-        let parameter = constant(0).map(str::to_ascii_lowercase);
+        // The name comes as a literal, so only one that the server has may be told.
+        let parameter = constant(0)
+            .map(str::to_ascii_lowercase)
+            .filter(|name| builtin::is_known_setting(name));
         let harmless = parameter.as_deref().is_some_and(|name| {
             builtin::is_harmless_setting(name)
                 || constant(1).is_some_and(|value| builtin::is_harmless_value(name, value))
@@ -199,7 +202,7 @@ impl Walk {
                 Some(name) => {
                     format!("sets {name}, on which the judgement of later statements rests")
                 }
-                None => "sets a session setting whose name is computed".to_owned(),
+                None => "sets a session setting that is computed or not known".to_owned(),
             });
         }
         self.session = SessionEffect::Set {
