@@ -98,11 +98,25 @@ pub(super) async fn view(
     Ok(Json(approver.hold_view(&id).await?))
 }
 
+/// Holds of one answer when the caller names no number.
+const LISTED: u32 = 100;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ListQuery {
+    #[serde(default)]
+    pending_only: bool,
+    limit: Option<u32>,
+}
+
 pub(super) async fn list(
     _: Decider,
     State(approver): State<Approver>,
-    Query(filter): Query<HoldFilter>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<Vec<HoldView>>, Desk> {
+    let filter = HoldFilter {
+        pending_only: query.pending_only,
+        limit: query.limit.unwrap_or(LISTED),
+    };
     Ok(Json(approver.hold_list(filter).await?))
 }
 
