@@ -47,6 +47,20 @@ fn a_good_file_ends_with_0_and_one_line() {
     assert_eq!(text(&output.stdout).lines().count(), 1);
 }
 
+/// A bare name has no folder in it, and the paths in the file still have one to start at.
+#[test]
+fn a_file_in_the_working_folder_is_found_by_its_name() {
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::copy(SAMPLE, folder.path().join("abeyance.toml")).expect("copy");
+    let output = Command::new(env!("CARGO_BIN_EXE_abeyance"))
+        .args(["check-config", "--role", "none"])
+        .current_dir(folder.path())
+        .env_remove("ABEYANCE_CONFIG")
+        .output()
+        .expect("abeyance starts");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
 #[test]
 fn a_file_that_is_not_there_ends_with_74() {
     let output = abeyance(&["check-config", "--config", "/no/such/abeyance.toml"]);

@@ -100,7 +100,7 @@ route = "dba"
         let mut running = Running { child };
         let ready = running.wait_for(&self.path("ready.json"));
         let _ = std::fs::remove_file(self.path("ready.json"));
-        running.ready(ready)
+        running.ready(&ready)
     }
 }
 
@@ -124,7 +124,7 @@ impl Running {
         }
     }
 
-    fn ready(self, ready: serde_json::Value) -> Ready {
+    fn ready(self, ready: &serde_json::Value) -> Ready {
         let address = |part: &str| {
             ready[part]
                 .as_str()

@@ -62,8 +62,8 @@ pub fn load(path: &Path, role: Role) -> Result<(Config, Report), LoadError> {
         return Err(unreadable(std::io::Error::other("it is larger than 4 MiB")));
     }
     let source = std::fs::read_to_string(path).map_err(unreadable)?;
-    let base = path.parent().unwrap_or(Path::new(""));
-    let base = std::path::absolute(base).map_err(unreadable)?;
+    let base = path.parent().filter(|base| !base.as_os_str().is_empty());
+    let base = std::path::absolute(base.unwrap_or(Path::new("."))).map_err(unreadable)?;
     let around = Surroundings {
         base: &base,
         env: &|name| std::env::var(name).ok(),
