@@ -186,6 +186,37 @@ async fn the_extended_protocol_skips_to_sync() {
     fixture.stop().await;
 }
 
+/// ROLLBACK went out with Flush: no ReadyForQuery has said that the transaction is no longer failed.
+#[tokio::test]
+async fn a_failed_transaction_that_ended_without_sync_lets_nothing_through() {
+    let fixture = Fixture::start().await;
+    let (mut client, target) = fixture.connect().await;
+    let target = target.spawn();
+    fixture.desk.answer(Answer::Deny);
+    client
+        .send(&[
+            parse("r", "ROLLBACK"),
+            parse("d", DELETE),
+            FrontendMessage::Sync,
+        ])
+        .await;
+    client.ready().await;
+    for sql in ["BEGIN", "SELECT fail()"] {
+        client.send(&[query(sql)]).await;
+        client.ready().await;
+    }
+    client
+        .send(&[bind("", "r"), execute(""), FrontendMessage::Flush])
+        .await;
+    client
+        .send(&[bind("", "d"), execute(""), FrontendMessage::Sync])
+        .await;
+    client.ready().await;
+    assert!(target.ran().iter().all(|sql| sql != DELETE));
+    drop(client);
+    fixture.stop().await;
+}
+
 #[tokio::test]
 async fn an_approved_bind_runs_with_its_own_statement_only() {
     let fixture = Fixture::start().await;

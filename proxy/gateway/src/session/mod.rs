@@ -265,7 +265,7 @@ impl Session {
             context: self.identity.context(),
             ledger: &self.ledger,
             limits: &self.gateway.limits,
-            status: self.standing.status,
+            status: self.standing.status_known(),
             reading_doubt: self.standing.reading_doubt || !self.standing.utf8,
         };
         Ok(judge(batch, messages, readings, situation))

@@ -33,6 +33,15 @@ impl Default for Standing {
 }
 
 impl Standing {
+    /// The transaction state, as far as the server's word goes. Once messages went out without Sync, a
+    /// failed transaction may have been ended by them: then nothing may be let through because the server would refuse it.
+    pub(crate) fn status_known(&self) -> TransactionStatus {
+        match self.status {
+            TransactionStatus::Failed if self.unsynced => TransactionStatus::InTransaction,
+            status => status,
+        }
+    }
+
     /// Takes a ParameterStatus.
     pub(crate) fn parameter(&mut self, body: &[u8]) -> Result<(), TargetError> {
         let message = BackendMessage::decode_parts(tag::PARAMETER_STATUS, body)

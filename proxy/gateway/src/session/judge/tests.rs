@@ -1,13 +1,16 @@
 use abeyance_api::SessionId;
-use abeyance_policy::{Matcher, Rule};
-use abeyance_sql::analyse;
+use abeyance_policy::{Decision, Matcher, Rule};
+use abeyance_sql::{StatementClass, analyse};
 use abeyance_wire::postgres::{
-    Direction, Execute, FrontendMessage, Parse, Query, WireStr, split_frame,
+    Bind, Direction, Execute, FrontendMessage, Parse, Query, WireStr, split_frame,
 };
 use bytes::{Bytes, BytesMut};
 
 use super::*;
-use crate::session::batch::{Collected, Collector};
+use crate::session::{
+    batch::{Collected, Collector},
+    ledger::Prepared,
+};
 
 fn rules() -> RuleSet {
     let rule =

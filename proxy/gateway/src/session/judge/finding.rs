@@ -1,0 +1,79 @@
+//! What judging comes to: steps to follow, and whether the batch runs, waits or is refused.
+
+use std::sync::Arc;
+
+use abeyance_sql::StatementFacts;
+use abeyance_wire::postgres::{Bind, ErrorFields, TransactionStatus};
+
+use crate::session::{ledger::Prepared, reading::Reading};
+
+/// What each message of a batch will do, in order; what the replies are checked against.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Query {
+        reading: Arc<Reading>,
+    },
+    Parse {
+        name: Box<[u8]>,
+        prepared: Arc<Prepared>,
+    },
+    Bind {
+        portal: Box<[u8]>,
+        prepared: Arc<Prepared>,
+    },
+    Describe,
+    Execute {
+        prepared: Arc<Prepared>,
+    },
+    CloseStatement {
+        name: Box<[u8]>,
+    },
+    ClosePortal {
+        name: Box<[u8]>,
+    },
+    Flush,
+    Sync,
+}
+
+/// What is to happen to a batch.
+#[derive(Debug)]
+pub(crate) enum Finding {
+    Allowed,
+    Held(Box<Held>),
+    Refused(Refused),
+}
+
+/// A batch somebody has to decide on.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) rule: String,
+    pub(crate) route: String,
+    pub(crate) reasons: Vec<String>,
+    /// Every statement that would run, references resolved.
+    pub(crate) statements: Vec<StatementFacts>,
+    /// The only statement that made the hold necessary, when there is only one.
+    pub(crate) culprit: Option<Culprit>,
+    pub(crate) status: TransactionStatus,
+    /// What the batch itself gives with `SET abeyance.reason`.
+    pub(crate) reason: Option<String>,
+}
+
+/// The statement a hold is about, for an estimate.
+#[derive(Debug, Clone)]
+pub(crate) struct Culprit {
+    /// Its text; a part of a Query or a prepared statement.
+    pub(crate) text: bytes::Bytes,
+    pub(crate) explainable: bool,
+    /// Parameter types and values when it came by Bind.
+    pub(crate) bound: Option<(Vec<u32>, Bind)>,
+    /// Something before it in the same batch may change what it means.
+    pub(crate) preceded: bool,
+}
+
+/// A batch that does not run at all.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) fields: ErrorFields,
+    /// The transaction state PostgreSQL would have been in when the statement failed.
+    pub(crate) status: TransactionStatus,
+}

@@ -1,0 +1,394 @@
+//! Walks a batch's messages in order, assuming that each succeeds: if one fails, the rest does not run.
+//!
+//! Follows names, transaction and lexer through the batch, so that each statement is judged for what it would
+//! be when its turn comes.
+
+use std::sync::Arc;
+
+use abeyance_api::HoldId;
+use abeyance_policy::{Decision, Verdict, evaluate};
+use abeyance_sql::{StatementClass, StatementFacts, TransactionEffect};
+use abeyance_wire::postgres::{
+    Bind, ErrorFields, Execute, FrontendMessage, Parse, Query, SqlState, Subject, TransactionStatus,
+};
+
+use super::{
+    JudgedBatch, Situation,
+    binding::Reference,
+    finding::{Culprit, Step},
+    weigh::{Shown, Weighed},
+};
+use crate::session::{
+    batch::Batch,
+    ledger::{Clearance, Outlook, Portal, Prepared},
+    reading::{Reading, depends_on_settings, may_change_reading},
+    settings,
+};
+
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    situation: Situation<'a>,
+    outlook: Outlook<'a>,
+    /// The transaction state before the next statement, if all before it succeeds.
+    status: TransactionStatus,
+    doubt: bool,
+    steps: Vec<Step>,
+    references: Vec<Reference>,
+    weighed: Weighed,
+    /// The Bind that is being judged.
+    bind: Option<(Vec<u32>, Bind)>,
+    reason: Option<String>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(situation: Situation<'a>) -> Self {
+        Self {
+            situation,
+            outlook: Outlook::new(situation.ledger),
+            status: situation.status,
+            doubt: situation.reading_doubt,
+            steps: Vec::new(),
+            references: Vec::new(),
+            weighed: Weighed::default(),
+            bind: None,
+            reason: None,
+        }
+    }
+
+    /// Takes the next message; false when what follows does not matter any more.
+    pub(super) fn message(
+        &mut self,
+        message: FrontendMessage,
+        readings: &mut impl Iterator<Item = Arc<Reading>>,
+    ) -> bool {
+        match self.step(message, readings) {
+            Ok(step) => {
+                self.steps.push(step);
+                true
+            }
+            Err(fields) => {
+                self.weighed.refuse(fields, self.status);
+                false
+            }
+        }
+    }
+
+    pub(super) fn finish(self, batch: Batch) -> JudgedBatch {
+        JudgedBatch {
+            batch,
+            steps: self.steps,
+            finding: self.weighed.finding(self.reason),
+            references: self.references,
+            reading_doubt: self.doubt,
+        }
+    }
+
+    fn step(
+        &mut self,
+        message: FrontendMessage,
+        readings: &mut impl Iterator<Item = Arc<Reading>>,
+    ) -> Result<Step, ErrorFields> {
+        Ok(match message {
+            FrontendMessage::Query(query) => self.query(&query, readings.next()),
+            FrontendMessage::Parse(parse) => self.parse(parse, readings.next())?,
+            FrontendMessage::Bind(bind) => self.bind(bind)?,
+            FrontendMessage::Describe(Subject::Statement(_) | Subject::Portal(_)) => Step::Describe,
+            FrontendMessage::Execute(execute) => self.execute(&execute)?,
+            FrontendMessage::Close(Subject::Statement(name)) => {
+                self.outlook.statement_set(name.as_bytes(), None);
+                Step::CloseStatement {
+                    name: name.as_bytes().into(),
+                }
+            }
+            FrontendMessage::Close(Subject::Portal(name)) => {
+                self.outlook.portal_set(name.as_bytes(), None);
+                Step::ClosePortal {
+                    name: name.as_bytes().into(),
+                }
+            }
+            FrontendMessage::Flush => Step::Flush,
+            FrontendMessage::Sync => Step::Sync,
+            FrontendMessage::FunctionCall(_) => {
+                return Err(ErrorFields::error(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "function calls by object id are not carried by the proxy",
+                )
+                .hint("Call the function with SELECT instead."));
+            }
+            FrontendMessage::CopyData(_)
+            | FrontendMessage::CopyDone
+            | FrontendMessage::CopyFail { .. }
+            | FrontendMessage::Terminate
+            | FrontendMessage::Authentication(_) => {
+                return Err(ErrorFields::error(
+                    SqlState::PROTOCOL_VIOLATION,
+                    "unexpected message inside a batch",
+                ));
+            }
+        })
+    }
+
+    fn query(&mut self, query: &Query, reading: Option<Arc<Reading>>) -> Step {
+        let reading = self.reading(query.sql.as_bytes(), reading);
+        self.outlook.statement_set(b"", None);
+        self.outlook.portal_set(b"", None);
+        let prepared = Arc::new(Prepared {
+            param_oids: Vec::new(),
+            reading: reading.clone(),
+            index: None,
+        });
+        // Each statement in the state the one before it leaves.
+        for (index, facts) in prepared.facts().iter().enumerate() {
+            self.weigh(&prepared, index, facts);
+            self.expect(&prepared, index, facts);
+        }
+        Step::Query { reading }
+    }
+
+    /// Not an execution: its text is read and remembered.
+    fn parse(&mut self, parse: Parse, reading: Option<Arc<Reading>>) -> Result<Step, ErrorFields> {
+        let max = self.situation.limits.prepared_max;
+        bounded("prepared statements", self.outlook.statements_len(), max)?;
+        let prepared = Arc::new(Prepared {
+            reading: self.reading(parse.sql.as_bytes(), reading),
+            param_oids: parse.param_oids,
+            index: None,
+        });
+        let name: Box<[u8]> = parse.name.as_bytes().into();
+        self.outlook.statement_set(&name, Some(prepared.clone()));
+        Ok(Step::Parse { name, prepared })
+    }
+
+    fn execute(&mut self, execute: &Execute) -> Result<Step, ErrorFields> {
+        let name = execute.portal.as_bytes();
+        let portal = self.outlook.portal(name).ok_or_else(|| {
+            let name = execute.portal.to_string_lossy();
+            let message = format!("portal \"{name}\" does not exist");
+            ErrorFields::error(SqlState::INVALID_CURSOR_NAME, message)
+        })?;
+        let prepared = portal.prepared.clone();
+        self.references.push(Reference::Portal(name.into(), portal));
+        for (index, facts) in prepared.facts().iter().enumerate() {
+            self.expect(&prepared, index, facts);
+        }
+        Ok(Step::Execute { prepared })
+    }
+
+    /// Planning runs immutable functions, so Bind is where a statement begins to be executed.
+    fn bind(&mut self, bind: Bind) -> Result<Step, ErrorFields> {
+        let max = self.situation.limits.portals_max;
+        bounded("portals", self.outlook.portals_len(), max)?;
+        let name = bind.statement.as_bytes();
+        let prepared = self.outlook.statement(name).ok_or_else(|| {
+            let message = if name.is_empty() {
+                "unnamed prepared statement does not exist".to_owned()
+            } else {
+                format!(
+                    "prepared statement \"{}\" does not exist",
+                    bind.statement.to_string_lossy()
+                )
+            };
+            ErrorFields::error(SqlState::INVALID_STATEMENT_NAME, message)
+        })?;
+        self.references
+            .push(Reference::Statement(name.into(), prepared.clone()));
+        let portal: Box<[u8]> = bind.portal.as_bytes().into();
+        self.bind = Some((prepared.param_oids.clone(), bind));
+        for (index, facts) in prepared.facts().iter().enumerate() {
+            self.weigh(&prepared, index, facts);
+        }
+        self.bind = None;
+        let bound = Portal {
+            prepared: prepared.clone(),
+            clearance: Clearance::Allowed,
+            holdable: false,
+        };
+        self.outlook.portal_set(&portal, Some(Arc::new(bound)));
+        Ok(Step::Bind { portal, prepared })
+    }
+
+    /// The reading of a text, unless the server may read it otherwise.
+    fn reading(&self, text: &[u8], reading: Option<Arc<Reading>>) -> Arc<Reading> {
+        match reading {
+            Some(reading) if !(self.doubt && depends_on_settings(text)) => reading,
+            _ => Arc::new(Reading::opaque(
+                text,
+                self.situation.rules,
+                self.situation.context,
+            )),
+        }
+    }
+
+    /// Judges one statement in the state the batch would have reached.
+    fn weigh(&mut self, prepared: &Arc<Prepared>, index: usize, facts: &StatementFacts) {
+        // The server refuses everything but the end of a failed transaction.
+        let refused_there = self.status == TransactionStatus::Failed
+            && facts.transaction == TransactionEffect::None
+            && facts.opaque.is_none();
+        if refused_there || (prepared.index.is_none() && prepared.reading.plain) {
+            if !refused_there {
+                self.weighed.pass(facts);
+            }
+            self.weighed.show(Shown::Of(prepared.clone(), index));
+            return;
+        }
+        match self.resolve(facts) {
+            None => {
+                let context = self.situation.context;
+                let known = prepared.reading.verdicts.get(index);
+                let verdict = known
+                    .filter(|_| prepared.index.is_none())
+                    .cloned()
+                    .unwrap_or_else(|| evaluate(self.situation.rules, facts, context));
+                self.take(verdict, facts, prepared);
+                self.weighed.show(Shown::Of(prepared.clone(), index));
+            }
+            Some(Resolved { facts, permitted }) => {
+                let verdict = match permitted {
+                    Some(hold) => Verdict {
+                        decision: Decision::Allow,
+                        rule: format!("approved as {}", hold.as_str()),
+                        reasons: Vec::new(),
+                    },
+                    None => evaluate(self.situation.rules, &facts, self.situation.context),
+                };
+                self.take(verdict, &facts, prepared);
+                self.weighed.show(Shown::Resolved(facts));
+            }
+        }
+    }
+
+    fn take(&mut self, verdict: Verdict, facts: &StatementFacts, prepared: &Prepared) {
+        let preceded = self.weighed.unsettled();
+        let bind = &self.bind;
+        self.weighed.take(verdict, facts, self.status, || Culprit {
+            text: prepared.reading.text_of(facts),
+            explainable: facts.explainable,
+            bound: bind.clone(),
+            preceded,
+        });
+    }
+
+    /// What `EXECUTE x`, `FETCH x` or `MOVE x` would run, when `x` is known.
+    fn resolve(&mut self, facts: &StatementFacts) -> Option<Resolved> {
+        let name = facts.refers_to.as_deref()?;
+        if facts.class != StatementClass::Opaque && facts.opaque.is_none() {
+            return None;
+        }
+        // FETCH and MOVE name a portal; everything else that refers to a name names a statement.
+        if matches!(facts.kind.as_str(), "FETCH" | "MOVE") {
+            let portal = self.outlook.portal(name.as_bytes())?;
+            let definition = portal.prepared.definition()?;
+            let resolved = Box::new(facts.resolved_by(definition));
+            self.references
+                .push(Reference::Portal(name.as_bytes().into(), portal.clone()));
+            let permitted = match &portal.clearance {
+                Clearance::Allowed => None,
+                Clearance::Permitted(hold) => Some(hold.clone()),
+            };
+            return Some(Resolved {
+                facts: resolved,
+                permitted,
+            });
+        }
+        let prepared = self.outlook.statement(name.as_bytes())?;
+        let resolved = facts.resolved_by(prepared.definition()?);
+        self.references.push(Reference::Statement(
+            name.as_bytes().into(),
+            prepared.clone(),
+        ));
+        Some(Resolved {
+            facts: Box::new(resolved),
+            permitted: None,
+        })
+    }
+
+    /// Follows what a statement will do to names, transaction and lexer if it succeeds.
+    fn expect(&mut self, prepared: &Arc<Prepared>, index: usize, facts: &StatementFacts) {
+        self.doubt |= may_change_reading(facts);
+        self.status = status_after(self.status, facts);
+        if let Some(reason) = settings::given(facts, &prepared.reading) {
+            self.reason = Some(reason);
+        }
+        self.expect_name(prepared, index, facts);
+    }
+
+    fn expect_name(&mut self, prepared: &Arc<Prepared>, index: usize, facts: &StatementFacts) {
+        let definition = || {
+            Arc::new(Prepared {
+                param_oids: Vec::new(),
+                reading: prepared.reading.clone(),
+                index: Some(index),
+            })
+        };
+        if let Some(name) = &facts.defines {
+            if facts.redacted.starts_with("PREPARE") {
+                self.outlook
+                    .statement_set(name.as_bytes(), Some(definition()));
+            } else if facts.redacted.starts_with("DECLARE") {
+                let portal = Portal {
+                    prepared: definition(),
+                    clearance: Clearance::Allowed,
+                    holdable: false,
+                };
+                self.outlook
+                    .portal_set(name.as_bytes(), Some(Arc::new(portal)));
+            }
+        }
+        match (facts.kind.as_str(), facts.refers_to.as_deref()) {
+            ("DEALLOCATE", Some(name)) => self.outlook.statement_set(name.as_bytes(), None),
+            ("DEALLOCATE", None) => self.outlook.statements_forget(),
+            ("CLOSE", Some(name)) => self.outlook.portal_set(name.as_bytes(), None),
+            ("CLOSE", None) => self.outlook.portals_forget(),
+            ("DISCARD" | "opaque", _) => {
+                self.outlook.statements_forget();
+                self.outlook.portals_forget();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A reference with what it refers to.
+struct Resolved {
+    facts: Box<StatementFacts>,
+    /// Its cursor was opened by an approval, which covers fetching from it.
+    permitted: Option<HoldId>,
+}
+
+fn bounded(what: &str, have: usize, max: usize) -> Result<(), ErrorFields> {
+    if have < max {
+        return Ok(());
+    }
+    Err(ErrorFields::error(
+        SqlState::PROGRAM_LIMIT_EXCEEDED,
+        format!("the session already has {max} {what}"),
+    )
+    .hint("Close those that are no longer used."))
+}
+
+fn status_after(status: TransactionStatus, facts: &StatementFacts) -> TransactionStatus {
+    use TransactionStatus::{Failed, Idle, InTransaction};
+    match facts.transaction {
+        TransactionEffect::None => status,
+        TransactionEffect::Begin => {
+            if status == Failed {
+                Failed
+            } else {
+                InTransaction
+            }
+        }
+        _ if facts.redacted.to_ascii_uppercase().ends_with("AND CHAIN") => InTransaction,
+        // A failed transaction may be mended by ROLLBACK TO: judge what follows.
+        TransactionEffect::Savepoint => {
+            if status == Failed {
+                InTransaction
+            } else {
+                status
+            }
+        }
+        TransactionEffect::Commit | TransactionEffect::Rollback | TransactionEffect::TwoPhase => {
+            Idle
+        }
+    }
+}

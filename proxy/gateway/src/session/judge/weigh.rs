@@ -1,0 +1,158 @@
+//! Joins the verdicts of a batch's statements into one finding.
+
+use std::sync::Arc;
+
+use abeyance_policy::{Decision, Verdict};
+use abeyance_sql::{StatementClass, StatementFacts};
+use abeyance_wire::postgres::{ErrorFields, SqlState, TransactionStatus};
+
+use super::finding::{Culprit, Finding, Held, Refused};
+use crate::session::{ledger::Prepared, settings};
+
+/// What the verdicts so far come to.
+#[derive(Debug, Default)]
+pub(super) struct Weighed {
+    refused: Option<Refused>,
+    held: Vec<(Verdict, Culprit, TransactionStatus)>,
+    /// Every statement so far that would run.
+    statements: Vec<Shown>,
+    /// A statement was let through that may change what later ones mean.
+    unsettled: bool,
+}
+
+impl Weighed {
+    /// The first refusal stands.
+    pub(super) fn refuse(&mut self, fields: ErrorFields, status: TransactionStatus) {
+        self.refused.get_or_insert(Refused { fields, status });
+    }
+
+    /// A statement that runs whatever the session's state.
+    pub(super) fn pass(&mut self, facts: &StatementFacts) {
+        self.unsettled |= unsettles(facts);
+    }
+
+    /// A statement reviewers may get to see.
+    pub(super) fn show(&mut self, statement: Shown) {
+        self.statements.push(statement);
+    }
+
+    /// Whether an estimate made now may be wrong when the next statement runs.
+    pub(super) fn unsettled(&self) -> bool {
+        self.unsettled
+    }
+
+    /// Takes the verdict of one statement that would run in `status`.
+    pub(super) fn take(
+        &mut self,
+        verdict: Verdict,
+        facts: &StatementFacts,
+        status: TransactionStatus,
+        culprit: impl FnOnce() -> Culprit,
+    ) {
+        match &verdict.decision {
+            Decision::Allow => self.pass(facts),
+            Decision::Deny => self.refuse(denied(facts, &verdict), status),
+            Decision::Hold { .. } => self.held.push((verdict, culprit(), status)),
+        }
+    }
+
+    /// What it comes to, with the reason the batch itself gives.
+    pub(super) fn finding(self, reason: Option<String>) -> Finding {
+        match self.refused {
+            Some(refused) => Finding::Refused(refused),
+            None if self.held.is_empty() => Finding::Allowed,
+            None => hold(self.held, self.statements, reason),
+        }
+    }
+}
+
+/// A statement that would run, for the reviewer should there be one.
+#[derive(Debug)]
+pub(super) enum Shown {
+    Of(Arc<Prepared>, usize),
+    Resolved(Box<StatementFacts>),
+}
+
+impl Shown {
+    fn into_facts(self) -> Option<StatementFacts> {
+        match self {
+            Self::Of(prepared, index) => prepared.facts().get(index).cloned(),
+            Self::Resolved(facts) => Some(*facts),
+        }
+    }
+}
+
+/// Whether an estimate made before the statement ran may be wrong after it: anything but the bounds of a
+/// transaction, reads and the reason for the hold.
+fn unsettles(facts: &StatementFacts) -> bool {
+    match facts.class {
+        StatementClass::Read | StatementClass::Transaction => false,
+        StatementClass::Session => !settings::is_reason(facts),
+        _ => true,
+    }
+}
+
+/// Joins the verdicts that ask for a hold. One hold asks one route.
+fn hold(
+    mut held: Vec<(Verdict, Culprit, TransactionStatus)>,
+    statements: Vec<Shown>,
+    reason: Option<String>,
+) -> Finding {
+    let mut routes: Vec<&str> = held
+        .iter()
+        .filter_map(|(verdict, ..)| match &verdict.decision {
+            Decision::Hold { route } => Some(route.as_str()),
+            Decision::Allow | Decision::Deny => None,
+        })
+        .collect();
+    let status = held.first().map_or(TransactionStatus::Idle, |held| held.2);
+    routes.sort_unstable();
+    routes.dedup();
+    let [route] = routes[..] else {
+        let fields = ErrorFields::error(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "the statements of this batch need the approval of different reviewers",
+        )
+        .detail(format!("Routes: {}.", routes.join(", ")))
+        .hint("Send the statements one by one.");
+        return Finding::Refused(Refused { fields, status });
+    };
+    let route = route.to_owned();
+    let mut reasons: Vec<String> = Vec::new();
+    for (verdict, ..) in &held {
+        for reason in &verdict.reasons {
+            if !reasons.contains(reason) {
+                reasons.push(reason.clone());
+            }
+        }
+    }
+    let single = held.len() == 1;
+    let (verdict, culprit, status) = held.swap_remove(0);
+    Finding::Held(Box::new(Held {
+        rule: verdict.rule,
+        route,
+        reasons,
+        statements: statements
+            .into_iter()
+            .filter_map(Shown::into_facts)
+            .collect(),
+        culprit: single.then_some(culprit),
+        status,
+        reason,
+    }))
+}
+
+/// The answer to a statement that a rule denies.
+fn denied(facts: &StatementFacts, verdict: &Verdict) -> ErrorFields {
+    let why = if verdict.reasons.is_empty() {
+        String::new()
+    } else {
+        format!(" Reason: {}.", verdict.reasons.join("; "))
+    };
+    ErrorFields::error(
+        SqlState::INSUFFICIENT_PRIVILEGE,
+        format!("{} denied by rule \"{}\"", facts.kind, verdict.rule),
+    )
+    .detail(format!("Rule: {}.{why}", verdict.rule))
+    .hint("Nothing ran, and nobody was asked: the rule denies it outright. Ask the owner of the proxy's policy.")
+}
