@@ -86,10 +86,11 @@ CREATE TABLE card (
 
 CREATE INDEX card_stale ON card (chat, next_try_at) WHERE rendered_version < wanted_version;
 
--- Written to find out whether the store takes writes.
+-- Written to find out whether the store takes writes the size of a hold.
 CREATE TABLE probe (
     id   INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
-    beat INTEGER NOT NULL
+    beat INTEGER NOT NULL,
+    room BLOB    NOT NULL
 ) STRICT;
 
-INSERT INTO probe (id, beat) VALUES (1, 0);
+INSERT INTO probe (id, beat, room) VALUES (1, 0, zeroblob(16384));

@@ -99,12 +99,12 @@ impl Store {
         Ok((store, lock))
     }
 
-    /// Whether a write would work now.
+    /// Whether a write the size of a hold would work now.
     pub(crate) async fn probe(&self) -> Result<(), StoreError> {
         self.writer
             .write(|scope: &mut Scope| {
                 Box::pin(async move {
-                    sqlx::query("UPDATE probe SET beat = beat + 1")
+                    sqlx::query("UPDATE probe SET beat = beat + 1, room = zeroblob(length(room))")
                         .execute(&mut scope.conn)
                         .await?;
                     Ok(())
