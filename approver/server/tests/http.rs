@@ -287,6 +287,29 @@ async fn a_waiter_outlives_a_lost_connection() {
 }
 
 #[tokio::test]
+async fn hundreds_wait_at_once() {
+    let s = served(None).await;
+    let proxy = desk(s.address, PROXY_TOKEN);
+    let mut waiting = JoinSet::new();
+    let mut ids = Vec::new();
+    for _ in 0..200 {
+        let id = open(&s.approver).await;
+        let (waiter, awaited) = (proxy.clone(), id.clone());
+        waiting.spawn(async move { waiter.hold_wait(&awaited).await.unwrap() });
+        ids.push(id);
+    }
+    let mut approvals = JoinSet::new();
+    for id in ids {
+        let approver = s.approver.clone();
+        approvals.spawn(async move { approve(&approver, &id).await });
+    }
+    approvals.join_all().await;
+    for resolution in waiting.join_all().await {
+        assert!(matches!(resolution, Resolution::Approved { .. }));
+    }
+}
+
+#[tokio::test]
 async fn malformed_requests_are_refused_without_an_echo() {
     let s = served(None).await;
     let client = reqwest::Client::new();

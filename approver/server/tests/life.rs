@@ -1,12 +1,18 @@
 //! The life of a hold through the desks, on a real file.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that fails stops its test"
+)]
+
 mod support;
 
 use std::time::Duration;
 
 use abeyance_api::{
-    Claimant, DecideError, Decision, DecisionDesk, DeskError, HoldDesk, HoldFilter, HoldState,
-    Outcome, Permit, Resolution, WithdrawReason,
+    Claimant, DecideError, Decision, DecisionDesk, DeskError, HoldDesk, HoldFilter, HoldId,
+    HoldState, HoldView, Outcome, Permit, Resolution, WithdrawReason,
 };
 use abeyance_approver::Approver;
 use chrono::TimeDelta;
@@ -267,4 +273,85 @@ async fn a_restart_settles_what_the_last_run_left() {
     };
     assert!(approver.hold_list(filter).await.unwrap().is_empty());
     assert_eq!(approver.audit_verify().await.unwrap().broken_at, None);
+}
+
+#[tokio::test]
+async fn of_two_reviewers_at_once_one_decides() {
+    let s = scratch().await;
+    for _ in 0..20 {
+        let mut request = request();
+        request.agent.owner = None;
+        let id = s.approver.hold_open(request).await.unwrap().id;
+        let (yes, no) = tokio::join!(
+            s.approver
+                .hold_decide(decision(&id, "bob", Decision::Approve)),
+            s.approver.hold_decide(decision(&id, "ann", Decision::Deny)),
+        );
+        let late = match (yes, no) {
+            (Ok(_), Err(late)) | (Err(late), Ok(_)) => late,
+            both => panic!("{both:?}"),
+        };
+        assert!(matches!(
+            late,
+            DecideError::AlreadyResolved { by: Some(_), .. }
+        ));
+    }
+}
+
+#[tokio::test]
+async fn of_many_claims_at_once_one_gets_the_permit() {
+    let s = scratch().await;
+    let id = open(&s.approver).await;
+    approve(&s.approver, &id).await;
+    let mut claims = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (desk, id) = (s.approver.hold_desk(), id.clone());
+        claims.spawn(async move { Permit::claim(&*desk, &id, binding("batch")).await.is_ok() });
+    }
+    let permits = claims
+        .join_all()
+        .await
+        .into_iter()
+        .filter(|got| *got)
+        .count();
+    assert_eq!(permits, 1);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_leaves_nothing_behind() {
+    let s = scratch().await;
+    // Polled once, then dropped: the hold is being made and nobody will know its id.
+    drop_half_way(s.approver.hold_open(request())).await;
+    let id = settled(&s.approver, |hold| hold.state == HoldState::Withdrawn).await;
+    assert!(s.approver.hold_view(&id).await.is_ok());
+
+    let id = open(&s.approver).await;
+    approve(&s.approver, &id).await;
+    drop_half_way(s.approver.hold_claim(&id, binding("batch"))).await;
+    let unused = settled(&s.approver, |hold| hold.state == HoldState::RolledBack).await;
+    assert_eq!(unused, id);
+}
+
+async fn drop_half_way(call: impl Future) {
+    let mut call = Box::pin(call);
+    std::future::poll_fn(|cx| {
+        let _pending = call.as_mut().poll(cx);
+        std::task::Poll::Ready(())
+    })
+    .await;
+}
+
+/// Waits until some hold looks like `wanted`.
+async fn settled(approver: &Approver, wanted: impl Fn(&HoldView) -> bool) -> HoldId {
+    let all = HoldFilter {
+        pending_only: false,
+        limit: 10,
+    };
+    loop {
+        let holds = approver.hold_list(all.clone()).await.unwrap();
+        if let Some(hold) = holds.into_iter().find(&wanted) {
+            return hold.id;
+        }
+        tokio::task::yield_now().await;
+    }
 }
