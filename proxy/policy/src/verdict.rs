@@ -1,6 +1,8 @@
 //! Judging statements.
 
-use abeyance_sql::{Predicate, SessionEffect, StatementClass, StatementFacts, shown};
+use abeyance_sql::{
+    Predicate, Reach, Rewrite, SessionEffect, StatementClass, StatementFacts, Undo, shown,
+};
 
 use crate::{Matcher, Rule, RuleSet, table::TablePattern};
 
@@ -287,7 +289,48 @@ fn words(facts: &StatementFacts) -> Vec<String> {
             _ => "changes session state that the judgement of later statements rests on".to_owned(),
         });
     }
+    words.extend(consequences(facts));
     words.dedup();
+    words
+}
+
+/// What others would feel, and what is left to undo.
+fn consequences(facts: &StatementFacts) -> Vec<String> {
+    let impact = &facts.impact;
+    let mut words = Vec::new();
+    if impact.lock.blocks_reads() {
+        words.push(
+            "nobody else can read or write what it locks until its transaction ends".to_owned(),
+        );
+    } else if impact.lock.blocks_writes() {
+        words.push("nobody else can write to what it locks until its transaction ends".to_owned());
+    }
+    match impact.rewrite {
+        // TRUNCATE rewrites by leaving nothing, which is said already.
+        Rewrite::Yes if facts.kind == "TRUNCATE" => {}
+        Rewrite::Yes => words.push("writes the whole table anew".to_owned()),
+        Rewrite::Possible if facts.opaque.is_none() && facts.doubts.is_empty() => {
+            words.push("may write the whole table anew".to_owned());
+        }
+        Rewrite::Possible | Rewrite::No => {}
+    }
+    if impact.cascades {
+        words.push("CASCADE: whatever depends on it goes too".to_owned());
+    }
+    for reach in &impact.reach {
+        words.push(
+            match reach {
+                Reach::ServerFile => "reads or writes files of the database server",
+                Reach::Program => "runs programs or loads libraries on the database server",
+                Reach::Network => "opens connections that do not pass this proxy",
+                Reach::OtherSessions => "reaches other sessions or the whole server",
+            }
+            .to_owned(),
+        );
+    }
+    if impact.undo == Undo::Never {
+        words.push("cannot be undone, not even by ROLLBACK".to_owned());
+    }
     words
 }
 

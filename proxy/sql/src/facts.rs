@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, fmt, ops::Range, str::FromStr};
 
 use serde::Serialize;
 
+use crate::impact::{Impact, Undo};
+
 /// The reading of one query string: its statements in order.
 ///
 /// An empty query string has no statements. A string that cannot be parsed as a whole is a
@@ -51,6 +53,8 @@ pub struct StatementFacts {
     /// Everything that makes EXPLAIN of this statement safe without a catalog is known: only
     /// SELECT, INSERT, UPDATE, DELETE, MERGE whose functions and casts are known built-ins.
     pub explainable: bool,
+    /// What running it would do to others.
+    pub impact: Impact,
     /// Pretty-printed with literals, bind values and comments out; at most 8 kB.
     pub redacted: String,
     /// 16 hex digits, equal for statements that differ only in literals, case or white space.
@@ -79,6 +83,7 @@ impl StatementFacts {
             opaque: Some(reason),
             doubts: BTreeSet::new(),
             explainable: false,
+            impact: Impact::unknown(),
             redacted: String::new(),
             fingerprint: String::new(),
         }
@@ -121,6 +126,9 @@ impl StatementFacts {
         resolved.alters.extend(self.alters.iter().cloned());
         resolved.functions.extend(self.functions.iter().cloned());
         resolved.doubts.extend(self.doubts.iter().cloned());
+        if !resolved.doubts.is_empty() {
+            resolved.impact.undo = Undo::Unknown;
+        }
         resolved
     }
 

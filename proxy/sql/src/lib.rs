@@ -5,6 +5,7 @@
 //! of invariant 7 (redacted text holds no character of a literal).
 
 mod facts;
+mod impact;
 mod kinds;
 pub mod postgres;
 
@@ -12,5 +13,6 @@ pub use facts::{
     Analysis, FunctionName, OpaqueReason, Predicate, RelationName, SessionEffect, StatementClass,
     StatementFacts, TransactionEffect, UnknownName, shown,
 };
+pub use impact::{Impact, Reach, Rewrite, TableLock, Undo};
 pub use kinds::{all_kinds, classes_of_kind};
 pub use postgres::{Pending, ReadOptions, analyse, analyse_async};

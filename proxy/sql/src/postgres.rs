@@ -6,6 +6,7 @@
 
 mod bounds;
 mod builtin;
+mod impact;
 mod lexer;
 mod pool;
 mod predicate;

@@ -30,6 +30,21 @@ pub(super) fn is_function(schema: Option<&str>, name: &str) -> bool {
     }
 }
 
+/// A built-in function that gives another value for every row.
+pub(super) fn is_volatile(name: &str) -> bool {
+    matches!(
+        name,
+        "clock_timestamp"
+            | "gen_random_uuid"
+            | "nextval"
+            | "random"
+            | "random_normal"
+            | "timeofday"
+            | "uuidv4"
+            | "uuidv7"
+    )
+}
+
 /// An operator whose every built-in variant is harmless.
 pub(super) fn is_operator(schema: Option<&str>, name: &str) -> bool {
     matches!(schema, None | Some("pg_catalog")) && OPERATORS.contains(name)

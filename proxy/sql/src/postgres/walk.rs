@@ -16,9 +16,9 @@ use std::collections::{BTreeSet, HashSet};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::builtin;
+use super::{builtin, impact};
 use crate::{
-    FunctionName, OpaqueReason, Predicate, RelationName, SessionEffect, StatementClass,
+    FunctionName, Impact, OpaqueReason, Predicate, RelationName, SessionEffect, StatementClass,
     StatementFacts, TransactionEffect,
 };
 pub(super) use expression::string_constant;
@@ -27,6 +27,16 @@ pub(super) use expression::string_constant;
 pub(super) fn facts_of(statement: &NodeEnum) -> StatementFacts {
     let mut walk = Walk::new();
     walk.statement(statement);
+    let mut facts = walk.finish();
+    facts.impact = impact::of(statement, &facts);
+    facts
+}
+
+/// The facts of an expression on its own.
+pub(super) fn facts_of_expression(expression: &Node) -> StatementFacts {
+    let mut walk = Walk::new();
+    walk.is_a("SELECT", StatementClass::Read);
+    walk.node(expression);
     walk.finish()
 }
 
@@ -139,6 +149,7 @@ impl Walk {
             opaque: self.opaque,
             doubts: self.doubts,
             explainable,
+            impact: Impact::unknown(),
             redacted: String::new(),
             fingerprint: String::new(),
         }
