@@ -330,6 +330,83 @@ async fn nothing_but_copy_data_reaches_the_target_during_copy() {
 }
 
 #[tokio::test]
+async fn a_query_behind_a_refused_group_is_skipped_up_to_sync() {
+    let fixture = Fixture::start().await;
+    let (mut client, target) = fixture.connect().await;
+    let target = target.spawn();
+    client
+        .send(&[bind("", "nobody"), query("SELECT 1"), FrontendMessage::Sync])
+        .await;
+    let (replies, _) = client.until_ready().await;
+    assert_eq!(replies.len(), 1);
+    client.send(&[query("SELECT 2")]).await;
+    client.until_ready().await;
+    assert_eq!(target.ran(), ["SELECT 2"]);
+    drop(client);
+    fixture.stop().await;
+}
+
+/// The server holds CommandComplete back until Flush or Sync: the client's Sync waits behind it.
+#[tokio::test]
+async fn copy_by_the_extended_protocol_ends() {
+    let fixture = Fixture::start().await;
+    let (mut client, mut target) = fixture.connect().await;
+    client
+        .send(&[
+            parse("", "COPY rooms FROM STDIN"),
+            bind("", ""),
+            execute(""),
+            FrontendMessage::Sync,
+        ])
+        .await;
+    for _ in 0..4 {
+        target.receive().await.unwrap();
+    }
+    let shape = abeyance_wire::postgres::backend::CopyShape {
+        overall: abeyance_wire::postgres::Format::Text,
+        columns: Vec::new(),
+    };
+    target
+        .send(&[
+            BackendMessage::ParseComplete,
+            BackendMessage::BindComplete,
+            BackendMessage::CopyInResponse(shape),
+        ])
+        .await;
+    client
+        .send(&[
+            FrontendMessage::CopyData(bytes::Bytes::from_static(b"1\n")),
+            FrontendMessage::CopyDone,
+            FrontendMessage::Sync,
+        ])
+        .await;
+    assert!(matches!(
+        target.receive().await,
+        Some(FrontendMessage::CopyData(_))
+    ));
+    assert!(matches!(
+        target.receive().await,
+        Some(FrontendMessage::CopyDone)
+    ));
+    assert!(matches!(
+        target.receive().await,
+        Some(FrontendMessage::Flush)
+    ));
+    let tag = abeyance_wire::postgres::WireStr::from_static("COPY 1");
+    let tag = abeyance_wire::postgres::backend::CommandTag::new(tag);
+    target.send(&[BackendMessage::CommandComplete(tag)]).await;
+    assert!(matches!(
+        target.receive().await,
+        Some(FrontendMessage::Sync)
+    ));
+    let ready = BackendMessage::ReadyForQuery(TransactionStatus::Idle);
+    target.send(&[ready]).await;
+    assert_eq!(client.until_ready().await.0.len(), 4);
+    drop((client, target));
+    fixture.stop().await;
+}
+
+#[tokio::test]
 async fn a_long_pipeline_comes_through_in_order() {
     let fixture = Fixture::start().await;
     let (mut client, target) = fixture.connect().await;

@@ -9,7 +9,7 @@ use abeyance_api::{
     BindingDigest, DeskError, HoldDesk, HoldId, HoldReceipt, HoldRequest, Outcome, Permit,
     Resolution, WithdrawReason,
 };
-use abeyance_wire::postgres::{ErrorFields, TransactionStatus};
+use abeyance_wire::postgres::ErrorFields;
 use tokio::time::{Instant, interval_at, sleep_until, timeout};
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
     batch::terminates,
     card,
     cleared::{Cleared, clear_permitted},
-    judge::{Finding, Held, JudgedBatch},
+    judge::{Finding, Held, JudgedBatch, Place},
     refuse::Unsettled,
     relay::Broken,
     turn::{Turn, Wants, turn},
@@ -50,19 +50,19 @@ impl Session {
         let Finding::Held(held) = judged.finding() else {
             return Err(SessionError::Internal("a batch was held without a rule"));
         };
-        let status = held.status;
+        let place = held.place;
         let (rule, reasons) = (held.rule.clone(), held.reasons.clone());
         let binding = self.binding(&judged);
         let request = match self.hold_request(held, binding).await? {
             Ok(request) => request,
-            Err(fields) => return self.hold_refused(judged, status, None, &fields).await,
+            Err(fields) => return self.hold_refused(judged, place, None, &fields).await,
         };
         let receipt = match self.open(request).await {
             Ok(receipt) => receipt,
             Err(error) => {
                 tracing::warn!(%error, rule, "no hold could be opened");
                 let fields = wording::not_opened(&rule, &error);
-                return self.hold_refused(judged, status, None, &fields).await;
+                return self.hold_refused(judged, place, None, &fields).await;
             }
         };
         tracing::info!(hold = receipt.id.as_str(), rule, "held");
@@ -79,7 +79,7 @@ impl Session {
                 }
                 (Claim::Refused(fields), Some(judged)) => {
                     return self
-                        .hold_refused(*judged, status, Some(&receipt.id), &fields)
+                        .hold_refused(*judged, place, Some(&receipt.id), &fields)
                         .await;
                 }
                 (Claim::Over(error), _) => return Err(error),
@@ -96,7 +96,7 @@ impl Session {
                 return Err(error);
             }
         };
-        self.hold_refused(judged, status, Some(&receipt.id), &fields)
+        self.hold_refused(judged, place, Some(&receipt.id), &fields)
             .await
     }
 
@@ -316,7 +316,7 @@ impl Session {
     async fn hold_refused(
         &mut self,
         judged: JudgedBatch,
-        status: TransactionStatus,
+        place: Place,
         hold: Option<&HoldId>,
         fields: &ErrorFields,
     ) -> Result<(), SessionError> {
@@ -327,7 +327,7 @@ impl Session {
             "not approved"
         );
         let unsettled = Unsettled {
-            status,
+            place,
             what: format!("{what} was not approved"),
         };
         let (batch, steps, _) = judged.into_parts();

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use abeyance_policy::{Context, RuleSet};
 use abeyance_wire::postgres::{FrontendMessage, TransactionStatus};
 
-pub(crate) use self::finding::{Culprit, Finding, Held, Step};
+pub(crate) use self::finding::{Culprit, Finding, Held, Place, Step};
 use self::{binding::Reference, walk::Walk};
 use super::{batch::Batch, ledger::Ledger, reading::Reading};
 use crate::Limits;

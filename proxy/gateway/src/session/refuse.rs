@@ -10,7 +10,7 @@ use abeyance_wire::postgres::{
 
 use super::{
     Session,
-    judge::{Finding, JudgedBatch, Step},
+    judge::{Finding, JudgedBatch, Place, Step},
     probe::own_statement,
 };
 use crate::{
@@ -21,8 +21,7 @@ use crate::{
 /// A refused group whose Sync is still to come, or to be answered.
 #[derive(Debug)]
 pub(super) struct Unsettled {
-    /// The state PostgreSQL would have been in when the refused statement failed.
-    pub(super) status: TransactionStatus,
+    pub(super) place: Place,
     /// What failed, in words that are no SQL: `HLD-7K3Q was not approved`.
     pub(super) what: String,
 }
@@ -44,7 +43,7 @@ impl Session {
             "refused"
         );
         let unsettled = Unsettled {
-            status: refused.status,
+            place: refused.place,
             what: "the statement was not allowed".to_owned(),
         };
         self.refuse(batch.ending(), &steps, &refused.fields, unsettled)
@@ -60,14 +59,16 @@ impl Session {
         unsettled: Unsettled,
     ) -> Result<(), SessionError> {
         client_send_error(&mut self.client, fields);
-        if matches!(ending, tag::QUERY | tag::FUNCTION_CALL) {
+        let extended = unsettled.place.extended;
+        if !extended {
             self.ledger.unnamed_drop();
         }
         let reparsed = |step: &Step| matches!(step, Step::Parse { name, .. } if name.is_empty());
         if steps.iter().any(reparsed) {
             self.ledger.statement_drop(b"");
         }
-        if ending == tag::FLUSH {
+        // What follows up to Sync is skipped, a Query that ended the group too.
+        if extended && ending != tag::SYNC {
             self.collector.skip_to_sync();
             self.unsettled = Some(unsettled);
             return Ok(());
@@ -77,7 +78,7 @@ impl Session {
 
     /// Brings the target's transaction into the state a failed statement would have left, and reports it.
     pub(super) async fn settle(&mut self, unsettled: Unsettled) -> Result<(), SessionError> {
-        let began = unsettled.status == TransactionStatus::InTransaction
+        let began = unsettled.place.status == TransactionStatus::InTransaction
             && self.standing.status == TransactionStatus::Idle
             && !self.standing.unsynced;
         let clean = self.standing.status != TransactionStatus::InTransaction

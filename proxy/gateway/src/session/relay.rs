@@ -128,13 +128,10 @@ impl Session {
 
     /// Moves the client's COPY data on while the target wants it.
     fn pump_copy(&mut self, tracker: &mut Tracker) -> Result<(), SessionError> {
-        let limits = &self.gateway.limits;
-        while tracker.copying_in() && self.target.unwritten() < limits.outbox_bytes_max {
-            let split = split_frame(
-                &mut self.client.input,
-                Direction::Frontend,
-                limits.message_bytes_max,
-            )?;
+        let outbox_max = self.gateway.limits.outbox_bytes_max;
+        let message_max = self.gateway.limits.message_bytes_max;
+        while tracker.copying_in() && self.target.unwritten() < outbox_max {
+            let split = split_frame(&mut self.client.input, Direction::Frontend, message_max)?;
             let Some(frame) = split else {
                 if self.client.at_eof() {
                     return Err(SessionError::ClientGone);
@@ -146,6 +143,7 @@ impl Session {
                 tag::COPY_DONE | tag::COPY_FAIL => {
                     tracker.copy_ended();
                     self.target.write_copy(frame);
+                    self.flush_copy(tracker);
                 }
                 // The server drops these while it reads COPY data; so do we.
                 tag::FLUSH | tag::SYNC => {}
@@ -158,10 +156,19 @@ impl Session {
                     self.target.write_own(&FrontendMessage::CopyFail {
                         reason: WireStr::from_text_lossy(&reason),
                     })?;
+                    self.flush_copy(tracker);
                 }
             }
         }
         Ok(())
+    }
+
+    /// In the extended protocol the server keeps the end of a COPY to itself until Flush or Sync comes, and
+    /// the client's Sync is looked at only when the batch has ended.
+    fn flush_copy(&mut self, tracker: &Tracker) {
+        if tracker.executes() {
+            self.target.write_flush();
+        }
     }
 
     pub(super) fn lose_client(&mut self) {

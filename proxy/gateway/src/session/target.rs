@@ -62,6 +62,12 @@ impl TargetSide {
         self.link.outbox.encode(|out| message.encode(out))
     }
 
+    /// Queues a Flush.
+    pub(crate) fn write_flush(&mut self) {
+        // A Flush has no fields that could fail to be encoded.
+        let _ = self.write_own(&FrontendMessage::Flush);
+    }
+
     /// Queues a Sync.
     pub(crate) fn write_sync(&mut self) {
         self.link.outbox.encode(encode_sync);

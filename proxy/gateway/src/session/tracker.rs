@@ -61,6 +61,11 @@ impl Tracker {
         self.copying_in
     }
 
+    /// An Execute is being answered.
+    pub(crate) fn executes(&self) -> bool {
+        matches!(self.steps.front(), Some(Step::Execute { .. }))
+    }
+
     /// The client has ended its COPY data.
     pub(crate) fn copy_ended(&mut self) {
         self.copying_in = false;

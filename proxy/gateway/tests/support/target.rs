@@ -237,7 +237,8 @@ impl Model {
                 return self.error(b"26000");
             }
             "EXECUTE" => {
-                let Some(body) = self.statements.get(&named(1)).cloned() else {
+                let body = self.statements.get(&named(1)).cloned();
+                let Some(body) = body.filter(|body| !body.starts_with("EXECUTE")) else {
                     return self.error(b"26000");
                 };
                 return self.run(&body);

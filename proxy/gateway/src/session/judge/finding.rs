@@ -53,7 +53,7 @@ pub(crate) struct Held {
     pub(crate) statements: Vec<StatementFacts>,
     /// The only statement that made the hold necessary, when there is only one.
     pub(crate) culprit: Option<Culprit>,
-    pub(crate) status: TransactionStatus,
+    pub(crate) place: Place,
     /// What the batch itself gives with `SET abeyance.reason`.
     pub(crate) reason: Option<String>,
 }
@@ -74,6 +74,14 @@ pub(crate) struct Culprit {
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) fields: ErrorFields,
+    pub(crate) place: Place,
+}
+
+/// Where in a batch a statement is held or refused.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
     /// The transaction state PostgreSQL would have been in when the statement failed.
     pub(crate) status: TransactionStatus,
+    /// In a message of the extended protocol: after an error everything up to Sync is skipped.
+    pub(crate) extended: bool,
 }

@@ -224,7 +224,7 @@ fn the_state_at_the_refusal_is_the_servers() {
         let Finding::Held(held) = judged.finding() else {
             panic!("{sql} is not held");
         };
-        assert_eq!(held.status, expected, "{sql}");
+        assert_eq!(held.place.status, expected, "{sql}");
     }
 }
 

@@ -15,7 +15,7 @@ use abeyance_wire::postgres::{
 use super::{
     JudgedBatch, Situation,
     binding::Reference,
-    finding::{Culprit, Step},
+    finding::{Culprit, Place, Step},
     weigh::{Shown, Weighed},
 };
 use crate::session::{
@@ -31,6 +31,8 @@ pub(super) struct Walk<'a> {
     outlook: Outlook<'a>,
     /// The transaction state before the next statement, if all before it succeeds.
     status: TransactionStatus,
+    /// The message that is looked at belongs to the extended protocol.
+    extended: bool,
     doubt: bool,
     steps: Vec<Step>,
     references: Vec<Reference>,
@@ -46,6 +48,7 @@ impl<'a> Walk<'a> {
             situation,
             outlook: Outlook::new(situation.ledger),
             status: situation.status,
+            extended: false,
             doubt: situation.reading_doubt,
             steps: Vec::new(),
             references: Vec::new(),
@@ -61,15 +64,26 @@ impl<'a> Walk<'a> {
         message: FrontendMessage,
         readings: &mut impl Iterator<Item = Arc<Reading>>,
     ) -> bool {
+        self.extended = !matches!(
+            message,
+            FrontendMessage::Query(_) | FrontendMessage::FunctionCall(_)
+        );
         match self.step(message, readings) {
             Ok(step) => {
                 self.steps.push(step);
                 true
             }
             Err(fields) => {
-                self.weighed.refuse(fields, self.status);
+                self.weighed.refuse(fields, self.place());
                 false
             }
+        }
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            status: self.status,
+            extended: self.extended,
         }
     }
 
@@ -261,7 +275,7 @@ impl<'a> Walk<'a> {
     fn take(&mut self, verdict: Verdict, facts: &StatementFacts, prepared: &Prepared) {
         let preceded = self.weighed.unsettled();
         let bind = &self.bind;
-        self.weighed.take(verdict, facts, self.status, || Culprit {
+        self.weighed.take(verdict, facts, self.place(), || Culprit {
             text: prepared.reading.text_of(facts),
             explainable: facts.explainable,
             bound: bind.clone(),

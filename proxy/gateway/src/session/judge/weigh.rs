@@ -6,14 +6,14 @@ use abeyance_policy::{Decision, Verdict};
 use abeyance_sql::{StatementClass, StatementFacts};
 use abeyance_wire::postgres::{ErrorFields, SqlState, TransactionStatus};
 
-use super::finding::{Culprit, Finding, Held, Refused};
+use super::finding::{Culprit, Finding, Held, Place, Refused};
 use crate::session::{ledger::Prepared, settings};
 
 /// What the verdicts so far come to.
 #[derive(Debug, Default)]
 pub(super) struct Weighed {
     refused: Option<Refused>,
-    held: Vec<(Verdict, Culprit, TransactionStatus)>,
+    held: Vec<(Verdict, Culprit, Place)>,
     /// Every statement so far that would run.
     statements: Vec<Shown>,
     /// A statement was let through that may change what later ones mean.
@@ -22,8 +22,8 @@ pub(super) struct Weighed {
 
 impl Weighed {
     /// The first refusal stands.
-    pub(super) fn refuse(&mut self, fields: ErrorFields, status: TransactionStatus) {
-        self.refused.get_or_insert(Refused { fields, status });
+    pub(super) fn refuse(&mut self, fields: ErrorFields, place: Place) {
+        self.refused.get_or_insert(Refused { fields, place });
     }
 
     /// A statement that runs whatever the session's state.
@@ -41,18 +41,18 @@ impl Weighed {
         self.unsettled
     }
 
-    /// Takes the verdict of one statement that would run in `status`.
+    /// Takes the verdict of one statement that would run at `place`.
     pub(super) fn take(
         &mut self,
         verdict: Verdict,
         facts: &StatementFacts,
-        status: TransactionStatus,
+        place: Place,
         culprit: impl FnOnce() -> Culprit,
     ) {
         match &verdict.decision {
             Decision::Allow => self.pass(facts),
-            Decision::Deny => self.refuse(denied(facts, &verdict), status),
-            Decision::Hold { .. } => self.held.push((verdict, culprit(), status)),
+            Decision::Deny => self.refuse(denied(facts, &verdict), place),
+            Decision::Hold { .. } => self.held.push((verdict, culprit(), place)),
         }
     }
 
@@ -94,7 +94,7 @@ fn unsettles(facts: &StatementFacts) -> bool {
 
 /// Joins the verdicts that ask for a hold. One hold asks one route.
 fn hold(
-    mut held: Vec<(Verdict, Culprit, TransactionStatus)>,
+    mut held: Vec<(Verdict, Culprit, Place)>,
     statements: Vec<Shown>,
     reason: Option<String>,
 ) -> Finding {
@@ -105,9 +105,13 @@ fn hold(
             Decision::Allow | Decision::Deny => None,
         })
         .collect();
-    let status = held.first().map_or(TransactionStatus::Idle, |held| held.2);
+    let place = held.first().map(|held| held.2);
     routes.sort_unstable();
     routes.dedup();
+    let place = place.unwrap_or(Place {
+        status: TransactionStatus::Idle,
+        extended: false,
+    });
     let [route] = routes[..] else {
         let fields = ErrorFields::error(
             SqlState::INSUFFICIENT_PRIVILEGE,
@@ -115,7 +119,7 @@ fn hold(
         )
         .detail(format!("Routes: {}.", routes.join(", ")))
         .hint("Send the statements one by one.");
-        return Finding::Refused(Refused { fields, status });
+        return Finding::Refused(Refused { fields, place });
     };
     let route = route.to_owned();
     let mut reasons: Vec<String> = Vec::new();
@@ -127,7 +131,7 @@ fn hold(
         }
     }
     let single = held.len() == 1;
-    let (verdict, culprit, status) = held.swap_remove(0);
+    let (verdict, culprit, place) = held.swap_remove(0);
     Finding::Held(Box::new(Held {
         rule: verdict.rule,
         route,
@@ -137,7 +141,7 @@ fn hold(
             .filter_map(Shown::into_facts)
             .collect(),
         culprit: single.then_some(culprit),
-        status,
+        place,
         reason,
     }))
 }
