@@ -45,12 +45,12 @@ pub fn check_config(args: &CheckArgs) -> Result<(), Failure> {
     let path = &args.config.config;
     let config = load(path, args.role)?;
     output::line(&format!(
-        "{}: good; {}, {}, {}, {}, {}",
+        "{}: good; {}, {}, {}, {} people, {}",
         path.display(),
         plural(config.targets.len(), "target"),
         plural(config.agents.len(), "agent"),
         plural(config.routes.len(), "route"),
-        plural(config.people.len(), "reviewer"),
+        config.people.len(),
         plural(config.rules.rules().len(), "rule"),
     ));
     Ok(())

@@ -130,7 +130,9 @@ fn remote_approver(
     role: Role,
 ) -> Option<RemoteApprover> {
     let url = section.require_string("url", "\"https://approver.internal:8443\"");
-    let url = url.and_then(|url| super::decision::http_url(&section, "url", url));
+    let url = url
+        .and_then(|url| super::decision::http_url(&section, "url", url))
+        .and_then(|url| encrypted(&section, url));
     if !section.has("token") {
         section.missing("token", "{ env = \"ABEYANCE_TOKEN\" }");
     }
@@ -142,6 +144,22 @@ fn remote_approver(
         token: token?.value,
         ca_pem: ca.map(|ca| ca.value),
     })
+}
+
+/// The approver's answers let statements run: they come encrypted, or from this machine.
+fn encrypted(section: &Section<'_>, url: At<String>) -> Option<At<String>> {
+    let plain = url.value.strip_prefix("http://");
+    let host = plain.map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
+    let bracketed = plain.is_some_and(|rest| rest.starts_with("[::1]"));
+    if host.is_none_or(is_this_machine) || bracketed {
+        return Some(url);
+    }
+    section.problems.error(
+        &url.span,
+        format!("`url` in {} is not encrypted", section.name()),
+        "use https://; plain http is for an approver on this machine",
+    );
+    None
 }
 
 fn limits(section: Section<'_>) -> Limits {
@@ -297,17 +315,18 @@ fn unencrypted(section: &Section<'_>) -> Option<Span> {
 }
 
 fn warn_unencrypted(host: &str, span: &Span, problems: &Problems) {
-    let local = host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
-    if !local {
+    if !is_this_machine(host) {
         problems.warning(
             span,
             format!("the connection to {host} is not encrypted"),
             "`tls = \"verify-full\"` encrypts it and checks who answers",
         );
     }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Reads one `[[agent]]`.

@@ -4,6 +4,7 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use abeyance_api::PersonId;
 use abeyance_approver::TokenHash;
+use secrecy::ExposeSecret as _;
 
 use super::{
     datapath::{guard_plaintext, listen},
@@ -16,6 +17,9 @@ use super::{
 const ROUTE_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(86_400);
 
+/// Shorter tokens can be guessed.
+const TOKEN_BYTES_MIN: usize = 16;
+
 /// Reads `[approver]`.
 pub fn approver(section: Section<'_>, around: &Surroundings<'_>, role: Role) -> Option<Approver> {
     let listen = listen(&section, "127.0.0.1:8080");
@@ -27,6 +31,15 @@ pub fn approver(section: Section<'_>, around: &Surroundings<'_>, role: Role) -> 
         .string("console_url")
         .and_then(|url| http_url(&section, "console_url", url));
     let token = around.secret(&section, "token", role.approves());
+    if let Some(token) = &token
+        && token.value.expose_secret().len() < TOKEN_BYTES_MIN
+    {
+        section.problems.warning(
+            &token.span,
+            "the token that proxies present is short enough to be guessed",
+            "make one with `openssl rand -hex 32`, or any 32 random characters",
+        );
+    }
     if role == Role::Approver && !section.has("token") {
         section.missing("token", "{ env = \"ABEYANCE_TOKEN\" }");
     }

@@ -106,6 +106,19 @@ impl<'a> Section<'a> {
             );
             return None;
         }
+        self.one_line(key, value, text)
+    }
+
+    /// Names and texts from here end up on cards, in errors and in logs, one line each.
+    fn one_line(&self, key: &str, value: &Spanned<DeValue<'_>>, text: &str) -> Option<At<String>> {
+        if text.chars().any(char::is_control) {
+            self.problems.error(
+                &value.span(),
+                format!("`{key}` in {} holds a control character", self.name),
+                "write it in one line, without tabs",
+            );
+            return None;
+        }
         Some(At {
             span: value.span(),
             value: text.to_owned(),
@@ -238,10 +251,7 @@ impl<'a> Section<'a> {
         let mut found = Vec::new();
         for element in array.iter() {
             match element.get_ref().as_str() {
-                Some(text) => found.push(At {
-                    span: element.span(),
-                    value: text.to_owned(),
-                }),
+                Some(text) => found.extend(self.one_line(key, element, text)),
                 None => self.wrong_type(key, element, "strings only"),
             }
         }
@@ -315,7 +325,7 @@ impl<'a> Section<'a> {
                 .and_then(|name| name.get_ref().as_str())
                 .map_or_else(
                     || format!("[[{key}]]"),
-                    |name| format!("[[{key}]] `{name}`"),
+                    |name| format!("[[{key}]] `{}`", name.escape_debug()),
                 );
             found.push(Section::new(name, element.span(), table, self.problems));
         }

@@ -159,6 +159,21 @@ const CASES: &[(&str, &str, &str)] = &[
         "[[target]]",
         "approver = { url = \"https://a\", token = { env = \"T\" } }\n[[target]]",
     ),
+    (
+        "a name of two lines",
+        "name = \"clinic\"",
+        "name = \"clinic\\nclinic\"",
+    ),
+    (
+        "approver without encryption",
+        "[[target]]",
+        "approver = { url = \"http://a.internal\", token = { env = \"T\" } }\n[[target]]",
+    ),
+    (
+        "a token to be guessed",
+        "store =",
+        "token = { env = \"SHORT\" }\nstore =",
+    ),
     ("duplicate name", "name = \"bob\"", "name = \"ann\""),
     ("duplicate slack id", "U0BOB0001", "U0ANN0001"),
     ("slack name for an id", "U0BOB0001", "@bob"),
@@ -271,6 +286,9 @@ fn verifier() -> String {
 
 fn check(source: &str, folder: &Path, role: Role) -> Result<(Config, Report), Report> {
     let env = |name: &str| {
+        if name == "SHORT" {
+            return Some("hunter2".to_owned());
+        }
         let set = ["CLINIC_PASSWORD", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "T"];
         set.contains(&name).then(|| "value-of-a-secret".to_owned())
     };
