@@ -18,6 +18,7 @@ use crate::{
     commands,
     config::{self, Config, Role},
     exit::Failure,
+    files,
     ready::{self, Ready},
     wiring,
 };
@@ -33,6 +34,9 @@ const CHAT_STOP: Duration = Duration::from_secs(12);
 /// When the configuration is wrong, a port or the store cannot be had, or a part fails.
 pub fn run(args: &RunArgs, role: Role) -> Result<(), Failure> {
     let config = commands::load(&args.config.config, role)?;
+    if let Some(proxy) = &config.proxy {
+        files::allow_for(proxy.limits.connections_max);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
