@@ -95,7 +95,7 @@ pub fn remote(remote: config::RemoteApprover) -> HttpDeskConfig {
         url: remote.url,
         token: remote.token,
         ca_pem: remote.ca_pem,
-        client_identity_pem: None,
+        client_identity_pem: remote.identity_pem,
     }
 }
 

@@ -138,11 +138,13 @@ fn remote_approver(
     }
     let token = around.secret(&section, "token", role == Role::Proxy);
     let ca = around.certificate(&section, "ca");
+    let identity = around.private_key(&section, "identity");
     section.finish();
     Some(RemoteApprover {
         url: url?.value,
         token: token?.value,
         ca_pem: ca.map(|ca| ca.value),
+        identity_pem: identity.map(|identity| identity.value),
     })
 }
 

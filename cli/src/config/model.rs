@@ -76,6 +76,8 @@ pub struct RemoteApprover {
     pub url: String,
     pub token: SecretString,
     pub ca_pem: Option<Vec<u8>>,
+    /// Certificate and key in one file, for an approver that demands client certificates.
+    pub identity_pem: Option<Vec<u8>>,
 }
 
 /// A database behind the proxy.
