@@ -273,6 +273,12 @@ class = ["read", "session", "transaction"]
 verdict = "allow"
 
 [[rule]]
+name = "writes-are-asked"
+kind = ["INSERT", "UPDATE", "DELETE", "MERGE"]
+verdict = "hold"
+route = "dba"
+
+[[rule]]
 name = "truncate-is-asked-quickly"
 kind = ["TRUNCATE"]
 verdict = "hold"

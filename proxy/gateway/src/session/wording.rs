@@ -40,6 +40,15 @@ impl Story<'_> {
             ))
     }
 
+    /// Tells a client, in one line, that it still waits.
+    pub(super) fn reminder(&self, left: Duration) -> ErrorFields {
+        let HoldReceipt { id, asked, .. } = self.receipt;
+        ErrorFields::notice(format!(
+            "{id} is still held: waiting for {asked}; expires in {}",
+            span(left)
+        ))
+    }
+
     pub(super) fn denied(&self, vote: &Vote) -> ErrorFields {
         let reviewer = &vote.person.display_name;
         let reason = vote
