@@ -7,6 +7,7 @@ use abeyance_approver::{ApiToken, ApproverConfig, TokenScope};
 use abeyance_gateway::GatewayConfig;
 use abeyance_policy::RuleSet;
 use abeyance_slack::{SlackBot, SlackConfig, SlackError, SlackMode};
+use secrecy::ExposeSecret as _;
 
 use crate::config;
 
@@ -95,7 +96,7 @@ pub fn remote(remote: config::RemoteApprover) -> HttpDeskConfig {
         url: remote.url,
         token: remote.token,
         ca_pem: remote.ca_pem,
-        client_identity_pem: remote.identity_pem,
+        client_identity_pem: remote.identity_pem.map(|pem| pem.expose_secret().to_vec()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use abeyance_api::PersonId;
 use abeyance_gateway::{ClientTls, Limits, UpstreamTls};
-use secrecy::SecretString;
+use secrecy::{SecretSlice, SecretString};
 
 use super::{
     files::Surroundings,
@@ -144,7 +144,7 @@ fn remote_approver(
         url: url?.value,
         token: token?.value,
         ca_pem: ca.map(|ca| ca.value),
-        identity_pem: identity.map(|identity| identity.value),
+        identity_pem: identity.map(|identity| SecretSlice::from(identity.value)),
     })
 }
 

@@ -8,7 +8,7 @@ use abeyance_api::PersonId;
 use abeyance_gateway::{ClientTls, Limits, UpstreamTls};
 use abeyance_policy::RuleSet;
 use abeyance_wire::postgres::scram::ScramVerifier;
-use secrecy::SecretString;
+use secrecy::{SecretSlice, SecretString};
 
 /// Which parts the process runs, and so which parts of the file it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -77,7 +77,7 @@ pub struct RemoteApprover {
     pub token: SecretString,
     pub ca_pem: Option<Vec<u8>>,
     /// Certificate and key in one file, for an approver that demands client certificates.
-    pub identity_pem: Option<Vec<u8>>,
+    pub identity_pem: Option<SecretSlice<u8>>,
 }
 
 /// A database behind the proxy.
