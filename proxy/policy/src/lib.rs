@@ -8,4 +8,4 @@ mod table;
 mod verdict;
 
 pub use rule::{Matcher, Rule, RuleError, RuleSet};
-pub use verdict::{Context, Decision, Verdict, evaluate, evaluate_batch};
+pub use verdict::{Context, Decision, Verdict, evaluate, evaluate_batch, matching};

@@ -56,13 +56,14 @@ pub struct Context<'a> {
 /// - A default of *allow* does not reach statements that are not fully known: they are denied.
 #[must_use]
 pub fn evaluate(rules: &RuleSet, facts: &StatementFacts, context: Context<'_>) -> Verdict {
-    let mut best: Option<&Rule> = None;
-    for (rule, tables) in rules.with_tables() {
-        let stronger = best.is_none_or(|best| rule.decision.guard() > best.decision.guard());
-        if stronger && matches(rule, tables, facts, context) {
-            best = Some(rule);
+    let guard = |rule: &Rule| rule.decision.guard();
+    let best = matching(rules, facts, context).reduce(|best, rule| {
+        if guard(rule) > guard(best) {
+            rule
+        } else {
+            best
         }
-    }
+    });
     match best {
         Some(rule) => {
             let mut reasons: Vec<String> = rule.message.iter().cloned().collect();
@@ -77,6 +78,18 @@ pub fn evaluate(rules: &RuleSet, facts: &StatementFacts, context: Context<'_>) -
         }
         None => by_default(rules, facts),
     }
+}
+
+/// Every rule that matches the statement, in the order given; the verdict is the most guarded's.
+pub fn matching<'a>(
+    rules: &'a RuleSet,
+    facts: &'a StatementFacts,
+    context: Context<'a>,
+) -> impl Iterator<Item = &'a Rule> {
+    rules
+        .with_tables()
+        .filter(move |(rule, tables)| matches(rule, *tables, facts, context))
+        .map(|(rule, _)| rule)
 }
 
 /// Judges a batch: the most guarded verdict of its statements, the first of equals. An empty

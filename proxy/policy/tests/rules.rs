@@ -4,6 +4,7 @@
 
 use abeyance_policy::{
     Context, Decision, Matcher, Rule, RuleError, RuleSet, Verdict, evaluate, evaluate_batch,
+    matching,
 };
 use abeyance_sql::{Predicate, ReadOptions, StatementClass, StatementFacts, analyse};
 use proptest::prelude::*;
@@ -130,6 +131,24 @@ fn deny_beats_hold_beats_allow_whatever_the_order() {
         assert_eq!(given("DELETE FROM patients"), "deny");
         assert_eq!(given("SELECT 1"), "default");
     }
+}
+
+#[test]
+fn every_matching_rule_is_told() {
+    let rules = RuleSet::new(
+        vec![
+            rule("allow", Decision::Allow, classes(&[StatementClass::Write])),
+            rule("other", Decision::Deny, tables(&["rooms"])),
+            rule("ask", hold("dba"), tables(&["visits"])),
+        ],
+        Decision::Deny,
+    )
+    .unwrap();
+    let statement = &facts("DELETE FROM visits")[0];
+    let names: Vec<&str> = matching(&rules, statement, CONTEXT)
+        .map(|rule| rule.name.as_str())
+        .collect();
+    assert_eq!(names, ["allow", "ask"]);
 }
 
 #[test]
