@@ -146,7 +146,7 @@ fn explain_judges_without_a_database() {
         ["id", "verdict", "mask", "rule", "reasons", "facts", "blast"]
     );
     assert_eq!(judgement["verdict"], "hold");
-    assert_eq!(judgement["rule"], "default");
+    assert_eq!(judgement["rule"], "writes-are-asked");
 
     let output = abeyance(&["explain", "--config", SAMPLE, "--sql", "SELECT 1"]);
     assert!(text(&output.stdout).starts_with("allow (rule reads-pass)"));
