@@ -6,6 +6,10 @@
 //! Knows no product internals: only the binary, its configuration file, its HTTP API and the wire.
 //! Carries the observer's half of the invariants: [`Database::statements`] tells what reached the target.
 
+pub mod abeyance;
+mod approver;
+pub mod config;
+pub mod driver;
 pub mod postgres;
 mod process;
 mod raw;
@@ -13,10 +17,16 @@ mod scram;
 pub mod transcript;
 mod wait;
 mod workspace;
+pub mod world;
 
+pub use abeyance::Abeyance;
+pub use approver::Approver;
+pub use config::Config;
+pub use driver::Driver;
 pub use postgres::{Database, Postgres};
 pub use process::{Lines, Process, scratch_dir};
 pub use raw::{PROTOCOL_3_0, RawClient, Reply, message};
 pub use scram::verifier;
 pub use wait::{PATIENCE, eventually};
 pub use workspace::{abeyance_binary, build_dir, root};
+pub use world::World;

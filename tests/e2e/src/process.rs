@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -53,21 +54,38 @@ fn sweep() {
 
 /// The lines a process has written so far.
 #[derive(Debug, Clone, Default)]
-pub struct Lines(Arc<Mutex<Vec<String>>>);
+pub struct Lines {
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
 
 impl Lines {
     /// All lines so far.
     #[must_use]
     pub fn all(&self) -> Vec<String> {
-        self.0
+        self.lines
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
+    /// All lines there will ever be. Only for a process that has ended.
+    #[must_use]
+    pub fn finished(&self) -> Vec<String> {
+        let reader = self
+            .reader
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(reader) = reader {
+            let _ = reader.join();
+        }
+        self.all()
+    }
+
     fn follow(&self, stream: impl Read + Send + 'static) -> Result<()> {
-        let lines = self.clone();
-        std::thread::Builder::new()
+        let lines = Arc::clone(&self.lines);
+        let reader = std::thread::Builder::new()
             .name("lines".into())
             .spawn(move || {
                 let mut reader = BufReader::new(stream);
@@ -75,13 +93,13 @@ impl Lines {
                 while matches!(reader.read_until(b'\n', &mut line), Ok(read) if read > 0) {
                     let text = String::from_utf8_lossy(&line).trim_end().to_owned();
                     lines
-                        .0
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .push(text);
                     line.clear();
                 }
             })?;
+        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
         Ok(())
     }
 }

@@ -148,6 +148,18 @@ impl RawClient {
         Ok(replies)
     }
 
+    /// Sends a good startup packet, reads the first reply, and leaves it unanswered.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn startup_only(&mut self, user: &str, database: &str) -> Result<()> {
+        let mut packet = BytesMut::new();
+        frontend::startup_message([("user", user), ("database", database)], &mut packet)?;
+        self.send(&packet).await?;
+        self.next().await?;
+        Ok(())
+    }
+
     async fn authenticate(
         &mut self,
         body: &[u8],

@@ -38,10 +38,16 @@ impl Install {
             .collect();
         versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
         folders.extend(versions.into_iter().map(|(_, bin)| bin));
-        let bin = folders
-            .into_iter()
-            .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
-            .context("PostgreSQL's server programs are not installed: run scripts/setup")?;
+        // A link in PATH says where its program lives, and the others are beside it.
+        let bin = folders.into_iter().find_map(|folder| {
+            let server = fs::canonicalize(folder.join("postgres")).ok()?;
+            let bin = server.parent()?;
+            let all = ["initdb", "psql"]
+                .iter()
+                .all(|name| bin.join(name).is_file());
+            all.then(|| bin.to_path_buf())
+        });
+        let bin = bin.context("PostgreSQL is not installed: run scripts/setup")?;
         Ok(Self {
             bin,
             account: account()?,

@@ -3,7 +3,9 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+};
 
 use super::TEMPLATE_DATABASE;
 
@@ -98,16 +100,24 @@ pub(super) fn setup() -> String {
 /// and `127.0.0.1`.
 pub(super) fn certificates(data: &Path) -> Result<()> {
     let authority_key = KeyPair::generate()?;
-    let mut authority = CertificateParams::new(Vec::new())?;
+    let mut authority = named("abeyance tests authority", Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     let authority_certificate = authority.self_signed(&authority_key)?;
     let issuer = Issuer::new(authority, authority_key);
     let key = KeyPair::generate()?;
-    let server = CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()])?;
+    let server = named("localhost", vec!["localhost".into(), "127.0.0.1".into()])?;
     let certificate = server.signed_by(&key, &issuer)?;
     fs::write(data.join(CA_FILE), authority_certificate.pem())?;
     fs::write(data.join(CERTIFICATE_FILE), certificate.pem())?;
     fs::write(data.join(KEY_FILE), key.serialize_pem())?;
     fs::set_permissions(data.join(KEY_FILE), fs::Permissions::from_mode(0o600))?;
     Ok(())
+}
+
+/// Different names, or the server's certificate would look self-signed to OpenSSL.
+fn named(name: &str, subjects: Vec<String>) -> Result<CertificateParams> {
+    let mut parameters = CertificateParams::new(subjects)?;
+    parameters.distinguished_name = DistinguishedName::new();
+    parameters.distinguished_name.push(DnType::CommonName, name);
+    Ok(parameters)
 }

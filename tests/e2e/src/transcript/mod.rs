@@ -17,6 +17,6 @@ mod render;
 mod run;
 mod script;
 
-pub use render::{Detail, render};
-pub use run::{Backstage, Player, Recording};
+pub use render::{Detail, neutral, render};
+pub use run::{Backstage, Player, Recording, hold_in};
 pub use script::{Act, Block, Send, Transcript};

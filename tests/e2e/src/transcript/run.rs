@@ -15,10 +15,10 @@ use crate::{Database, RawClient, eventually, postgres::PASSWORD, raw::PROTOCOL_3
 /// Decides holds for a transcript that has any.
 #[async_trait]
 pub trait Backstage: std::fmt::Debug + std::marker::Send + Sync {
-    /// Approves the one hold that is pending, or becomes so.
-    async fn approve(&self) -> Result<()>;
+    /// Approves a hold.
+    async fn approve(&self, hold: &str) -> Result<()>;
     /// Denies it.
-    async fn deny(&self, reason: &str) -> Result<()>;
+    async fn deny(&self, hold: &str, reason: &str) -> Result<()>;
 }
 
 /// Who talks to whom.
@@ -47,6 +47,7 @@ impl Player<'_> {
     pub async fn play(&self, transcript: &Transcript) -> Result<Recording> {
         let mut connections: HashMap<String, RawClient> = HashMap::new();
         let mut current = String::from("main");
+        let mut last = String::new();
         let mut recording = Recording::default();
         for block in &transcript.blocks {
             if let Some(name) = &block.connection {
@@ -58,11 +59,10 @@ impl Player<'_> {
                     transcript.name, block.line, self.address
                 )
             };
-            let lines = self
-                .block(block, &current, &mut connections)
-                .await
-                .with_context(at)?;
-            let (brief, full) = lines.into_iter().unzip();
+            let playing = self.block(block, &current, &mut connections, &last);
+            let lines = playing.await.with_context(at)?;
+            let (brief, full): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
+            last.clone_from(&full.last().cloned().unwrap_or_default());
             recording.brief.push(brief);
             recording.full.push(full);
         }
@@ -74,9 +74,10 @@ impl Player<'_> {
         block: &Block,
         current: &str,
         connections: &mut HashMap<String, RawClient>,
+        last: &str,
     ) -> Result<Vec<(String, String)>> {
         for act in &block.acts {
-            self.act(act, connections.get(current)).await?;
+            self.act(act, connections.get(current), last).await?;
         }
         let mut lines = Vec::new();
         let mut last = block.last_reply();
@@ -136,7 +137,8 @@ impl Player<'_> {
         connections.get_mut(name).context("just inserted")
     }
 
-    async fn act(&self, act: &Act, client: Option<&RawClient>) -> Result<()> {
+    async fn act(&self, act: &Act, client: Option<&RawClient>, last: &str) -> Result<()> {
+        let hold = || hold_in(last).context("no notice named a hold");
         let backstage = || self.backstage.context("nobody decides holds here");
         match act {
             Act::Running(text) => {
@@ -149,8 +151,8 @@ impl Player<'_> {
                 .await
             }
             Act::Cancel => client.context("nothing to cancel")?.cancel().await,
-            Act::Approve => backstage()?.approve().await,
-            Act::Deny(reason) => backstage()?.deny(reason).await,
+            Act::Approve => backstage()?.approve(hold()?).await,
+            Act::Deny(reason) => backstage()?.deny(hold()?, reason).await,
             Act::NeverRan(text) => self.database.never_saw(text).await,
             Act::Ran(text) => {
                 let statements = self.database.statements().await?;
@@ -163,6 +165,14 @@ impl Player<'_> {
             Act::Admin(sql) => Ok(self.database.admin().await?.batch_execute(sql).await?),
         }
     }
+}
+
+/// The first hold id in a line.
+#[must_use]
+pub fn hold_in(line: &str) -> Option<&str> {
+    let from = line.get(line.find("HLD-")?..)?;
+    let end = from.find(|c: char| c != '-' && !c.is_ascii_alphanumeric());
+    from.get(..end.unwrap_or(from.len()))
 }
 
 async fn read_until(

@@ -186,7 +186,7 @@ fn text_of(value: Option<Value>) -> Result<String> {
 }
 
 fn number_of(value: Option<&Value>) -> Result<i32> {
-    let number = value.and_then(|value| value.as_i64());
+    let number = value.and_then(Value::as_i64);
     let number = number.context("expected a number")?;
     Ok(i32::try_from(number)?)
 }
