@@ -403,10 +403,12 @@ fn the_sample_configuration_is_good() {
 fn the_documentation_is_good_and_names_every_key() {
     let folder = folder();
     let page = include_str!("../../../docs/configuration.md");
-    for example in page.split("```toml\n").skip(1) {
+    let readme = include_str!("../../../README.md");
+    let examples = |text: &'static str| text.split("```toml\n").skip(1);
+    for example in examples(page).chain(examples(readme)) {
         let example = example.split("```").next().unwrap();
         if let Err(report) = check(example, folder.path(), Role::Judge) {
-            panic!("docs/configuration.md:\n{}", report.render());
+            panic!("an example in the documentation:\n{}", report.render());
         }
     }
     let good = GOOD.replace("VERIFIER", &verifier());
