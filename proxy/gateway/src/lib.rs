@@ -12,6 +12,7 @@ mod auth;
 mod cancel;
 mod config;
 mod error;
+mod establish;
 mod exchange;
 mod gateway;
 mod io;

@@ -5,29 +5,22 @@
 use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use abeyance_api::SessionId;
-use abeyance_wire::postgres::{
-    BackendMessage, ErrorFields, TransactionStatus, backend::encode_ready,
-};
+use abeyance_wire::postgres::ErrorFields;
 use futures::FutureExt;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::OwnedSemaphorePermit,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span, field::Empty};
+use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
 use crate::{
     Gateway,
-    auth::authenticate,
-    error::{Culprit, SessionError, TargetError, internal_error},
-    exchange::{client_send, client_send_error},
+    error::{Culprit, SessionError, internal_error},
+    establish::{Begun, Caller, establish},
+    exchange::client_send_error,
     io::{Link, tune},
-    limits::APPLICATION_NAME_CHARS_MAX,
-    session::{Identity, Parts, Session},
-    startup::{Greeting, Opening, greet},
-    upstream::{Connected, connect, settings},
 };
 
 /// How long to leave the listener alone after the system refused a socket.
@@ -65,10 +58,13 @@ fn begin(gateway: &Arc<Gateway>, stream: TcpStream, address: SocketAddr) {
     if let Err(error) = tune(&stream) {
         tracing::debug!(%error, "socket options");
     }
-    let id = SessionId(Uuid::now_v7());
+    let caller = Caller {
+        id: SessionId(Uuid::now_v7()),
+        address,
+    };
     let span = tracing::info_span!(
         "session",
-        %id,
+        id = %caller.id,
         client.addr = %address,
         protocol = "postgresql",
         agent = Empty,
@@ -78,18 +74,18 @@ fn begin(gateway: &Arc<Gateway>, stream: TcpStream, address: SocketAddr) {
     let tasks = gateway.tasks.clone();
     tasks.spawn(
         async move {
-            // Boxed by stage: a held session keeps only what it needs.
-            Box::pin(connection(gateway, stream, address, id)).await;
+            connection(&gateway, stream, caller).await;
             drop(room);
         }
         .instrument(span),
     );
 }
 
-async fn connection(gateway: Arc<Gateway>, stream: TcpStream, address: SocketAddr, id: SessionId) {
-    let (mut session, _room) = match begin_session(&gateway, stream, address, id).await {
-        Some(begun) => begun,
-        None => return,
+async fn connection(gateway: &Arc<Gateway>, stream: TcpStream, caller: Caller) {
+    // Boxed: what start-up needs is given back before the session begins.
+    let begun = Box::pin(begin_session(gateway, stream, caller)).await;
+    let Some((mut session, _room)) = begun else {
+        return;
     };
     let ran = AssertUnwindSafe(session.run()).catch_unwind().await;
     let last_words = match ran {
@@ -108,16 +104,17 @@ async fn connection(gateway: Arc<Gateway>, stream: TcpStream, address: SocketAdd
 }
 
 /// Start-up and authentication. Errors are told to the client here.
-async fn begin_session(
-    gateway: &Arc<Gateway>,
-    stream: TcpStream,
-    address: SocketAddr,
-    id: SessionId,
-) -> Option<(Box<Session>, OwnedSemaphorePermit)> {
+async fn begin_session(gateway: &Arc<Gateway>, stream: TcpStream, caller: Caller) -> Option<Begun> {
     let mut link = None;
-    let begun = AssertUnwindSafe(start(gateway, stream, address, id, &mut link))
-        .catch_unwind()
-        .await;
+    let begun = AssertUnwindSafe(async {
+        // Both arms may be dropped: nothing has been promised to anybody yet.
+        tokio::select! {
+            begun = establish(gateway, stream, caller, &mut link) => begun,
+            () = gateway.shutdown.cancelled() => Err(SessionError::Shutdown),
+        }
+    })
+    .catch_unwind()
+    .await;
     let fields = match begun {
         Ok(Ok(session)) => return session,
         Ok(Err(error)) => {
@@ -144,135 +141,6 @@ async fn dismiss(gateway: &Gateway, link: &mut Link, fields: &ErrorFields) {
         link.close().await;
     };
     let _ = timeout(gateway.limits.exchange_timeout, farewell).await;
-}
-
-/// `link` holds the client's link whenever the client can be told of an error.
-async fn start(
-    gateway: &Arc<Gateway>,
-    stream: TcpStream,
-    address: SocketAddr,
-    id: SessionId,
-    link: &mut Option<Link>,
-) -> Result<Option<(Box<Session>, OwnedSemaphorePermit)>, SessionError> {
-    let limit = gateway.limits.startup_timeout;
-    let deadline = tokio::time::Instant::now() + limit;
-    let in_time = |elapsed| -> SessionError {
-        let _: tokio::time::error::Elapsed = elapsed;
-        SessionError::StartupTimeout
-    };
-    let (greeted, greeting) =
-        tokio::time::timeout_at(deadline, greet(stream, gateway.client_tls.as_ref()))
-            .await
-            .map_err(in_time)?;
-    *link = greeted;
-    let opening = match greeting? {
-        Greeting::Cancel(request) => {
-            let patience = gateway.limits.exchange_timeout;
-            gateway.cancels.deliver(&request, patience).await;
-            return Ok(None);
-        }
-        Greeting::Session(opening) => opening,
-    };
-    let client = link.as_mut().ok_or(SessionError::Internal("no link"))?;
-    let max = gateway.limits.connections_max;
-    let room = gateway
-        .sessions
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| SessionError::TooManySessions { max })?;
-    let settings = settings(&opening.message)?;
-    let agent = tokio::time::timeout_at(deadline, prove(gateway, client, &opening))
-        .await
-        .map_err(in_time)??;
-    Span::current().record("agent", agent.name.as_str());
-
-    let database = opening.message.database();
-    let Some((upstream, scope)) = gateway.target(&agent, database) else {
-        return Err(SessionError::NoSuchTarget {
-            user: agent.name.clone(),
-            database: database.to_owned(),
-        });
-    };
-    let target = upstream.target.clone();
-    Span::current().record("target", target.name.as_str());
-    let connected = timeout(gateway.limits.connect_timeout, connect(upstream, &settings))
-        .await
-        .map_err(|_| TargetError::Timeout)??;
-    let slot = gateway.cancels.enter(opening.version)?;
-    welcome(client, &connected, slot.process_id, &slot.key)?;
-    let identity = Identity {
-        id,
-        agent,
-        target,
-        scope,
-        client_addr: address.to_string(),
-        application_name: settings.application_name.as_deref().and_then(shown),
-        started_at: gateway.clock.now(),
-    };
-    tracing::info!(tls = opening.tls, "session started");
-    let client = link.take().ok_or(SessionError::Internal("no link"))?;
-    let session = Box::new(Session::new(Parts {
-        gateway: gateway.clone(),
-        identity,
-        client,
-        connected,
-        slot,
-        reason: settings.reason,
-    }));
-    Ok(Some((session, room)))
-}
-
-async fn prove(
-    gateway: &Gateway,
-    link: &mut Link,
-    opening: &Opening,
-) -> Result<Arc<crate::Agent>, SessionError> {
-    let user = opening.message.user();
-    let end_point = gateway
-        .client_tls
-        .as_ref()
-        .filter(|_| opening.tls)
-        .and_then(|tls| tls.end_point.as_deref());
-    let agent = authenticate(link, user, gateway.agent(user), &gateway.mock, end_point).await?;
-    Ok(agent.into_agent())
-}
-
-/// What a server says before the first query, with the proxy's own cancel key.
-fn welcome(
-    client: &mut Link,
-    connected: &Connected,
-    process_id: u32,
-    key: &abeyance_wire::postgres::CancelKey,
-) -> Result<(), SessionError> {
-    for (name, value) in &connected.parameters {
-        let message = BackendMessage::ParameterStatus {
-            name: name.clone(),
-            value: value.clone(),
-        };
-        client_send(client, &message)?;
-    }
-    for notice in &connected.notices {
-        client.outbox.encode(|out| notice.encode_notice(out));
-    }
-    let message = BackendMessage::BackendKeyData {
-        process_id,
-        key: key.clone(),
-    };
-    client_send(client, &message)?;
-    client
-        .outbox
-        .encode(|out| encode_ready(TransactionStatus::Idle, out));
-    Ok(())
-}
-
-/// A name a client gave itself, fit to be shown.
-fn shown(name: &str) -> Option<String> {
-    let name: String = name
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(APPLICATION_NAME_CHARS_MAX)
-        .collect();
-    (!name.trim().is_empty()).then_some(name)
 }
 
 fn log(error: &SessionError) {

@@ -182,7 +182,9 @@ async fn the_extended_protocol_skips_to_sync() {
     assert_eq!(client.until_ready().await.0, []);
     client.send(&[query("SELECT 2")]).await;
     client.until_ready().await;
-    assert_eq!(target.ran(), ["SELECT 2"]);
+    let ran = target.ran();
+    assert_eq!(ran.last().map(String::as_str), Some("SELECT 2"));
+    assert!(!ran.iter().any(|sql| sql == DELETE || sql == "SELECT 1"));
     fixture.stop().await;
 }
 
@@ -213,6 +215,61 @@ async fn a_failed_transaction_that_ended_without_sync_lets_nothing_through() {
         .await;
     client.ready().await;
     assert!(target.ran().iter().all(|sql| sql != DELETE));
+    drop(client);
+    fixture.stop().await;
+}
+
+/// asyncpg and others prepare with Flush: an estimate is made all the same.
+#[tokio::test]
+async fn a_statement_prepared_with_flush_is_estimated() {
+    let fixture = Fixture::start().await;
+    let (mut client, target) = fixture.connect().await;
+    let target = target.spawn();
+    client
+        .send(&[parse("d", DELETE), FrontendMessage::Flush])
+        .await;
+    client.receive().await;
+    client
+        .send(&[bind("", "d"), execute(""), FrontendMessage::Sync])
+        .await;
+    let request = fixture.desk.opened().await;
+    // The model answers EXPLAIN without a plan.
+    assert_eq!(
+        request.estimate.note.as_deref(),
+        Some("EXPLAIN gave no row count")
+    );
+    fixture.desk.answer(Answer::Approve);
+    client.notice().await;
+    let (replies, status) = client.until_ready().await;
+    assert_eq!((replies.len(), status), (2, TransactionStatus::Idle));
+    assert_eq!(target.ran().iter().filter(|sql| *sql == DELETE).count(), 1);
+    drop(client);
+    fixture.stop().await;
+}
+
+/// What the target sees of a probe: nothing of it may stay.
+#[tokio::test]
+async fn a_probe_in_a_transaction_is_rolled_back() {
+    let fixture = Fixture::start().await;
+    let (mut client, target) = fixture.connect().await;
+    let target = target.spawn();
+    client.send(&[query("BEGIN")]).await;
+    client.ready().await;
+    client.send(&[query(DELETE)]).await;
+    fixture.desk.opened().await;
+    let ran = target.ran();
+    let expected = [
+        "BEGIN",
+        "SHOW transaction_isolation",
+        "SAVEPOINT _abeyance",
+        "SET LOCAL transaction_read_only = on",
+        "SET LOCAL statement_timeout = '1000ms'",
+        "SET LOCAL lock_timeout = '500ms'",
+        "EXPLAIN (FORMAT JSON) DELETE FROM rooms WHERE floor = 3",
+        "ROLLBACK TO SAVEPOINT _abeyance",
+        "RELEASE SAVEPOINT _abeyance",
+    ];
+    assert_eq!(ran, expected);
     drop(client);
     fixture.stop().await;
 }

@@ -99,7 +99,7 @@ pub(super) fn request(
         reasons: held.reasons.clone(),
         route: held.route.clone(),
         estimate,
-        transaction: if standing.status == TransactionStatus::Idle && !standing.unsynced {
+        transaction: if standing.status == TransactionStatus::Idle && !standing.is_unsynced() {
             TransactionContext::Idle
         } else {
             TransactionContext::Open

@@ -6,8 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use abeyance_api::{
-    BindingDigest, DeskError, HoldDesk, HoldId, HoldReceipt, HoldRequest, Outcome, Permit,
-    Resolution, WithdrawReason,
+    BindingDigest, DeskError, HoldId, HoldReceipt, HoldRequest, Outcome, Resolution, WithdrawReason,
 };
 use abeyance_wire::postgres::ErrorFields;
 use tokio::time::{Instant, interval_at, sleep_until, timeout};
@@ -23,10 +22,7 @@ use super::{
     turn::{Turn, Wants, turn},
     wording,
 };
-use crate::{
-    Gateway,
-    error::{SessionError, TargetError},
-};
+use crate::error::{SessionError, TargetError};
 
 /// How waiting ended.
 enum Waited {
@@ -146,7 +142,7 @@ impl Session {
         tokio::pin!(overdue);
         let every = self.gateway.limits.notice_interval;
         let mut notices = interval_at(Instant::now() + every, every);
-        self.notify(story);
+        self.notify(&story.notice(self.until(story)));
         loop {
             if let Some(over) = self.client_left() {
                 return over;
@@ -175,7 +171,7 @@ impl Session {
                     return Waited::Refused(story.cancelled(), Some(WithdrawReason::ClientCancelled));
                 }
                 resolution = &mut decision => return resolved(resolution, story),
-                _ = notices.tick() => self.notify(story),
+                _ = notices.tick() => self.notify(&story.reminder(self.until(story))),
                 () = &mut overdue => {
                     return Waited::Refused(story.overdue(), Some(WithdrawReason::ClientGone));
                 }
@@ -209,8 +205,7 @@ impl Session {
         left.to_std().unwrap_or_default()
     }
 
-    fn notify(&mut self, story: &wording::Story<'_>) {
-        let notice = story.notice(self.until(story));
+    fn notify(&mut self, notice: &ErrorFields) {
         self.client.outbox.encode(|out| notice.encode_notice(out));
     }
 
@@ -345,92 +340,5 @@ fn resolved(resolution: Result<Resolution, DeskError>, story: &wording::Story<'_
             tracing::warn!(%error, hold = story.receipt.id.as_str(), "the approver went away");
             Waited::Refused(story.unreachable(&error), Some(WithdrawReason::ClientGone))
         }
-    }
-}
-
-impl Gateway {
-    /// Claims a permit. The claim itself is never dropped half way: if it comes too late, that is reported.
-    async fn claim(&self, hold: &HoldId, binding: BindingDigest) -> Result<Permit, DeskError> {
-        let desk = Arc::clone(&self.desk);
-        let id = hold.clone();
-        let mut claim = self
-            .background
-            .spawn(async move { Permit::claim(&*desk, &id, binding).await });
-        match timeout(self.limits.claim_timeout, &mut claim).await {
-            Ok(Ok(claimed)) => claimed,
-            Ok(Err(_)) => Err(DeskError::Unavailable {
-                detail: "the claim failed inside the proxy".to_owned(),
-            }),
-            Err(_) => {
-                let desk = Arc::clone(&self.desk);
-                let id = hold.clone();
-                let limit = self.limits.report_timeout;
-                self.background.spawn(async move {
-                    if let Ok(Ok(_too_late)) = claim.await {
-                        let outcome = Outcome::RolledBack {
-                            reason: "the claim was answered too late; nothing ran".to_owned(),
-                            elapsed: Duration::ZERO,
-                        };
-                        report(&*desk, &id, outcome, limit).await;
-                    }
-                });
-                Err(DeskError::Unavailable {
-                    detail: "no answer to the claim in time".to_owned(),
-                })
-            }
-        }
-    }
-
-    /// Takes a hold back, beside the session.
-    fn withdraw(&self, hold: &HoldId, reason: WithdrawReason) {
-        let desk = Arc::clone(&self.desk);
-        let id = hold.clone();
-        let limit = self.limits.report_timeout;
-        self.background.spawn(async move {
-            let attempt = || desk.hold_withdraw(&id, reason);
-            retried("withdrawing the hold", &id, limit, attempt).await;
-        });
-    }
-
-    /// Reports an outcome, beside the session: a report that is lost does not lose the client's result.
-    fn report(&self, hold: &HoldId, outcome: Outcome) {
-        let desk = Arc::clone(&self.desk);
-        let id = hold.clone();
-        let limit = self.limits.report_timeout;
-        self.background
-            .spawn(async move { report(&*desk, &id, outcome, limit).await });
-    }
-}
-
-async fn report(desk: &dyn HoldDesk, hold: &HoldId, outcome: Outcome, limit: Duration) {
-    let attempt = || desk.hold_report(hold, outcome.clone());
-    retried("reporting the outcome", hold, limit, attempt).await;
-}
-
-/// Tries until it works, the desk says it never will, or time is up.
-async fn retried<F>(what: &str, hold: &HoldId, limit: Duration, mut attempt: impl FnMut() -> F)
-where
-    F: Future<Output = Result<(), DeskError>>,
-{
-    const FIRST_PAUSE: Duration = Duration::from_millis(100);
-    const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-    let deadline = Instant::now() + limit;
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let error = match attempt().await {
-            Ok(()) => return,
-            Err(error) => error,
-        };
-        let lasting = !matches!(error, DeskError::Unavailable { .. });
-        if lasting || Instant::now() + pause > deadline {
-            if matches!(error, DeskError::Conflict { .. }) {
-                tracing::debug!(%error, hold = hold.as_str(), what, "the hold has moved on");
-            } else {
-                tracing::error!(%error, hold = hold.as_str(), what, "gave up");
-            }
-            return;
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

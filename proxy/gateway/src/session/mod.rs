@@ -7,6 +7,7 @@
 mod batch;
 mod card;
 mod cleared;
+mod desk;
 mod hold;
 mod judge;
 mod ledger;
@@ -102,16 +103,14 @@ type Stop = Pin<Box<WaitForCancellationFutureOwned>>;
 
 /// What [`Session::new`] is made of.
 pub(crate) struct Parts {
-    pub(crate) gateway: Arc<Gateway>,
     pub(crate) identity: Identity,
-    pub(crate) client: Link,
     pub(crate) connected: Connected,
     pub(crate) slot: CancelSlot,
     pub(crate) reason: Option<String>,
 }
 
 impl Session {
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(gateway: Arc<Gateway>, client: Link, parts: Parts) -> Self {
         let mut standing = Standing {
             reason: parts.reason.as_deref().and_then(clean_reason),
             ..Standing::default()
@@ -121,12 +120,12 @@ impl Session {
         }
         let stop =
             |token: &CancellationToken| -> Stop { Box::pin(token.child_token().cancelled_owned()) };
-        let shutdown = stop(&parts.gateway.shutdown);
-        let deadline = stop(&parts.gateway.deadline);
+        let shutdown = stop(&gateway.shutdown);
+        let deadline = stop(&gateway.deadline);
         Self {
-            gateway: parts.gateway,
+            gateway,
             identity: parts.identity,
-            client: parts.client,
+            client,
             target: TargetSide::new(parts.connected.link, parts.connected.cancel),
             slot: parts.slot,
             collector: Collector::default(),

@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::{
     Session,
     judge::{Culprit, Held},
+    standing::Unsynced,
     target::TargetSide,
 };
 use crate::{
@@ -43,7 +44,7 @@ impl Session {
             Ok(culprit) => culprit,
             Err(note) => return Ok(Estimate::unknown(note)),
         };
-        if self.standing.unsynced {
+        if self.standing.unsynced == Unsynced::Work {
             return Ok(Estimate::unknown(
                 "not asked: messages before it wait for Sync",
             ));
@@ -63,6 +64,11 @@ impl Session {
     }
 
     async fn probe(&mut self, culprit: &Culprit) -> Result<Estimate, SessionError> {
+        if self.standing.unsynced == Unsynced::Names {
+            // Drivers prepare with Flush. Nothing was begun, so a Sync of our own ends nothing.
+            self.own_group().await?;
+            self.standing.unsynced = Unsynced::Nothing;
+        }
         let inside = self.standing.status == TransactionStatus::InTransaction;
         if inside && !self.reads_committed().await? {
             return Ok(Estimate::unknown(

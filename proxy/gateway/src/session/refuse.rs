@@ -80,9 +80,9 @@ impl Session {
     pub(super) async fn settle(&mut self, unsettled: Unsettled) -> Result<(), SessionError> {
         let began = unsettled.place.status == TransactionStatus::InTransaction
             && self.standing.status == TransactionStatus::Idle
-            && !self.standing.unsynced;
+            && !self.standing.is_unsynced();
         let clean = self.standing.status != TransactionStatus::InTransaction
-            && !self.standing.unsynced
+            && !self.standing.is_unsynced()
             && !began;
         if !clean {
             let limit = self.gateway.limits.exchange_timeout;

@@ -10,6 +10,7 @@ use super::{
     Session,
     cleared::Cleared,
     outcome::Ran,
+    standing::Unsynced,
     tracker::{Progress, Tracker},
     turn::{Turn, Wants, turn},
 };
@@ -39,8 +40,8 @@ impl Session {
         let clearance = cleared.clearance();
         let permitted = clearance != super::ledger::Clearance::Allowed;
         self.standing.reading_doubt |= cleared.reading_doubt();
-        self.standing.unsynced = true;
         let steps = self.target.write_batch(cleared);
+        self.standing.unsynced = self.standing.unsynced.max(Unsynced::by(&steps));
         let mut tracker = Tracker::new(steps, clearance);
         let mut progress = tracker.begin(&mut self.ledger);
         while matches!(progress, Progress::Running | Progress::CopyIn) {
@@ -95,7 +96,12 @@ impl Session {
                 self.forward_cancel(request);
                 Ok(Progress::Running)
             }
-            () = &mut self.deadline => Err(SessionError::Shutdown),
+            () = &mut self.deadline => {
+                // Not awaited by anybody: what runs should end with its session.
+                let (request, _) = tokio::sync::oneshot::channel();
+                self.forward_cancel(request);
+                Err(SessionError::Shutdown)
+            }
         }
     }
 

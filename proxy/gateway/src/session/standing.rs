@@ -2,15 +2,14 @@
 
 use abeyance_wire::postgres::{BackendMessage, TransactionStatus, backend::tag};
 
-use super::ledger::Ledger;
+use super::{judge::Step, ledger::Ledger};
 use crate::error::TargetError;
 
 /// Transaction, lexer and reason, as the server last reported them.
 #[derive(Debug)]
 pub(crate) struct Standing {
     pub(crate) status: TransactionStatus,
-    /// Messages went upstream since the last ReadyForQuery: an implicit transaction is open.
-    pub(crate) unsynced: bool,
+    pub(crate) unsynced: Unsynced,
     pub(crate) conforming_strings: bool,
     pub(crate) utf8: bool,
     /// Settings that decide how text is read may have changed since the last ReadyForQuery.
@@ -19,11 +18,36 @@ pub(crate) struct Standing {
     pub(crate) reason: Option<String>,
 }
 
+/// What went upstream since the last ReadyForQuery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Unsynced {
+    Nothing,
+    /// Statements were named and described, and none of them begun.
+    Names,
+    /// Something may have run.
+    Work,
+}
+
+impl Unsynced {
+    /// What a batch of these steps amounts to.
+    pub(crate) fn by(steps: &[Step]) -> Self {
+        let step = |step: &Step| match step {
+            Step::Flush | Step::Sync => Self::Nothing,
+            Step::Parse { .. } | Step::Describe | Step::CloseStatement { .. } => Self::Names,
+            Step::Query { .. }
+            | Step::Bind { .. }
+            | Step::Execute { .. }
+            | Step::ClosePortal { .. } => Self::Work,
+        };
+        steps.iter().map(step).max().unwrap_or(Self::Nothing)
+    }
+}
+
 impl Default for Standing {
     fn default() -> Self {
         Self {
             status: TransactionStatus::Idle,
-            unsynced: false,
+            unsynced: Unsynced::Nothing,
             conforming_strings: true,
             utf8: true,
             reading_doubt: false,
@@ -37,9 +61,14 @@ impl Standing {
     /// failed transaction may have been ended by them: then nothing may be let through because the server would refuse it.
     pub(crate) fn status_known(&self) -> TransactionStatus {
         match self.status {
-            TransactionStatus::Failed if self.unsynced => TransactionStatus::InTransaction,
+            TransactionStatus::Failed if self.is_unsynced() => TransactionStatus::InTransaction,
             status => status,
         }
+    }
+
+    /// An implicit transaction is open on the server.
+    pub(crate) fn is_unsynced(&self) -> bool {
+        self.unsynced != Unsynced::Nothing
     }
 
     /// Takes a ParameterStatus.
@@ -64,7 +93,7 @@ impl Standing {
     /// ReadyForQuery came: the server has reported all its settings.
     pub(crate) fn ready(&mut self, status: TransactionStatus, ledger: &mut Ledger) {
         self.status = status;
-        self.unsynced = false;
+        self.unsynced = Unsynced::Nothing;
         self.reading_doubt = false;
         if status == TransactionStatus::Idle {
             ledger.transaction_ended();

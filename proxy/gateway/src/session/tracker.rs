@@ -4,16 +4,18 @@
 //! Sans-I/O. A reply that does not fit is a protocol violation of the target and ends the session:
 //! from then on nothing could be known of its state.
 
+mod effects;
+
 use std::{collections::VecDeque, sync::Arc};
 
 use abeyance_wire::postgres::{BackendMessage, Severity, TransactionStatus, backend::tag};
 
+use self::effects::Completed;
 use super::{
     judge::Step,
-    ledger::{Clearance, Ledger, Portal, Prepared},
+    ledger::{Clearance, Ledger, Portal},
     outcome::Ran,
     reading::Reading,
-    settings,
     standing::Standing,
 };
 use crate::error::TargetError;
@@ -105,29 +107,41 @@ impl Tracker {
             tag::COPY_OUT_RESPONSE | tag::COPY_DONE => return Ok(Progress::Running),
             _ => {}
         }
+        if self.answered(tag_seen, body, ledger, standing)? {
+            self.steps.pop_front();
+            self.skip_flushes(ledger);
+        }
+        Ok(self.progress())
+    }
+
+    /// Takes a reply to the message at the front; true when that was its last.
+    fn answered(
+        &mut self,
+        tag_seen: u8,
+        body: &[u8],
+        ledger: &mut Ledger,
+        standing: &mut Standing,
+    ) -> Result<bool, TargetError> {
         let Some(step) = self.steps.front() else {
             return Err(TargetError::Protocol("a reply to nothing"));
         };
-        let done = match (step, tag_seen) {
+        match (step, tag_seen) {
             (Step::Query { reading }, tag::COMMAND_COMPLETE) => {
                 let reading = reading.clone();
-                self.copying_in = false;
-                let completed = self.ran.completed(body);
-                applied(
-                    completed,
-                    &reading,
-                    self.statement,
-                    ledger,
-                    standing,
-                    &self.clearance,
-                );
+                let statement = self.statement;
                 self.statement += 1;
-                false
+                self.completed(body, &reading, statement, ledger, standing);
+                Ok(false)
             }
-            (Step::Query { .. }, tag::EMPTY_QUERY_RESPONSE | tag::ROW_DESCRIPTION) => false,
+            (Step::Execute { prepared }, tag::COMMAND_COMPLETE) => {
+                let prepared = prepared.clone();
+                let statement = prepared.index.unwrap_or(0);
+                self.completed(body, &prepared.reading, statement, ledger, standing);
+                Ok(true)
+            }
             (Step::Parse { name, prepared }, tag::PARSE_COMPLETE) => {
                 ledger.statement_add(name, prepared.clone());
-                true
+                Ok(true)
             }
             (Step::Bind { portal, prepared }, tag::BIND_COMPLETE) => {
                 let bound = Portal {
@@ -136,58 +150,57 @@ impl Tracker {
                     holdable: false,
                 };
                 ledger.portal_add(portal, bound);
-                true
+                Ok(true)
             }
-            (Step::Describe, tag::PARAMETER_DESCRIPTION) => false,
-            (Step::Describe, tag::ROW_DESCRIPTION | tag::NO_DATA) => true,
-            (Step::Execute { prepared }, tag::COMMAND_COMPLETE) => {
-                let prepared = prepared.clone();
-                self.copying_in = false;
-                let completed = self.ran.completed(body);
-                let index = prepared.index.unwrap_or(0);
-                applied(
-                    completed,
-                    &prepared.reading,
-                    index,
-                    ledger,
-                    standing,
-                    &self.clearance,
-                );
-                true
-            }
-            (Step::Execute { .. }, tag::EMPTY_QUERY_RESPONSE | tag::PORTAL_SUSPENDED) => true,
-            (Step::Execute { .. }, tag::ROW_DESCRIPTION) => false,
             (Step::CloseStatement { name }, tag::CLOSE_COMPLETE) => {
                 ledger.statement_drop(name);
-                true
+                Ok(true)
             }
             (Step::ClosePortal { name }, tag::CLOSE_COMPLETE) => {
                 ledger.portal_drop(name);
-                true
+                Ok(true)
             }
-            _ => return Err(TargetError::Protocol("a reply out of turn")),
-        };
-        if done {
-            self.steps.pop_front();
-            while matches!(self.steps.front(), Some(Step::Flush)) {
-                self.steps.pop_front();
-            }
-            if matches!(self.steps.front(), Some(Step::Query { .. })) {
-                ledger.unnamed_drop();
-            }
+            (Step::Query { .. }, tag::EMPTY_QUERY_RESPONSE | tag::ROW_DESCRIPTION)
+            | (Step::Describe, tag::PARAMETER_DESCRIPTION)
+            | (Step::Execute { .. }, tag::ROW_DESCRIPTION) => Ok(false),
+            (Step::Describe, tag::ROW_DESCRIPTION | tag::NO_DATA)
+            | (Step::Execute { .. }, tag::EMPTY_QUERY_RESPONSE | tag::PORTAL_SUSPENDED) => Ok(true),
+            _ => Err(TargetError::Protocol("a reply out of turn")),
         }
-        Ok(self.progress())
+    }
+
+    fn completed(
+        &mut self,
+        body: &[u8],
+        reading: &Arc<Reading>,
+        statement: usize,
+        ledger: &mut Ledger,
+        standing: &mut Standing,
+    ) {
+        self.copying_in = false;
+        let completed = Completed {
+            tag: self.ran.completed(body),
+            reading,
+            index: statement,
+            clearance: &self.clearance,
+        };
+        completed.apply(ledger, standing);
     }
 
     /// Call once before the first reply: a Flush alone is answered by nothing.
     pub(crate) fn begin(&mut self, ledger: &mut Ledger) -> Progress {
+        self.skip_flushes(ledger);
+        self.progress()
+    }
+
+    /// Comes to the next message that is answered.
+    fn skip_flushes(&mut self, ledger: &mut Ledger) {
         while matches!(self.steps.front(), Some(Step::Flush)) {
             self.steps.pop_front();
         }
         if matches!(self.steps.front(), Some(Step::Query { .. })) {
             ledger.unnamed_drop();
         }
-        self.progress()
     }
 
     fn progress(&self) -> Progress {
@@ -255,71 +268,6 @@ pub(super) fn error_of(body: &[u8]) -> Result<(bool, String), TargetError> {
         .sqlstate()
         .map_or_else(|| "XX000".to_owned(), |state| state.as_str().to_owned());
     Ok((fatal, state))
-}
-
-/// Follows what a completed statement did to names and settings. The tag is the server's own word.
-fn applied(
-    completed: &str,
-    reading: &Arc<Reading>,
-    index: usize,
-    ledger: &mut Ledger,
-    standing: &mut Standing,
-    clearance: &Clearance,
-) {
-    let facts = reading
-        .facts
-        .get(index)
-        .filter(|facts| facts.opaque.is_none() || facts.refers_to.is_some());
-    let defines = facts.and_then(|facts| facts.defines.as_deref());
-    let refers_to = facts.and_then(|facts| facts.refers_to.as_deref());
-    let definition = || {
-        Arc::new(Prepared {
-            param_oids: Vec::new(),
-            reading: reading.clone(),
-            index: Some(index),
-        })
-    };
-    match completed {
-        "PREPARE" => {
-            if let Some(name) = defines {
-                ledger.statement_add(name.as_bytes(), definition());
-            }
-        }
-        "DECLARE CURSOR" => {
-            if let Some(name) = defines {
-                let holdable = facts
-                    .is_some_and(|facts| facts.redacted.to_ascii_uppercase().contains("WITH HOLD"));
-                let portal = Portal {
-                    prepared: definition(),
-                    clearance: clearance.clone(),
-                    holdable,
-                };
-                ledger.portal_add(name.as_bytes(), portal);
-            }
-        }
-        "DEALLOCATE" => match refers_to {
-            Some(name) => ledger.statement_drop(name.as_bytes()),
-            // Not known which: forget all, so that none is taken for another.
-            None => ledger.statements_drop_all(),
-        },
-        "DEALLOCATE ALL" => ledger.statements_drop_all(),
-        "CLOSE CURSOR" => match refers_to {
-            Some(name) => ledger.portal_drop(name.as_bytes()),
-            None => ledger.portals_drop_all(),
-        },
-        "CLOSE CURSOR ALL" => ledger.portals_drop_all(),
-        "DISCARD ALL" => {
-            ledger.statements_drop_all();
-            ledger.portals_drop_all();
-            standing.reason = None;
-        }
-        "SET" | "RESET" => {
-            if let Some(facts) = facts {
-                settings::applied(completed, facts, reading, standing);
-            }
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]

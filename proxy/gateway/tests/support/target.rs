@@ -306,6 +306,10 @@ impl Model {
                 };
                 let reply = self.run(&sql);
                 self.skipping = matches!(reply, BackendMessage::ErrorResponse(_));
+                if sql == "SHOW transaction_isolation" && !self.skipping {
+                    let level = bytes::Bytes::from_static(b"read committed");
+                    return vec![BackendMessage::DataRow(vec![Some(level)]), reply];
+                }
                 vec![reply]
             }
             FrontendMessage::Close(Subject::Statement(name)) => {
