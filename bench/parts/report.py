@@ -45,7 +45,7 @@ def held(found):
         f"| per held session, connection included | {found['bytes_per_held_session'] / kib:.1f} KiB |",
         f"| all held after | {found['hold_seconds']:.2f} s |",
         f"| processor time while all wait | {found['idle_cpu_percent']:.2f} % of one processor |",
-        f"| all approved (by {found['approved_by']}) after | {found['approve_seconds']:.2f} s |",
+        f"| all approved through the API after | {found['approve_seconds']:.2f} s |",
         f"| all resumed and finished after | {found['resume_seconds']:.2f} s |",
         f"| rows changed | {found['rows_changed']} |", "",
     ]

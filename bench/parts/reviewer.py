@@ -1,56 +1,37 @@
-"""A person at the console: logs in with their token and approves."""
+"""A person who approves through the approver's API, with their own token."""
 
 import asyncio
 import http.client
+import json
 import queue
-import re
 import urllib.parse
-
-CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 
 
 class Reviewer:
-    by = "the console's HTTP form"
-
-    def __init__(self, console, cookie, csrf):
-        self.console, self.cookie, self.csrf = console, cookie, csrf
+    def __init__(self, approver, person, token):
+        self.host = urllib.parse.urlsplit(approver).netloc
+        self.person, self.token = person, token
         # Connections that are open and free; as many as there are approvals at once.
         self.free = queue.SimpleQueue()
-
-    @classmethod
-    async def log_in(cls, console, token):
-        return await asyncio.to_thread(cls.log_in_now, console, token)
-
-    @classmethod
-    def log_in_now(cls, console, token):
-        self = cls(console, None, None)
-        status, headers, _ = self.call("POST", "/login", {"token": token})
-        if status != 303:
-            raise SystemExit(f"bench: the console refused the log-in: {status}")
-        self.cookie = headers["set-cookie"].partition(";")[0]
-        self.csrf = CSRF.search(self.call("GET", "/holds")[2])[1]
-        return self
 
     async def approve(self, hold):
         await asyncio.to_thread(self.approve_now, hold)
 
     def approve_now(self, hold):
-        form = {"csrf": self.csrf, "decision": "approve", "reason": ""}
-        status, _, page = self.call("POST", f"/holds/{hold}/decision", form)
-        if status != 303:
-            raise SystemExit(f"bench: {hold} was not approved: {status}\n{page[:2000]}")
+        self.call(f"/api/v1/holds/{hold}/decision", {
+            "hold": hold, "claimant": {"by": "person", "id": self.person},
+            "decision": "approve", "reason": None, "surface": "cli",
+        })
 
-    def call(self, method, path, form=None):
-        """Status, headers and text of an answer; redirects are not followed."""
+    def call(self, path, body):
         try:
             connection = self.free.get_nowait()
         except queue.Empty:
-            connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.console).netloc, timeout=60)
-        headers = {"Origin": self.console, "Content-Type": "application/x-www-form-urlencoded"}
-        if self.cookie:
-            headers["Cookie"] = self.cookie
-        connection.request(method, path, urllib.parse.urlencode(form) if form else None, headers)
+            connection = http.client.HTTPConnection(self.host, timeout=60)
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        connection.request("POST", path, json.dumps(body), headers)
         answer = connection.getresponse()
         text = answer.read().decode()
         self.free.put(connection)
-        return answer.status, answer.headers, text
+        if answer.status != 200:
+            raise SystemExit(f"bench: {path} answered {answer.status}\n{text[:2000]}")

@@ -12,6 +12,7 @@ from . import machine, scram
 
 USER = "bench"
 DATABASE = "bench"
+REVIEWER = "rita"
 PASSWORD = secrets.token_urlsafe(18)
 SCALE = 10
 
@@ -150,13 +151,13 @@ name = "olga"
 display_name = "Olga"
 
 [[person]]
-name = "rita"
+name = "{reviewer}"
 display_name = "Rita"
 console_token_hash = "{token_hash}"
 
 [[route]]
 name = "bench"
-reviewers = ["rita"]
+reviewers = ["{reviewer}"]
 timeout = "10m"
 
 [policy]
@@ -175,9 +176,9 @@ verdict = "allow"
     def __enter__(self):
         self.folder.mkdir(mode=0o700)
         config, ready = self.folder / "abeyance.toml", self.folder / "ready.json"
-        self.reviewer_token, token_hash = self.person_token("rita")
+        self.reviewer_token, token_hash = self.person_token(REVIEWER)
         config.write_text(self.CONFIG.format(
-            database=DATABASE, user=USER, port=self.postgres.port, folder=self.folder,
+            database=DATABASE, user=USER, reviewer=REVIEWER, port=self.postgres.port, folder=self.folder,
             verifier=scram.verifier(PASSWORD), token_hash=token_hash))
         env = {"BENCH_PASSWORD": PASSWORD, "ABEYANCE_TOKEN": secrets.token_urlsafe(32), "ABEYANCE_LOG": "warn"}
         self.process = machine.Process([str(self.binary), "serve", "--config", str(config), "--ready-file", str(ready)],
@@ -185,7 +186,7 @@ verdict = "allow"
         self.process.wait_until(ready.exists, "writing its ready file")
         addresses = json.loads(ready.read_text())
         self.port = int(addresses["proxy"].rpartition(":")[2])
-        self.console = "http://" + addresses["approver"]
+        self.approver = "http://" + addresses["approver"]
         return self
 
     def __exit__(self, *_):
