@@ -11,6 +11,8 @@ use std::{collections::HashSet, sync::LazyLock};
 
 static FUNCTIONS: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| include_str!("builtin/functions.txt").lines().collect());
+static OUTPUTS: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| include_str!("builtin/outputs.txt").lines().collect());
 static OPERATORS: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| OPERATOR_LIST.split_whitespace().collect());
 static TYPES: LazyLock<HashSet<&'static str>> =
@@ -90,8 +92,31 @@ pub(super) fn is_harmless_value(name: &str, value: &str) -> bool {
 }
 
 /// A system relation that shows statements, secrets or sampled values of other people's rows.
+/// Extensions put theirs into any schema, so the schema does not matter.
 pub(super) fn is_revealing(schema: Option<&str>, name: &str) -> bool {
-    matches!(schema, None | Some("pg_catalog")) && REVEALING.contains(name)
+    REVEALING.contains(name) || schema == Some("pg_toast")
+}
+
+/// A column of what the functions above give back. None is a function that does harm.
+pub(super) fn is_output_column(name: &str) -> bool {
+    OUTPUTS.contains(name) || name == "ordinality"
+}
+
+/// A function of single values without a name of its own for them: in `FROM unnest(x) a` the
+/// column is `a`. Elsewhere the column has the name the function gives it, and `a.a` is a call.
+pub(super) fn names_its_column_by_alias(name: &str) -> bool {
+    matches!(
+        name,
+        "generate_series"
+            | "generate_subscripts"
+            | "json_object_keys"
+            | "jsonb_object_keys"
+            | "jsonb_path_query"
+            | "regexp_matches"
+            | "regexp_split_to_table"
+            | "string_to_table"
+            | "unnest"
+    )
 }
 
 /// Functions that take a whole row: `p.to_jsonb` calls them when `p` has no such column.
@@ -168,7 +193,8 @@ const RISKY_SETTINGS: [&str; 16] = [
 ];
 
 const REVEALING_LIST: &str = "\
-pg_authid pg_cursors pg_file_settings pg_hba_file_rules pg_ident_file_mappings pg_largeobject \
+_pg_user_mappings pg_authid pg_buffercache pg_cursors pg_file_settings pg_hba_file_rules pg_ident_file_mappings pg_largeobject \
 pg_prepared_statements pg_shadow pg_stat_activity pg_stat_replication pg_stat_statements \
 pg_stat_subscription pg_stat_wal_receiver pg_statistic pg_statistic_ext_data pg_stats \
-pg_stats_ext pg_stats_ext_exprs pg_subscription pg_user_mapping pg_user_mappings";
+pg_stats_ext pg_stats_ext_exprs pg_subscription pg_user_mapping pg_user_mappings \
+user_mapping_options";

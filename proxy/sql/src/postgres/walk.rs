@@ -8,6 +8,7 @@
 mod define;
 mod expression;
 mod node;
+mod notation;
 mod object;
 mod query;
 mod utility;
@@ -61,6 +62,7 @@ struct Walk {
     explained: bool,
     /// Names of common table expressions, innermost scope last.
     scopes: Vec<HashSet<String>>,
+    notation: notation::Notation,
 }
 
 impl Walk {
@@ -82,10 +84,12 @@ impl Walk {
             doubts: BTreeSet::new(),
             explained: false,
             scopes: Vec::new(),
+            notation: notation::Notation::default(),
         }
     }
 
     fn finish(mut self) -> StatementFacts {
+        self.finish_notation();
         let (mut kind, mut class) = self
             .main
             .unwrap_or_else(|| ("opaque".to_owned(), StatementClass::Opaque));

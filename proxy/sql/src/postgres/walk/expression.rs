@@ -6,45 +6,9 @@ use pg_query::{
 };
 
 use super::{Walk, qualified};
-use crate::{FunctionName, RelationName, SessionEffect, StatementClass, postgres::builtin, shown};
+use crate::{FunctionName, RelationName, SessionEffect, StatementClass, postgres::builtin};
 
 impl Walk {
-    /// `p.to_jsonb` is a call of `to_jsonb(p)` when `p` has no such column.
-    pub(super) fn column_ref(&mut self, column: &pb::ColumnRef) {
-        let pb::ColumnRef {
-            fields,
-            location: _,
-        } = column;
-        if let Some((Some(qualifier), name)) = qualified(fields) {
-            self.attribute(qualifier, name);
-        }
-        self.nodes(fields);
-    }
-
-    fn attribute(&mut self, of: &str, name: &str) {
-        if builtin::is_row_function(name) {
-            self.functions.insert(FunctionName {
-                schema: None,
-                name: name.to_owned(),
-            });
-            self.doubt(format!(
-                "{}.{name} may be a call of {name}() with the whole row",
-                shown(of)
-            ));
-        }
-    }
-
-    pub(super) fn indirection(&mut self, node: &pb::AIndirection) {
-        let pb::AIndirection { arg, indirection } = node;
-        self.boxed(arg);
-        for step in indirection {
-            if let Some(N::String(name)) = &step.node {
-                self.attribute("it", &name.sval);
-            }
-        }
-        self.nodes(indirection);
-    }
-
     pub(super) fn a_expr(&mut self, node: &pb::AExpr) {
         let pb::AExpr {
             kind,

@@ -118,10 +118,7 @@ impl Walk {
             // Parts of queries.
             N::RangeVar(node) => self.read(node),
             N::RangeSubselect(node) => self.boxed(&node.subquery),
-            N::RangeFunction(node) => {
-                self.nodes(&node.functions);
-                self.nodes(&node.coldeflist);
-            }
+            N::RangeFunction(node) => self.range_function(node),
             N::RangeTableFunc(node) => self.range_table_func(node),
             N::RangeTableFuncCol(node) => {
                 self.maybe_type(node.type_name.as_ref());

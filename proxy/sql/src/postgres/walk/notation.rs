@@ -1,0 +1,135 @@
+//! Calls written as columns: `(x).f` and `alias.f` call `f(x)` where there is no column `f`.
+//!
+//! Without a catalog a column cannot be told from a call. `(x).f` may take any value, and so may
+//! `alias.f` where the alias stands for a function in FROM: its whole row is the function's
+//! result. There only names that cannot do harm pass. An alias of anything else is a row, which
+//! few functions take; those are listed.
+
+use std::collections::{HashMap, HashSet};
+
+use pg_query::{
+    Node, NodeEnum as N,
+    protobuf::{self as pb},
+};
+
+use super::{Walk, qualified, text};
+use crate::{FunctionName, facts::shown, postgres::builtin};
+
+/// What the statement says of columns, for judgement at its end: FROM comes after what uses it.
+#[derive(Debug, Default)]
+pub(super) struct Notation {
+    /// Functions in FROM by their alias, each with the columns it surely has. One alias may
+    /// stand for several, in different subqueries.
+    functions: HashMap<String, Vec<HashSet<String>>>,
+    /// Every `alias.name`.
+    columns: HashSet<(String, String)>,
+}
+
+impl Walk {
+    pub(super) fn column_ref(&mut self, column: &pb::ColumnRef) {
+        let pb::ColumnRef {
+            fields,
+            location: _,
+        } = column;
+        if let Some((Some(qualifier), name)) = qualified(fields) {
+            if builtin::is_row_function(name) {
+                self.may_call(qualifier, name);
+            }
+            let column = (qualifier.to_owned(), name.to_owned());
+            self.notation.columns.insert(column);
+        }
+        self.nodes(fields);
+    }
+
+    pub(super) fn indirection(&mut self, node: &pb::AIndirection) {
+        let pb::AIndirection { arg, indirection } = node;
+        self.boxed(arg);
+        for name in indirection.iter().filter_map(text) {
+            if !is_harmless(name) {
+                self.may_call("it", name);
+            }
+        }
+        self.nodes(indirection);
+    }
+
+    /// A function in FROM, and the name its rows go by.
+    pub(super) fn range_function(&mut self, node: &pb::RangeFunction) {
+        let pb::RangeFunction {
+            lateral: _,
+            ordinality: _,
+            is_rowsfrom: _,
+            functions,
+            alias,
+            coldeflist,
+        } = node;
+        self.nodes(functions);
+        self.nodes(coldeflist);
+        let name = match alias {
+            Some(alias) => Some(alias.aliasname.as_str()),
+            None => functions.first().and_then(function_name),
+        };
+        let Some(name) = name else {
+            self.doubt("selects from an expression without an alias".to_owned());
+            return;
+        };
+        let renamed = alias.iter().flat_map(|alias| &alias.colnames);
+        let renamed = renamed.filter_map(text);
+        let defined = coldeflist.iter().filter_map(column_name);
+        let mut columns: HashSet<String> = renamed.chain(defined).map(str::to_owned).collect();
+        let function = functions.first().and_then(function_name);
+        if columns.is_empty() && function.is_some_and(builtin::names_its_column_by_alias) {
+            columns.insert(name.to_owned());
+        }
+        let known = self.notation.functions.entry(name.to_owned());
+        known.or_default().push(columns);
+    }
+
+    /// Judges every `alias.name` now that all of FROM is known.
+    pub(super) fn finish_notation(&mut self) {
+        let Notation { functions, columns } = std::mem::take(&mut self.notation);
+        for (alias, name) in columns {
+            let Some(functions) = functions.get(&alias) else {
+                continue;
+            };
+            let is_column = functions.iter().all(|columns| columns.contains(&name));
+            if !is_column && !is_harmless(&name) {
+                self.may_call(&alias, &name);
+            }
+        }
+    }
+
+    fn may_call(&mut self, of: &str, name: &str) {
+        self.functions.insert(FunctionName {
+            schema: None,
+            name: name.to_owned(),
+        });
+        self.doubt(format!(
+            "{}.{} may be a call of {}()",
+            shown(of),
+            shown(name),
+            shown(name)
+        ));
+    }
+}
+
+/// A column that built-in functions have, or a built-in function that does no harm.
+fn is_harmless(name: &str) -> bool {
+    !builtin::is_row_function(name)
+        && (builtin::is_output_column(name) || builtin::is_function(None, name))
+}
+
+/// The name of the first function of a FROM item: `FROM abs(1)` is `abs`.
+fn function_name(item: &Node) -> Option<&str> {
+    match item.node.as_ref()? {
+        N::List(list) => list.items.first().and_then(function_name),
+        N::FuncCall(call) => qualified(&call.funcname).map(|(_, name)| name),
+        _ => None,
+    }
+}
+
+fn column_name(definition: &Node) -> Option<&str> {
+    match definition.node.as_ref()? {
+        N::ColumnDef(column) => Some(&column.colname),
+        _ => None,
+    }
+}
