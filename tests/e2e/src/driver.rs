@@ -89,13 +89,7 @@ impl Driver {
                 python.arg(folder.join(name).join("work.py"));
                 python
             }
-            Self::Node => {
-                installed("drivers/venv/bin/python")?;
-                let mut node = Command::new("node");
-                node.arg("--no-deprecation")
-                    .arg(folder.join("node/work.js"));
-                node
-            }
+            Self::Node => node_program("work.js")?,
             Self::Jdbc => {
                 let jar = PathBuf::from("/usr/share/java/postgresql.jar");
                 ensure!(jar.exists(), "pgjdbc is not installed: run scripts/setup");
@@ -107,6 +101,18 @@ impl Driver {
         command.arg(mode);
         Ok(command)
     }
+}
+
+/// A Node.js program of `tests/drivers/node`.
+///
+/// # Errors
+/// When what it needs cannot be installed.
+pub fn node_program(name: &str) -> Result<Command> {
+    installed("drivers")?;
+    let mut node = Command::new("node");
+    let program = root().join("tests/drivers/node").join(name);
+    node.arg("--no-deprecation").arg(program);
+    Ok(node)
 }
 
 /// Settings that libpq reads from the environment.

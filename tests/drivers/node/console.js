@@ -1,0 +1,66 @@
+// A reviewer at the console, in a real browser: log in, see a hold appear by itself, approve it by clicking.
+// Tells what it sees, one word a line; the test acts in between.
+
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { chromium } from "playwright-core";
+
+const [url, token, shots] = process.argv.slice(2);
+const names = ["chromium", "chromium-browser", "google-chrome"];
+const executablePath = process.env.PATH.split(delimiter)
+  .flatMap((folder) => names.map((name) => join(folder, name)))
+  .find(existsSync);
+if (!executablePath) throw new Error("chromium is not installed: run scripts/setup");
+
+const args = [
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-gpu",
+  "--disable-quic",
+  "--disable-sync",
+  "--no-first-run",
+];
+if (process.getuid() === 0) args.push("--no-sandbox");
+const browser = await chromium.launch({ executablePath, args });
+const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
+const troubles = [];
+page.on("console", (message) => message.type() === "error" && troubles.push(message.text()));
+page.on("pageerror", (error) => troubles.push(String(error)));
+page.on("request", (request) => {
+  if (!request.url().startsWith(url) && !request.url().startsWith("data:")) troubles.push(`foreign: ${request.url()}`);
+});
+
+try {
+  await page.goto(url);
+  await page.fill("#token", "wrong");
+  await page.keyboard.press("Enter");
+  await page.waitForLoadState();
+  if (!(await page.locator("#token").count())) throw new Error("a wrong token was let in");
+  await page.fill("#token", token);
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/holds/);
+  if (await page.getByText(/HLD-/).count()) throw new Error("a hold is shown before there is one");
+  await page.screenshot({ path: join(shots, "console-waiting.png"), fullPage: true });
+  console.log("watching");
+
+  // Not reloaded: the page shows it by itself.
+  const link = page.getByRole("link", { name: /HLD-/ }).first();
+  await link.waitFor({ timeout: 60000 });
+  await page.screenshot({ path: join(shots, "console-pending.png"), fullPage: true });
+  console.log("appeared");
+  await link.click();
+  await page.waitForURL(/\/holds\/HLD-/);
+  await page.waitForSelector("button[value=approve]");
+  await page.screenshot({ path: join(shots, "console-hold.png"), fullPage: true });
+  await page.fill("#reason", "checked with the ward");
+  await page.click("button[value=approve]");
+  await page.getByText(/ran: 4 rows|4 rows/).first().waitFor({ timeout: 60000 });
+  await page.screenshot({ path: join(shots, "console-done.png"), fullPage: true });
+  console.log(JSON.stringify({ text: await page.locator("main").innerText() }));
+  // The wrong token is answered with a 401 or 403, which the browser reports.
+  const worse = troubles.filter((text) => !/status of 40[13]/.test(text));
+  if (worse.length) throw new Error(worse.join("\n"));
+  console.log("done");
+} finally {
+  await browser.close();
+}
