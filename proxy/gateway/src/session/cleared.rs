@@ -18,6 +18,7 @@ pub(crate) struct Cleared {
     steps: Vec<Step>,
     hold: Option<HoldId>,
     reading_doubt: bool,
+    unseen: bool,
 }
 
 /// The permit is for something else.
@@ -34,6 +35,10 @@ impl Cleared {
 
     pub(crate) fn reading_doubt(&self) -> bool {
         self.reading_doubt
+    }
+
+    pub(crate) fn runs_unseen_code(&self) -> bool {
+        self.unseen
     }
 
     /// For the writer, which spends the proof.
@@ -69,11 +74,13 @@ pub(crate) fn clear_permitted(
 
 fn clear(judged: JudgedBatch, hold: Option<HoldId>) -> Cleared {
     let reading_doubt = judged.reading_doubt();
+    let unseen = judged.runs_unseen_code();
     let (batch, steps, _) = judged.into_parts();
     Cleared {
         frames: batch.into_frames(),
         steps,
         hold,
         reading_doubt,
+        unseen,
     }
 }

@@ -6,6 +6,7 @@
 
 mod binding;
 mod finding;
+mod names;
 mod walk;
 mod weigh;
 
@@ -28,6 +29,8 @@ pub(crate) struct JudgedBatch {
     references: Vec<Reference>,
     /// After this batch, text may be read otherwise until the server has reported its settings.
     reading_doubt: bool,
+    /// It runs code that analysis does not see.
+    unseen: bool,
 }
 
 /// What a batch is judged against.
@@ -49,6 +52,11 @@ impl JudgedBatch {
 
     pub(crate) fn reading_doubt(&self) -> bool {
         self.reading_doubt
+    }
+
+    /// It runs code that may put other statements under names that are known.
+    pub(crate) fn runs_unseen_code(&self) -> bool {
+        self.unseen
     }
 
     /// The parts, for `cleared` and for refusing.

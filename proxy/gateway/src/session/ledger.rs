@@ -13,12 +13,14 @@ use bytes::Bytes;
 use super::reading::Reading;
 
 /// A statement that has a name; the empty one is the unnamed statement.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Prepared {
     pub(crate) param_oids: Vec<u32>,
     pub(crate) reading: Arc<Reading>,
     /// Which statement of the reading it is; `None` for all of them.
     pub(crate) index: Option<usize>,
+    /// Code that analysis does not see ran since: another statement may go by the name now.
+    pub(crate) suspect: bool,
 }
 
 impl Prepared {
@@ -47,6 +49,24 @@ impl Prepared {
     }
 }
 
+impl Prepared {
+    fn suspected(&self) -> Arc<Self> {
+        Arc::new(Self {
+            suspect: true,
+            ..self.clone()
+        })
+    }
+}
+
+impl Portal {
+    fn suspected(&self) -> Arc<Self> {
+        Arc::new(Self {
+            suspect: true,
+            ..self.clone()
+        })
+    }
+}
+
 /// By what right a portal may be executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Clearance {
@@ -55,12 +75,14 @@ pub(crate) enum Clearance {
 }
 
 /// A bound statement or an open cursor.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Portal {
     pub(crate) prepared: Arc<Prepared>,
     pub(crate) clearance: Clearance,
     /// May outlive its transaction.
     pub(crate) holdable: bool,
+    /// As in [`Prepared`].
+    pub(crate) suspect: bool,
 }
 
 /// All names of one session.
@@ -111,6 +133,20 @@ impl Ledger {
         self.portals.clear();
     }
 
+    /// Code ran that could have changed what any name stands for. The unnamed ones are out of its reach.
+    pub(crate) fn suspect_all(&mut self) {
+        for (name, prepared) in &mut self.statements {
+            if !name.is_empty() && !prepared.suspect {
+                *prepared = prepared.suspected();
+            }
+        }
+        for (name, portal) in &mut self.portals {
+            if !name.is_empty() && !portal.suspect {
+                *portal = portal.suspected();
+            }
+        }
+    }
+
     /// A simple Query begins: it takes the place of the unnamed statement and portal.
     pub(crate) fn unnamed_drop(&mut self) {
         self.statements.remove(&[][..]);
@@ -134,6 +170,8 @@ pub(crate) struct Outlook<'a> {
     portals: HashMap<Vec<u8>, Option<Arc<Portal>>>,
     statements_forgotten: bool,
     portals_forgotten: bool,
+    /// What the ledger knows by name is suspect.
+    suspect: bool,
 }
 
 impl<'a> Outlook<'a> {
@@ -144,6 +182,7 @@ impl<'a> Outlook<'a> {
             portals: HashMap::new(),
             statements_forgotten: false,
             portals_forgotten: false,
+            suspect: false,
         }
     }
 
@@ -151,7 +190,13 @@ impl<'a> Outlook<'a> {
         match self.statements.get(name) {
             Some(changed) => changed.clone(),
             None if self.statements_forgotten => None,
-            None => self.ledger.statement(name).cloned(),
+            None => self.ledger.statement(name).map(|known| {
+                if self.suspect && !name.is_empty() {
+                    known.suspected()
+                } else {
+                    known.clone()
+                }
+            }),
         }
     }
 
@@ -159,7 +204,13 @@ impl<'a> Outlook<'a> {
         match self.portals.get(name) {
             Some(changed) => changed.clone(),
             None if self.portals_forgotten => None,
-            None => self.ledger.portal(name).cloned(),
+            None => self.ledger.portal(name).map(|known| {
+                if self.suspect && !name.is_empty() {
+                    known.suspected()
+                } else {
+                    known.clone()
+                }
+            }),
         }
     }
 
@@ -179,6 +230,27 @@ impl<'a> Outlook<'a> {
     pub(crate) fn portals_forget(&mut self) {
         self.portals.clear();
         self.portals_forgotten = true;
+    }
+
+    /// As [`Ledger::suspect_all`].
+    pub(crate) fn suspect_all(&mut self) {
+        self.suspect = true;
+        for (name, known) in &mut self.statements {
+            if let Some(prepared) = known
+                && !name.is_empty()
+                && !prepared.suspect
+            {
+                *prepared = prepared.suspected();
+            }
+        }
+        for (name, known) in &mut self.portals {
+            if let Some(portal) = known
+                && !name.is_empty()
+                && !portal.suspect
+            {
+                *portal = portal.suspected();
+            }
+        }
     }
 
     /// How many names there could be at most.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use abeyance_wire::postgres::{Direction, FrontendMessage, WireStr, frontend::tag, split_frame};
+use abeyance_wire::postgres::{Direction, ErrorFields, SqlState, frontend::tag, split_frame};
 
 use super::{
     Session,
@@ -40,6 +40,7 @@ impl Session {
         let clearance = cleared.clearance();
         let permitted = clearance != super::ledger::Clearance::Allowed;
         self.standing.reading_doubt |= cleared.reading_doubt();
+        let unseen = cleared.runs_unseen_code();
         let steps = self.target.write_batch(cleared);
         self.standing.unsynced = self.standing.unsynced.max(Unsynced::by(&steps));
         let mut tracker = Tracker::new(steps, clearance);
@@ -55,6 +56,10 @@ impl Session {
         }
         if progress == Progress::Failed {
             self.collector.skip_to_sync();
+        }
+        if unseen {
+            // Also when it failed: names are not given back by a rollback.
+            self.ledger.suspect_all();
         }
         Ok(tracker.into_ran())
     }
@@ -154,16 +159,8 @@ impl Session {
                 // The server drops these while it reads COPY data; so do we.
                 tag::FLUSH | tag::SYNC => {}
                 tag::TERMINATE => return Err(SessionError::ClientGone),
-                other => {
-                    // Nothing else reaches the target unjudged: end the COPY as the server would.
-                    let reason =
-                        format!("unexpected message type 0x{other:02X} during COPY from stdin");
-                    tracker.copy_ended();
-                    self.target.write_own(&FrontendMessage::CopyFail {
-                        reason: WireStr::from_text_lossy(&reason),
-                    })?;
-                    self.flush_copy(tracker);
-                }
+                // Nothing else may reach the target unjudged, and the server would end the session too.
+                other => return Err(out_of_step(other)),
             }
         }
         Ok(())
@@ -199,4 +196,17 @@ impl Session {
             drop(request);
         });
     }
+}
+
+/// A message that has no place in COPY data.
+fn out_of_step(tag: u8) -> SessionError {
+    SessionError::Refused(
+        ErrorFields::fatal(
+            SqlState::PROTOCOL_VIOLATION,
+            "terminating connection because protocol synchronization was lost",
+        )
+        .detail(format!(
+            "Unexpected message type 0x{tag:02X} during COPY from stdin."
+        )),
+    )
 }

@@ -148,6 +148,7 @@ impl Tracker {
                     prepared: prepared.clone(),
                     clearance: self.clearance.clone(),
                     holdable: false,
+                    suspect: false,
                 };
                 ledger.portal_add(portal, bound);
                 Ok(true)

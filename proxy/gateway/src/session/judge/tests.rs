@@ -2,7 +2,7 @@ use abeyance_api::SessionId;
 use abeyance_policy::{Decision, Matcher, Rule};
 use abeyance_sql::{StatementClass, analyse};
 use abeyance_wire::postgres::{
-    Bind, Direction, Execute, FrontendMessage, Parse, Query, WireStr, split_frame,
+    Bind, Direction, Execute, FrontendMessage, Parse, Query, Subject, WireStr, split_frame,
 };
 use bytes::{Bytes, BytesMut};
 
@@ -298,6 +298,7 @@ fn the_binding_covers_the_statement_a_bind_refers_to() {
             param_oids: oids,
             reading: Arc::new(Reading::new(text, analysis, &rules, context)),
             index: None,
+            suspect: false,
         };
         bench.ledger.statement_add(b"", Arc::new(prepared));
         bench
@@ -324,4 +325,112 @@ fn a_frame_that_is_judged_is_the_frame_that_is_cleared() {
     assert_eq!(steps.len(), 1);
     let held = Bench::default().judge(&[query("DELETE FROM rooms")]);
     assert!(crate::session::cleared::clear_allowed(held).is_err());
+}
+
+fn named_parse(name: &str, sql: &str, param_oids: Vec<u32>) -> FrontendMessage {
+    FrontendMessage::Parse(Parse {
+        name: WireStr::from_text_lossy(name),
+        sql: WireStr::from_text_lossy(sql),
+        param_oids,
+    })
+}
+
+fn named_bind(statement: &str) -> FrontendMessage {
+    FrontendMessage::Bind(Bind {
+        portal: WireStr::default(),
+        statement: WireStr::from_text_lossy(statement),
+        param_formats: Vec::new(),
+        params: Vec::new(),
+        result_formats: Vec::new(),
+    })
+}
+
+#[test]
+fn names_that_the_server_would_cut_are_refused() {
+    let bench = Bench::default();
+    let long = "n".repeat(64);
+    let short = "n".repeat(63);
+    let sync = || FrontendMessage::Sync;
+    for message in [
+        named_parse(&long, "SELECT 1", Vec::new()),
+        named_bind(&long),
+        FrontendMessage::Close(Subject::Statement(WireStr::from_text_lossy(&long))),
+        FrontendMessage::Close(Subject::Portal(WireStr::from_text_lossy(&long))),
+        FrontendMessage::Describe(Subject::Portal(WireStr::from_text_lossy(&long))),
+        FrontendMessage::Execute(Execute {
+            portal: WireStr::from_text_lossy(&long),
+            rows_max: 0,
+        }),
+    ] {
+        assert_eq!(bench.finds(&[message, sync()]), "42622");
+    }
+    let fits = named_parse(&short, "SELECT 1", Vec::new());
+    assert_eq!(bench.finds(&[fits, sync()]), "allow");
+    let own = named_parse("_abeyance", "SELECT 1", Vec::new());
+    assert_eq!(bench.finds(&[own, sync()]), "42939");
+    let own = query("PREPARE _abeyance AS SELECT 1");
+    assert_eq!(bench.finds(&[own]), "42939");
+}
+
+#[test]
+fn a_parameter_of_a_type_that_is_not_built_in_is_doubted() {
+    let bench = Bench::default();
+    let group = |oid: u32| {
+        [
+            named_parse("", "SELECT $1", vec![25, oid]),
+            named_bind(""),
+            execute(),
+            FrontendMessage::Sync,
+        ]
+    };
+    assert_eq!(bench.finds(&group(25)), "allow");
+    assert_eq!(bench.finds(&group(16_383)), "allow");
+    assert_eq!(bench.finds(&group(16_384)), "hold");
+}
+
+#[test]
+fn a_name_is_doubted_once_unseen_code_ran() {
+    let text = Bytes::from_static(b"SELECT 1");
+    let rules = rules();
+    let context = Context {
+        agent: "bot",
+        target: "clinic",
+        environment: None,
+    };
+    let analysis = analyse(&text, abeyance_sql::ReadOptions::default());
+    let mut bench = Bench::default();
+    let prepared = Arc::new(Prepared {
+        param_oids: Vec::new(),
+        reading: Arc::new(Reading::new(text, analysis, &rules, context)),
+        index: None,
+        suspect: false,
+    });
+    bench.ledger.statement_add(b"x", prepared.clone());
+    bench.ledger.statement_add(b"", prepared);
+    let by_bind = |name: &str| [named_bind(name), execute(), FrontendMessage::Sync];
+    assert_eq!(bench.finds(&by_bind("x")), "allow");
+    assert_eq!(bench.finds(&[query("EXECUTE x")]), "allow");
+    // Whatever is certain leaves names alone.
+    for sql in ["SELECT 1", "DELETE FROM rooms", "EXECUTE x"] {
+        assert!(!bench.judge(&[query(sql)]).runs_unseen_code(), "{sql}");
+    }
+    for sql in [
+        "DO $$ BEGIN END $$",
+        "SELECT run_sql($$x$$)",
+        "EXECUTE unknown",
+    ] {
+        assert!(bench.judge(&[query(sql)]).runs_unseen_code(), "{sql}");
+    }
+    bench.ledger.suspect_all();
+    assert_eq!(bench.finds(&by_bind("x")), "hold");
+    assert_eq!(bench.finds(&[query("EXECUTE x")]), "hold");
+    // Such code cannot reach the unnamed statement; a new definition is as good as any.
+    assert_eq!(bench.finds(&by_bind("")), "allow");
+    let anew = [
+        FrontendMessage::Close(Subject::Statement(WireStr::from_static("x"))),
+        named_parse("x", "SELECT 1", Vec::new()),
+        named_bind("x"),
+        FrontendMessage::Sync,
+    ];
+    assert_eq!(bench.finds(&anew), "allow");
 }

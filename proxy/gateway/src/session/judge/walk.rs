@@ -16,6 +16,7 @@ use super::{
     JudgedBatch, Situation,
     binding::Reference,
     finding::{Culprit, Place, Step},
+    names,
     weigh::{Shown, Weighed},
 };
 use crate::session::{
@@ -34,6 +35,8 @@ pub(super) struct Walk<'a> {
     /// The message that is looked at belongs to the extended protocol.
     extended: bool,
     doubt: bool,
+    /// Something so far runs code that analysis does not see.
+    unseen: bool,
     steps: Vec<Step>,
     references: Vec<Reference>,
     weighed: Weighed,
@@ -50,6 +53,7 @@ impl<'a> Walk<'a> {
             status: situation.status,
             extended: false,
             doubt: situation.reading_doubt,
+            unseen: false,
             steps: Vec::new(),
             references: Vec::new(),
             weighed: Weighed::default(),
@@ -94,6 +98,7 @@ impl<'a> Walk<'a> {
             finding: self.weighed.finding(self.reason),
             references: self.references,
             reading_doubt: self.doubt,
+            unseen: self.unseen,
         }
     }
 
@@ -102,6 +107,7 @@ impl<'a> Walk<'a> {
         message: FrontendMessage,
         readings: &mut impl Iterator<Item = Arc<Reading>>,
     ) -> Result<Step, ErrorFields> {
+        names::sound(&message)?;
         Ok(match message {
             FrontendMessage::Query(query) => self.query(&query, readings.next()),
             FrontendMessage::Parse(parse) => self.parse(parse, readings.next())?,
@@ -150,10 +156,11 @@ impl<'a> Walk<'a> {
             param_oids: Vec::new(),
             reading: reading.clone(),
             index: None,
+            suspect: false,
         });
         // Each statement in the state the one before it leaves.
         for (index, facts) in prepared.facts().iter().enumerate() {
-            self.weigh(&prepared, index, facts);
+            self.weigh(&prepared, index, facts, false);
             self.expect(&prepared, index, facts);
         }
         Step::Query { reading }
@@ -167,6 +174,7 @@ impl<'a> Walk<'a> {
             reading: self.reading(parse.sql.as_bytes(), reading),
             param_oids: parse.param_oids,
             index: None,
+            suspect: false,
         });
         let name: Box<[u8]> = parse.name.as_bytes().into();
         self.outlook.statement_set(&name, Some(prepared.clone()));
@@ -181,8 +189,12 @@ impl<'a> Walk<'a> {
             ErrorFields::error(SqlState::INVALID_CURSOR_NAME, message)
         })?;
         let prepared = portal.prepared.clone();
+        let suspect = portal.suspect;
         self.references.push(Reference::Portal(name.into(), portal));
         for (index, facts) in prepared.facts().iter().enumerate() {
+            if suspect {
+                self.weigh(&prepared, index, facts, true);
+            }
             self.expect(&prepared, index, facts);
         }
         Ok(Step::Execute { prepared })
@@ -209,13 +221,14 @@ impl<'a> Walk<'a> {
         let portal: Box<[u8]> = bind.portal.as_bytes().into();
         self.bind = Some((prepared.param_oids.clone(), bind));
         for (index, facts) in prepared.facts().iter().enumerate() {
-            self.weigh(&prepared, index, facts);
+            self.weigh(&prepared, index, facts, prepared.suspect);
         }
         self.bind = None;
         let bound = Portal {
             prepared: prepared.clone(),
             clearance: Clearance::Allowed,
             holdable: false,
+            suspect: false,
         };
         self.outlook.portal_set(&portal, Some(Arc::new(bound)));
         Ok(Step::Bind { portal, prepared })
@@ -233,13 +246,24 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Judges one statement in the state the batch would have reached.
-    fn weigh(&mut self, prepared: &Arc<Prepared>, index: usize, facts: &StatementFacts) {
+    /// Judges one statement in the state the batch would have reached. `suspect`: another may go by its name.
+    fn weigh(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        index: usize,
+        facts: &StatementFacts,
+        suspect: bool,
+    ) {
+        if let Err(fields) = names::sound_facts(facts) {
+            self.weighed.refuse(fields, self.place());
+        }
         // The server refuses everything but the end of a failed transaction.
         let refused_there = self.status == TransactionStatus::Failed
             && facts.transaction == TransactionEffect::None
             && facts.opaque.is_none();
-        if refused_there || (prepared.index.is_none() && prepared.reading.plain) {
+        let doubted = names::doubted(prepared, suspect, facts);
+        let plain = prepared.index.is_none() && prepared.reading.plain && doubted.is_none();
+        if refused_there || plain {
             if !refused_there {
                 self.weighed.pass(facts);
             }
@@ -248,6 +272,12 @@ impl<'a> Walk<'a> {
         }
         match self.resolve(facts) {
             None => {
+                if let Some(facts) = doubted {
+                    let verdict = evaluate(self.situation.rules, &facts, self.situation.context);
+                    self.take(verdict, &facts, prepared);
+                    self.weighed.show(Shown::Resolved(Box::new(facts)));
+                    return;
+                }
                 let context = self.situation.context;
                 let known = prepared.reading.verdicts.get(index);
                 let verdict = known
@@ -293,12 +323,16 @@ impl<'a> Walk<'a> {
         if matches!(facts.kind.as_str(), "FETCH" | "MOVE") {
             let portal = self.outlook.portal(name.as_bytes())?;
             let definition = portal.prepared.definition()?;
-            let resolved = Box::new(facts.resolved_by(definition));
+            let resolved = facts.resolved_by(definition);
+            let suspect = portal.suspect || portal.prepared.suspect;
+            let doubted = names::doubted(&portal.prepared, suspect, &resolved);
+            let doubtless = doubted.is_none();
+            let resolved = Box::new(doubted.unwrap_or(resolved));
             self.references
                 .push(Reference::Portal(name.as_bytes().into(), portal.clone()));
             let permitted = match &portal.clearance {
                 Clearance::Allowed => None,
-                Clearance::Permitted(hold) => Some(hold.clone()),
+                Clearance::Permitted(hold) => doubtless.then(|| hold.clone()),
             };
             return Some(Resolved {
                 facts: resolved,
@@ -307,6 +341,8 @@ impl<'a> Walk<'a> {
         }
         let prepared = self.outlook.statement(name.as_bytes())?;
         let resolved = facts.resolved_by(prepared.definition()?);
+        let doubted = names::doubted(&prepared, prepared.suspect, &resolved);
+        let resolved = doubted.unwrap_or(resolved);
         self.references.push(Reference::Statement(
             name.as_bytes().into(),
             prepared.clone(),
@@ -324,6 +360,10 @@ impl<'a> Walk<'a> {
         if let Some(reason) = settings::given(facts, &prepared.reading) {
             self.reason = Some(reason);
         }
+        if names::runs_unseen_code(facts, &self.outlook) {
+            self.unseen = true;
+            self.outlook.suspect_all();
+        }
         self.expect_name(prepared, index, facts);
     }
 
@@ -333,6 +373,7 @@ impl<'a> Walk<'a> {
                 param_oids: Vec::new(),
                 reading: prepared.reading.clone(),
                 index: Some(index),
+                suspect: false,
             })
         };
         if let Some(name) = &facts.defines {
@@ -344,6 +385,7 @@ impl<'a> Walk<'a> {
                     prepared: definition(),
                     clearance: Clearance::Allowed,
                     holdable: false,
+                    suspect: false,
                 };
                 self.outlook
                     .portal_set(name.as_bytes(), Some(Arc::new(portal)));

@@ -65,6 +65,7 @@ impl Completed<'_> {
             param_oids: Vec::new(),
             reading: self.reading.clone(),
             index: Some(self.index),
+            suspect: false,
         });
         if self.tag == "PREPARE" {
             ledger.statement_add(name.as_bytes(), prepared);
@@ -75,6 +76,7 @@ impl Completed<'_> {
             prepared,
             clearance: self.clearance.clone(),
             holdable,
+            suspect: false,
         };
         ledger.portal_add(name.as_bytes(), portal);
     }

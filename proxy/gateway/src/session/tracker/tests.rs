@@ -23,6 +23,7 @@ fn prepared(sql: &str) -> Arc<Prepared> {
         param_oids: Vec::new(),
         reading: reading(sql),
         index: None,
+        suspect: false,
     })
 }
 
