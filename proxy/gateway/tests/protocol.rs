@@ -323,8 +323,11 @@ async fn nothing_but_copy_data_reaches_the_target_during_copy() {
     ));
     assert!(matches!(
         target.receive().await,
-        Some(FrontendMessage::CopyFail { .. })
+        Some(FrontendMessage::Terminate)
     ));
+    let copy_in = client.receive().await;
+    assert!(matches!(copy_in, BackendMessage::CopyInResponse(_)));
+    assert_eq!(state(&client.error().await), "08P01");
     drop((client, target));
     fixture.stop().await;
 }

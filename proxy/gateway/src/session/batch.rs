@@ -4,7 +4,7 @@
 //! Sans-I/O: takes bytes off a buffer. Refuses to know what the messages mean.
 
 use abeyance_wire::postgres::{
-    Direction, ErrorFields, Frame, SqlState, frontend::tag, split_frame,
+    Direction, ErrorFields, Frame, FrontendMessage, SqlState, frontend::tag, split_frame,
 };
 use bytes::BytesMut;
 
@@ -64,6 +64,10 @@ impl Collector {
         input: &mut BytesMut,
         limits: &Limits,
     ) -> Result<Option<Collected>, SessionError> {
+        if self.copy_begins(input) {
+            let flush = flush()?;
+            return Ok(Some(self.finish(flush)));
+        }
         while let Some(frame) = split_frame(input, Direction::Frontend, limits.message_bytes_max)? {
             match frame.tag() {
                 tag::TERMINATE => return Ok(Some(Collected::Terminate)),
@@ -82,11 +86,25 @@ impl Collector {
                 tag::PARSE | tag::BIND | tag::DESCRIBE | tag::EXECUTE | tag::CLOSE => {
                     self.count(&frame, limits)?;
                     self.frames.push(frame);
+                    if self.copy_begins(input) {
+                        let flush = flush()?;
+                        return Ok(Some(self.finish(flush)));
+                    }
                 }
                 other => return Err(unexpected(other)),
             }
         }
         Ok(None)
+    }
+
+    /// COPY data comes right behind an Execute: the server would run that Execute before it sees the data,
+    /// so the group ends here, as if the client had sent Flush.
+    fn copy_begins(&self, input: &[u8]) -> bool {
+        let data = matches!(
+            input.first(),
+            Some(&(tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL))
+        );
+        data && self.frames.iter().any(|frame| frame.tag() == tag::EXECUTE)
     }
 
     fn count(&mut self, frame: &Frame, limits: &Limits) -> Result<(), SessionError> {
@@ -112,6 +130,14 @@ impl Collector {
         frames.push(last);
         Collected::Batch(Batch { frames })
     }
+}
+
+/// A Flush of our own.
+fn flush() -> Result<Frame, SessionError> {
+    let mut bytes = BytesMut::new();
+    FrontendMessage::Flush.encode(&mut bytes)?;
+    split_frame(&mut bytes, Direction::Frontend, usize::MAX)?
+        .ok_or(SessionError::Internal("a Flush that is none"))
 }
 
 /// A message type that has no place in a session.
@@ -195,6 +221,20 @@ mod tests {
         };
         assert_eq!(batch.frames().len(), 1);
         assert_eq!(batch.ending(), b'S');
+    }
+
+    #[test]
+    fn copy_data_behind_execute_ends_the_group() {
+        let mut collector = Collector::default();
+        let mut input = BytesMut::from(&frame(b'E', b"\0\0\0\0\0")[..]);
+        let data = frame(b'd', b"1\n");
+        input.extend_from_slice(&data);
+        let Some(Collected::Batch(batch)) = collector.next(&mut input, &Limits::default()).unwrap()
+        else {
+            panic!("no batch");
+        };
+        assert_eq!(batch.ending(), b'H');
+        assert_eq!(input, data);
     }
 
     #[test]
