@@ -97,6 +97,14 @@ pub(super) fn is_revealing(schema: Option<&str>, name: &str) -> bool {
     REVEALING.contains(name) || schema == Some("pg_toast")
 }
 
+/// A relation that is the server's own.
+pub(super) fn is_system_relation(schema: Option<&str>, name: &str) -> bool {
+    match schema {
+        None => name.starts_with("pg_"),
+        Some(schema) => matches!(schema, "pg_catalog" | "pg_toast" | "information_schema"),
+    }
+}
+
 /// A column of what the functions above give back. None is a function that does harm.
 pub(super) fn is_output_column(name: &str) -> bool {
     OUTPUTS.contains(name) || name == "ordinality"

@@ -215,9 +215,14 @@ impl Walk {
     }
 
     fn write(&mut self, relation: Option<&pb::RangeVar>) {
-        if let Some(relation) = relation {
-            self.writes.insert(relation_name(relation));
+        let Some(relation) = relation else { return };
+        let name = relation_name(relation);
+        if builtin::is_system_relation(name.schema.as_deref(), &name.name) {
+            // An UPDATE of pg_settings is a SET.
+            self.classes.insert(StatementClass::SessionRisk);
+            self.doubt(format!("writes {name}, a relation of the system"));
         }
+        self.writes.insert(name);
     }
 
     fn alter(&mut self, relation: Option<&pb::RangeVar>) {
