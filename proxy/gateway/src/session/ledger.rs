@@ -117,8 +117,9 @@ impl Ledger {
         self.statements.remove(name);
     }
 
+    /// DEALLOCATE ALL and DISCARD ALL: every statement that has a name. The unnamed one stays, as in the server.
     pub(crate) fn statements_drop_all(&mut self) {
-        self.statements.clear();
+        self.statements.retain(|name, _| name.is_empty());
     }
 
     pub(crate) fn portal_add(&mut self, name: &[u8], portal: Portal) {
@@ -222,9 +223,12 @@ impl<'a> Outlook<'a> {
         self.portals.insert(name.to_vec(), portal);
     }
 
+    /// As [`Ledger::statements_drop_all`].
     pub(crate) fn statements_forget(&mut self) {
+        let unnamed = self.statement(b"");
         self.statements.clear();
         self.statements_forgotten = true;
+        self.statements.insert(Vec::new(), unnamed);
     }
 
     pub(crate) fn portals_forget(&mut self) {

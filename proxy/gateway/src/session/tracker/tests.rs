@@ -94,6 +94,20 @@ fn a_tag_that_says_more_than_the_facts_forgets_everything() {
 }
 
 #[test]
+fn discarding_all_names_leaves_the_unnamed_statement() {
+    let mut bench = Bench::new(Vec::new());
+    bench.query("PREPARE a AS SELECT 1", &[b"PREPARE"]);
+    let discard = prepared("DISCARD ALL");
+    bench.ledger.statement_add(b"", discard.clone());
+    bench.next(vec![Step::Execute { prepared: discard }, Step::Sync]);
+    bench
+        .reply(tag::COMMAND_COMPLETE, b"DISCARD ALL\0")
+        .unwrap();
+    assert!(bench.ledger.statement(b"a").is_none());
+    assert!(bench.ledger.statement(b"").is_some());
+}
+
+#[test]
 fn a_parse_counts_when_the_server_has_said_so() {
     let step = || Step::Parse {
         name: (*b"s").into(),
