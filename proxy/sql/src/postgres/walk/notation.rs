@@ -64,6 +64,17 @@ impl Walk {
         } = node;
         self.nodes(functions);
         self.nodes(coldeflist);
+        // The function's values are converted to these types: their input functions run.
+        self.converted(coldeflist);
+        for item in functions {
+            if let Some(N::List(item)) = &item.node {
+                for part in &item.items {
+                    if let Some(N::List(definitions)) = &part.node {
+                        self.converted(&definitions.items);
+                    }
+                }
+            }
+        }
         let name = match alias {
             Some(alias) => Some(alias.aliasname.as_str()),
             None => functions.first().and_then(function_name),
@@ -82,6 +93,14 @@ impl Walk {
         }
         let known = self.notation.functions.entry(name.to_owned());
         known.or_default().push(columns);
+    }
+
+    fn converted(&mut self, definitions: &[Node]) {
+        for definition in definitions {
+            if let Some(N::ColumnDef(column)) = &definition.node {
+                self.maybe_type(column.type_name.as_ref());
+            }
+        }
     }
 
     /// Judges every `alias.name` now that all of FROM is known.
