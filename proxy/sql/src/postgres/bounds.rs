@@ -43,7 +43,7 @@ impl Scanned {
 /// Scans `sql` to its end, or says which bound it breaks.
 pub(super) fn scan(sql: &str, standard_strings: bool) -> Result<Scanned, OpaqueReason> {
     let mut lexer = Lexer::new(sql.as_bytes(), standard_strings);
-    let mut tokens = Vec::with_capacity(sql.len() / 6 + 4);
+    let mut tokens = Vec::with_capacity((sql.len() / 6 + 4).min(TOKENS_MAX));
     let mut depth = Depth::default();
     loop {
         match lexer.next() {

@@ -21,7 +21,7 @@ pub(super) const STACK_BYTES: usize = if cfg!(debug_assertions) { 192 } else { 1
 /// Most parse threads.
 const THREADS_MAX: usize = 4;
 /// Jobs that wait for a thread; more are refused.
-const QUEUE_MAX: usize = 256;
+const QUEUE_MAX: usize = 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
 

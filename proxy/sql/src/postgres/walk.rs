@@ -288,3 +288,6 @@ pub(super) fn text(node: &Node) -> Option<&str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
