@@ -85,6 +85,27 @@ async fn each_end_has_its_sqlstate_and_the_connection_stays_usable() {
     }
 }
 
+/// The approver never answers: the proxy stops waiting on its own.
+#[tokio::test]
+async fn a_desk_that_is_silent_past_the_expiry_denies() {
+    let limits = Limits {
+        expiry_grace: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    let fixture = Fixture::with(limits).await;
+    *fixture.desk.expires_in.lock().unwrap() = chrono::TimeDelta::milliseconds(20);
+    let (mut client, target) = fixture.connect().await;
+    let target = target.spawn();
+    client.send(&[query(DELETE)]).await;
+    client.notice().await;
+    assert_eq!(state(&client.error().await), "57P03");
+    assert_eq!(client.ready().await, TransactionStatus::Idle);
+    fixture.desk.withdrawn().await;
+    assert!(!target.saw("DELETE"));
+    drop(client);
+    fixture.stop().await;
+}
+
 #[tokio::test]
 async fn a_closed_desk_denies() {
     let fixture = Fixture::start().await;
@@ -530,4 +551,16 @@ async fn a_target_that_breaks_while_it_runs_is_an_unknown_outcome() {
     client.notice().await;
     assert_eq!(state(&client.error().await), "08006");
     fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_does_not_hold_up_shutdown() {
+    let fixture = Fixture::start().await;
+    let _silent = support::Client::raw(fixture.address).await;
+    // A second connection that is served shows that the first was accepted before it.
+    let (client, target) = fixture.connect().await;
+    drop((client, target));
+    fixture.shutdown.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(5), fixture.served).await;
+    ended.expect("still serving").unwrap();
 }

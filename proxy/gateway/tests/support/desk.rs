@@ -33,6 +33,8 @@ pub struct Desk {
     /// Whether opening a hold works, and whether a claim is for what was approved.
     pub closed: Mutex<bool>,
     pub forge_claims: Mutex<bool>,
+    /// From opening to expiry.
+    pub expires_in: Mutex<TimeDelta>,
     events: watch::Sender<Vec<Event>>,
 }
 
@@ -42,6 +44,7 @@ impl Default for Desk {
             answer: watch::Sender::new(Answer::Wait),
             closed: Mutex::new(false),
             forge_claims: Mutex::new(false),
+            expires_in: Mutex::new(TimeDelta::minutes(5)),
             events: watch::Sender::new(Vec::new()),
         }
     }
@@ -126,7 +129,7 @@ impl HoldDesk for Desk {
         self.note(Event::Opened(Box::new(request)));
         Ok(HoldReceipt {
             id: "HLD-7K3Q".parse().unwrap(),
-            expires_at: SystemClock.now() + TimeDelta::minutes(5),
+            expires_at: SystemClock.now() + *self.expires_in.lock().unwrap(),
             asked: "route dba (2 reviewers)".to_owned(),
             console_url: None,
         })
