@@ -51,6 +51,10 @@ fn stays_readable() {
             "select a[1], -b, c - 1, f(x)::text",
             "SELECT a[$1], -b, c - $2, f(x)::text",
         ),
+        (
+            "select current_date -7, case when a then 1 end -1, -2, (-3), 4 - -5 limit -1",
+            "SELECT CURRENT_DATE - $1, CASE WHEN a THEN $2 END - $3, $4, ($5), $6 - $7 LIMIT $8",
+        ),
         ("do $$ begin perform 'x'; end $$", "DO $1"),
         ("SELEC 'x'", "[text not shown: it could not be read]"),
         ("SELECT 'x", "SELECT [text not shown: it could not be read]"),

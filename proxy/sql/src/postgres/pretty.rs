@@ -16,6 +16,35 @@ pub(super) fn is_keyword(upper: &str) -> bool {
     KEYWORDS.contains(upper)
 }
 
+/// A minus or plus after this is a sign, not a difference or a sum.
+pub(super) fn is_sign_after(before: Option<&Piece<'_>>) -> bool {
+    match before {
+        Some(Piece::Keyword(word)) => !is_operand(word),
+        None | Some(Piece::Operator(_) | Piece::Punct(b'(' | b',' | b'[')) => true,
+        Some(Piece::Name(_) | Piece::Value(_) | Piece::Count(..) | Piece::Punct(_)) => false,
+    }
+}
+
+/// Keywords that stand for a value or end one.
+fn is_operand(upper: &str) -> bool {
+    matches!(
+        upper,
+        "END"
+            | "NULL"
+            | "TRUE"
+            | "FALSE"
+            | "DEFAULT"
+            | "CURRENT_DATE"
+            | "CURRENT_ROLE"
+            | "CURRENT_TIME"
+            | "CURRENT_TIMESTAMP"
+            | "CURRENT_USER"
+            | "LOCALTIME"
+            | "LOCALTIMESTAMP"
+            | "SESSION_USER"
+    )
+}
+
 /// The text of a statement.
 pub(super) fn print(pieces: &[Piece<'_>]) -> String {
     let line = Layout::new(pieces, false).print();
@@ -208,13 +237,7 @@ fn spaced(pieces: &[Piece<'_>], at: usize) -> bool {
         (Piece::Name(_) | Piece::Punct(b']'), Piece::Punct(b'[')) => false,
         (Piece::Keyword(word), Piece::Punct(b'[')) => word != "ARRAY",
         (Piece::Operator("-" | "+"), Piece::Value(_) | Piece::Name(_)) => {
-            // A sign, not a difference.
-            !matches!(
-                at.checked_sub(2).and_then(|at| pieces.get(at)),
-                None | Some(
-                    Piece::Punct(b'(' | b',' | b'[') | Piece::Operator(_) | Piece::Keyword(_)
-                )
-            )
+            !is_sign_after(at.checked_sub(2).and_then(|at| pieces.get(at)))
         }
         _ => true,
     }

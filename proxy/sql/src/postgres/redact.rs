@@ -98,13 +98,7 @@ fn pieces<'a>(sql: &'a str, tokens: &[Token]) -> Vec<Piece<'a>> {
 
 /// A sign stands last, and not between two operands.
 fn is_signed(pieces: &[Piece<'_>]) -> bool {
-    match pieces {
-        [.., before, Piece::Operator("-" | "+")] => matches!(
-            before,
-            Piece::Keyword(_) | Piece::Operator(_) | Piece::Punct(b'(' | b',' | b'[')
-        ),
-        _ => false,
-    }
+    matches!(pieces, [.., before, Piece::Operator("-" | "+")] if pretty::is_sign_after(Some(before)))
 }
 
 fn take_value<'a>(next: &mut u32) -> Piece<'a> {
