@@ -31,6 +31,8 @@ async fn proxied(driver: Driver, mode: &str, world: &World) -> Result<Printed> {
 }
 
 async fn works_unchanged(driver: Driver) -> Result<()> {
+    // Kept, so that both runs use one server.
+    let _postgres = Postgres::start().await?;
     let direct = direct(driver, "work").await?;
     let world = World::start().await?;
     let proxied = proxied(driver, "work", &world).await?;
@@ -48,6 +50,8 @@ fn equal(direct: &[String], proxied: &[String]) -> Result<()> {
 
 /// What policy holds gives, once approved, what it gives without a policy.
 async fn resumes_when_approved(driver: Driver) -> Result<()> {
+    // Kept, so that both runs use one server.
+    let _postgres = Postgres::start().await?;
     let direct = direct(driver, "held").await?;
     let world = World::start().await?;
     let _bob = world.decide_all(Always::Approve);

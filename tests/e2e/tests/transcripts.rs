@@ -84,6 +84,8 @@ async fn through_the_proxy(transcript: &Transcript) -> Result<Recording> {
 }
 
 async fn same_on_both_sides(name: &str) -> Result<()> {
+    // Kept, so that both sides use one server.
+    let _postgres = Postgres::start().await?;
     let path = path("both", name);
     let transcript = Transcript::read(&path)?;
     let direct = with_the_database(&transcript).await?;
