@@ -33,9 +33,12 @@ page.on("request", (request) => {
 try {
   await page.goto(url);
   await page.fill("#token", "wrong");
+  const posted = page.waitForResponse((response) => response.request().method() === "POST");
   await page.keyboard.press("Enter");
-  await page.waitForLoadState();
-  if (!(await page.locator("#token").count())) throw new Error("a wrong token was let in");
+  const refused = await posted;
+  if (refused.status() < 400) throw new Error(`a wrong token was answered with ${refused.status()}`);
+  // The form may still be the old one: fill it until it is the new page's.
+  await page.waitForLoadState("networkidle");
   await page.fill("#token", token);
   await page.keyboard.press("Enter");
   await page.waitForURL(/\/holds/);
