@@ -1,7 +1,8 @@
 //! Which start-up settings of a client reach the target: an allowlist, and nothing else.
 //!
-//! Anything that could change what a statement means before it was judged (encodings, roles) is
-//! refused with an error that names it.
+//! Anything that could change what a statement means before it was judged (encodings, roles,
+//! `search_path`), or that loosens the target's own guard, is refused with an error that names it:
+//! the same SET would be held, and at start-up there is nobody to ask.
 
 use abeyance_wire::postgres::{ErrorFields, SqlState, StartupMessage};
 
@@ -24,7 +25,6 @@ const FORWARDED: &[&str] = &[
     "intervalstyle",
     "jit",
     "lock_timeout",
-    "search_path",
     "statement_timeout",
     "tcp_keepalives_count",
     "tcp_keepalives_idle",
@@ -79,6 +79,13 @@ impl Settings {
                     "Set client_encoding (or PGCLIENTENCODING) to UTF8 in the client.",
                 ));
             }
+            "default_transaction_read_only" if is_off(value) => {
+                return Err(refused(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "start-up setting \"default_transaction_read_only\" may only be switched on",
+                    "Leave it out of the connection string.",
+                ));
+            }
             "application_name" => self.application_name = Some(value.to_owned()),
             "abeyance.reason" => self.reason = Some(value.to_owned()),
             known if FORWARDED.contains(&known) => {}
@@ -110,10 +117,12 @@ fn is_utf8(value: &str) -> bool {
 }
 
 fn is_off(value: &str) -> bool {
-    matches!(
-        value.to_ascii_lowercase().as_str(),
-        "false" | "off" | "no" | "0"
-    )
+    // The server takes any unambiguous beginning of a word.
+    let folded = value.trim().to_ascii_lowercase();
+    folded == "0"
+        || folded == "of"
+        || folded == "off"
+        || (!folded.is_empty() && ["false", "no"].iter().any(|word| word.starts_with(&folded)))
 }
 
 /// Reads `options` as the server does: words split at spaces, backslash escapes, `-c name=value`,
@@ -195,7 +204,7 @@ mod tests {
             ("DateStyle", "ISO, MDY"),
             (
                 "options",
-                r"-c statement_timeout=5s --search\_path=a -cTimeZone=Etc/GMT\ 0",
+                r"-c statement_timeout=5s --lock\_timeout=1s -cTimeZone=Etc/GMT\ 0",
             ),
         ])
         .unwrap();
@@ -210,7 +219,7 @@ mod tests {
                 "application_name",
                 "DateStyle",
                 "statement_timeout",
-                "search_path",
+                "lock_timeout",
                 "TimeZone"
             ]
         );
@@ -227,6 +236,14 @@ mod tests {
                 "options",
                 "-c standard_conforming_strings=off",
                 "standard_conforming_strings",
+            ),
+            ("search_path", "public, pg_catalog", "search_path"),
+            ("options", "-c search_path=public", "search_path"),
+            ("default_transaction_read_only", "OFF", "switched on"),
+            (
+                "options",
+                "-c default_transaction_read_only=f",
+                "switched on",
             ),
             ("options", "-d 5", "-d"),
             ("options", "-c", "-c"),
