@@ -177,5 +177,5 @@ transcripts! {
     both (super::same_on_both_sides):
         startup simple extended pipeline transactions copy notices cancel large;
     proxy (super::only_the_proxy):
-        denied held_simple held_extended held_transaction function_call;
+        denied held_simple held_extended held_transaction function_call protocol_3_2;
 }
