@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from datetime import date
@@ -10,6 +11,9 @@ from decimal import Decimal
 import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
+
+# psycopg warns when it happens to notice a pipeline's error twice: a matter of timing, not of results.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 WHERE = {
     "host": os.environ["E2E_HOST"],
