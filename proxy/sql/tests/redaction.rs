@@ -274,3 +274,28 @@ proptest! {
         }
     }
 }
+
+/// A setting's value may be a bare word or a quoted name: neither is shown, whoever sets it.
+#[test]
+fn no_value_of_a_setting_is_shown() {
+    for sql in [
+        "ALTER FUNCTION f() SET myapp.token = hunter2word",
+        "ALTER FUNCTION f(int) SET myapp.token TO \"hunter2word\"",
+        "ALTER ROUTINE f SECURITY DEFINER SET myapp.token = a, hunter2word",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET myapp.token = hunter2word AS 'select 1'",
+        "CREATE OR REPLACE PROCEDURE f() LANGUAGE sql SET myapp.token = hunter2word AS 'select 1'",
+        "ALTER ROLE bob SET myapp.token = \"hunter2word\"",
+        "SET myapp.token = \"hunter2word\"",
+        "ALTER TABLE t SET (myopt = hunter2word)",
+        "ALTER TABLE t SET (fillfactor = 70, myopt = \"hunter2word\")",
+    ] {
+        let analysis = abeyance_sql::analyse(sql.as_bytes(), abeyance_sql::ReadOptions::default());
+        for facts in &analysis.statements {
+            assert!(
+                !facts.redacted.contains("hunter2"),
+                "{sql}: {}",
+                facts.redacted
+            );
+        }
+    }
+}

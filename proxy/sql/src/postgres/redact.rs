@@ -75,6 +75,7 @@ fn pieces<'a>(sql: &'a str, tokens: &[Token]) -> Vec<Piece<'a>> {
         let piece = match token.kind {
             TokenKind::Word if hides_words.hides(text) => take_value(&mut next_value),
             TokenKind::Word => word(text),
+            TokenKind::QuotedIdent if hides_words.value_follows => take_value(&mut next_value),
             TokenKind::QuotedIdent => Piece::Name(quoted(text)),
             TokenKind::String => take_value(&mut next_value),
             TokenKind::Number => {
@@ -89,7 +90,10 @@ fn pieces<'a>(sql: &'a str, tokens: &[Token]) -> Vec<Piece<'a>> {
                 hides_words.operator(text);
                 Piece::Operator(text)
             }
-            TokenKind::Punct(byte) => Piece::Punct(byte),
+            TokenKind::Punct(byte) => {
+                hides_words.punct(byte);
+                Piece::Punct(byte)
+            }
         };
         pieces.push(piece);
     }
@@ -144,7 +148,8 @@ fn quoted(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// SET takes values as bare words: `SET x TO secret`, `ALTER ROLE r SET x = secret`.
+/// SET takes values as bare words: `SET x TO secret`, `ALTER ROLE r SET x = secret`, `CREATE FUNCTION ..
+/// SET x = secret`, `ALTER TABLE t SET (x = secret)`. Where the end of a value is not certain, all that follows is hidden.
 #[derive(Debug)]
 struct WordHiding {
     words_seen: usize,
@@ -152,7 +157,23 @@ struct WordHiding {
     sets: bool,
     set_seen: bool,
     value_follows: bool,
+    /// The last word was SET, in a statement that alters something.
+    options_may_follow: bool,
+    /// Between the brackets of `SET (name = value, ..)`.
+    options: bool,
+    first: First,
 }
+
+/// The word a statement begins with, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    Alter,
+    Create,
+    Other,
+}
+
+/// `CREATE OR REPLACE FUNCTION`: the kind of object is the fourth word at the latest.
+const KIND_WORDS_MAX: usize = 4;
 
 impl WordHiding {
     fn new() -> Self {
@@ -161,6 +182,9 @@ impl WordHiding {
             sets: false,
             set_seen: false,
             value_follows: false,
+            options_may_follow: false,
+            options: false,
+            first: First::Other,
         }
     }
 
@@ -169,21 +193,37 @@ impl WordHiding {
         self.words_seen += 1;
         if self.words_seen == 1 {
             self.sets = is("set") || is("alter");
+            if is("alter") {
+                self.first = First::Alter;
+            } else if is("create") {
+                self.first = First::Create;
+            }
         }
+        let routine = || ["function", "procedure", "routine"].into_iter().any(is);
+        self.sets |= self.first == First::Create && self.words_seen <= KIND_WORDS_MAX && routine();
         if self.value_follows {
             return !(is("default") || is("on") || is("off") || is("true") || is("false"));
         }
-        if self.words_seen == 2 && self.sets && !self.set_seen {
+        if self.words_seen == 2 && self.first == First::Alter {
             // ALTER TABLE and the like set columns and defaults, which are names.
-            self.sets = ["role", "user", "database", "system"].into_iter().any(is);
+            self.sets = routine() || ["role", "user", "database", "system"].into_iter().any(is);
         }
         self.set_seen |= is("set");
+        self.options_may_follow = self.first == First::Alter && is("set");
         self.value_follows = self.sets && self.set_seen && is("to");
         false
     }
 
     fn operator(&mut self, text: &str) {
-        self.value_follows |= self.sets && self.set_seen && text == "=";
+        self.value_follows |= (self.options || (self.sets && self.set_seen)) && text == "=";
+    }
+
+    fn punct(&mut self, byte: u8) {
+        if self.options && matches!(byte, b',' | b')') {
+            self.value_follows = false;
+        }
+        self.options = (self.options && byte != b')') || (self.options_may_follow && byte == b'(');
+        self.options_may_follow = false;
     }
 }
 
