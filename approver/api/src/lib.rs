@@ -9,6 +9,7 @@
 //! Knows no SQL text beyond already redacted strings, no wire bytes, no store and no vendor.
 //! Carries invariant 2: a [`Permit`] can be made only by [`Permit::claim`], and is spent by value.
 
+pub mod blast;
 mod card;
 pub mod client;
 mod clock;

@@ -1,8 +1,8 @@
 //! What analysis knows of a statement without policy.
 
-use std::{collections::BTreeSet, fmt, ops::Range, str::FromStr};
+use std::{borrow::Cow, collections::BTreeSet, fmt, ops::Range, str::FromStr};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::impact::{Impact, Undo};
 
@@ -10,13 +10,13 @@ use crate::impact::{Impact, Undo};
 ///
 /// An empty query string has no statements. A string that cannot be parsed as a whole is a
 /// single opaque statement that spans all of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Analysis {
     pub statements: Vec<StatementFacts>,
 }
 
 /// Facts of one statement.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StatementFacts {
     /// Byte range in the query string, without the separating semicolon.
     pub span: Range<usize>,
@@ -39,7 +39,20 @@ pub struct StatementFacts {
     pub alters: BTreeSet<RelationName>,
     /// Every function called by name, as written.
     pub functions: BTreeSet<FunctionName>,
+    /// Every operator, as written.
+    pub operators: BTreeSet<FunctionName>,
+    /// Every type that is cast to, as written.
+    pub casts: BTreeSet<FunctionName>,
+    /// Columns whose values are read, compared or written: of base tables where the catalog is
+    /// known, else as written.
+    pub columns: BTreeSet<ColumnName>,
+    /// `columns` is all: no star, whole row or name was left unresolved.
+    pub columns_known: bool,
     pub predicate: Predicate,
+    /// Columns of the written table that are compared with constants by `=`, all joined by AND.
+    pub keyed_by: BTreeSet<String>,
+    /// A constant bound on the rows returned or inserted: LIMIT, FETCH FIRST, VALUES.
+    pub rows_max: Option<u64>,
     pub session: SessionEffect,
     pub transaction: TransactionEffect,
     /// The names of prepared statements or cursors this one refers to (`EXECUTE x`, `FETCH x`).
@@ -55,6 +68,8 @@ pub struct StatementFacts {
     pub explainable: bool,
     /// What running it would do to others.
     pub impact: Impact,
+    /// What the catalog adds; `None` when analysis had none.
+    pub catalog: Option<CatalogFacts>,
     /// Pretty-printed with literals, bind values and comments out; at most 8 kB.
     pub redacted: String,
     /// 16 hex digits, equal for statements that differ only in literals, case or white space.
@@ -75,7 +90,13 @@ impl StatementFacts {
             writes: BTreeSet::new(),
             alters: BTreeSet::new(),
             functions: BTreeSet::new(),
+            operators: BTreeSet::new(),
+            casts: BTreeSet::new(),
+            columns: BTreeSet::new(),
+            columns_known: false,
             predicate: Predicate::NotApplicable,
+            keyed_by: BTreeSet::new(),
+            rows_max: None,
             session: SessionEffect::None,
             transaction: TransactionEffect::None,
             refers_to: None,
@@ -84,6 +105,7 @@ impl StatementFacts {
             doubts: BTreeSet::new(),
             explainable: false,
             impact: Impact::unknown(),
+            catalog: None,
             redacted: String::new(),
             fingerprint: String::new(),
         }
@@ -183,7 +205,7 @@ pub struct UnknownName {
 }
 
 /// The coarse class rules match on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatementClass {
     /// Reads rows and changes nothing that analysis can see.
@@ -225,7 +247,7 @@ named!(StatementClass {
 
 /// A possibly schema-qualified name, unquoted and case-folded as the server would. Displayed
 /// only as far as it looks like a name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RelationName {
     pub schema: Option<String>,
     pub name: String,
@@ -238,7 +260,7 @@ impl fmt::Display for RelationName {
 }
 
 /// A function as called. Displayed only as far as it looks like a name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FunctionName {
     pub schema: Option<String>,
     pub name: String,
@@ -284,7 +306,7 @@ fn looks_like_name(name: &str) -> bool {
 }
 
 /// The shape of a write's WHERE clause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Predicate {
     /// The statement has no predicate to speak of.
@@ -308,7 +330,7 @@ named!(Predicate {
 });
 
 /// What the statement does to session state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionEffect {
     None,
@@ -326,7 +348,7 @@ pub enum SessionEffect {
 }
 
 /// What the statement does to the transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransactionEffect {
     None,
@@ -338,8 +360,50 @@ pub enum TransactionEffect {
     TwoPhase,
 }
 
+/// A column with its relation, both as far as they are known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ColumnName {
+    /// `None` when several relations could have it.
+    pub relation: Option<RelationName>,
+    /// `*` for all columns of it.
+    pub name: String,
+}
+
+impl fmt::Display for ColumnName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.relation {
+            Some(relation) => write!(f, "{relation}.{}", shown(&self.name)),
+            None => f.write_str(shown(&self.name)),
+        }
+    }
+}
+
+/// What the catalog adds to the text. Every name is qualified.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogFacts {
+    /// Names that are written and that the catalog does not have.
+    pub missing: BTreeSet<String>,
+    /// Tables whose rows are read: through views, rules, inheritance and partitions.
+    pub reads: BTreeSet<RelationName>,
+    /// Tables whose rows are written, the same way; cascades are in `cascades`.
+    pub writes: BTreeSet<RelationName>,
+    /// Views, materialised views and relations with rules that were gone through.
+    pub through: BTreeSet<RelationName>,
+    /// Relations whose rows are on another server.
+    pub foreign: BTreeSet<RelationName>,
+    /// Tables whose rows go or change because of a foreign key, recursively.
+    pub cascades: BTreeSet<RelationName>,
+    /// Triggers that would fire: `audit on public.patients: public.audit_row()`.
+    pub triggers: BTreeSet<String>,
+    /// Routines that are not the server's own and would run, with what is known of them:
+    /// `public.purge_patient (volatile, security definer, sql, owner clinic_owner)`.
+    pub routines: BTreeSet<String>,
+    /// WHERE gives a whole unique key by constants: one row at most.
+    pub one_row: bool,
+}
+
 /// Why a statement is opaque.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "because")]
 pub enum OpaqueReason {
     /// The server's grammar refused it here (its message, literals out).
@@ -347,7 +411,10 @@ pub enum OpaqueReason {
     /// Not UTF-8, or with a NUL byte.
     Encoding,
     /// Over a named bound.
-    TooLarge { limit: &'static str, value: u64 },
+    TooLarge {
+        limit: Cow<'static, str>,
+        value: u64,
+    },
     /// A node the walk does not know.
     UnknownNode { node: String },
     /// Code in a string: DO, CREATE FUNCTION bodies.

@@ -22,19 +22,21 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{Analysis, OpaqueReason, StatementFacts};
+use crate::{Analysis, OpaqueReason, Sight, StatementFacts};
 use bounds::Scanned;
 
 /// Query strings longer than this are never parsed on the caller's own stack.
 pub const INLINE_BYTES_MAX: usize = bounds::INLINE_BYTES_MAX;
 
 /// How to read a query string.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ReadOptions {
     /// Longest query string that is parsed, in bytes; longer ones are opaque.
     pub bytes_max: usize,
     /// The session's `standard_conforming_strings`.
     pub standard_conforming_strings: bool,
+    /// The catalog names are resolved against; without one, what needs it stays a doubt.
+    pub sight: Option<Sight>,
 }
 
 impl Default for ReadOptions {
@@ -42,6 +44,7 @@ impl Default for ReadOptions {
         Self {
             bytes_max: 1024 * 1024,
             standard_conforming_strings: true,
+            sight: None,
         }
     }
 }
@@ -52,7 +55,7 @@ impl Default for ReadOptions {
 /// thread of its own: under 50 ms of CPU at any size. Async callers use [`analyse_async`].
 #[must_use]
 pub fn analyse(sql: &[u8], options: ReadOptions) -> Analysis {
-    match prepare(sql, options) {
+    match prepare(sql, &options) {
         Prepared::Done(analysis) => analysis,
         Prepared::Large(job) => {
             let length = job.sql.len();
@@ -65,7 +68,7 @@ pub fn analyse(sql: &[u8], options: ReadOptions) -> Analysis {
 
 /// Reads one query string without blocking. Small ones are ready at once.
 pub fn analyse_async(sql: &[u8], options: ReadOptions) -> Pending {
-    Pending(match prepare(sql, options) {
+    Pending(match prepare(sql, &options) {
         Prepared::Done(analysis) => State::Done(Some(analysis)),
         Prepared::Large(job) => State::Waiting {
             length: job.sql.len(),
@@ -114,7 +117,7 @@ struct Job {
 
 impl Job {
     fn run(self) -> Analysis {
-        read(&self.sql, &self.scanned, self.options)
+        read(&self.sql, &self.scanned, &self.options)
     }
 }
 
@@ -123,11 +126,11 @@ enum Prepared {
     Large(Job),
 }
 
-fn prepare(sql: &[u8], options: ReadOptions) -> Prepared {
+fn prepare(sql: &[u8], options: &ReadOptions) -> Prepared {
     let opaque = |reason| Prepared::Done(whole(0..sql.len(), reason, ""));
     if sql.len() > options.bytes_max {
         return opaque(OpaqueReason::TooLarge {
-            limit: "bytes",
+            limit: "bytes".into(),
             value: sql.len() as u64,
         });
     }
@@ -154,12 +157,12 @@ fn prepare(sql: &[u8], options: ReadOptions) -> Prepared {
     Prepared::Large(Job {
         sql: text.to_owned(),
         scanned,
-        options,
+        options: options.clone(),
     })
 }
 
 /// The grammar, the walk and the redaction. Runs where the stack is deep enough.
-fn read(sql: &str, scanned: &Scanned, options: ReadOptions) -> Analysis {
+fn read(sql: &str, scanned: &Scanned, options: &ReadOptions) -> Analysis {
     use pg_query::ParserOptions;
     let mode = if options.standard_conforming_strings {
         ParserOptions::DEFAULT

@@ -155,7 +155,10 @@ fn one_byte_over_is_opaque() {
         bytes_max: 20,
         ..ReadOptions::default()
     };
-    assert!(!is_over_a_bound(&analyse(b"SELECT 1234567890123", options)));
+    assert!(!is_over_a_bound(&analyse(
+        b"SELECT 1234567890123",
+        options.clone()
+    )));
     assert!(is_over_a_bound(&analyse(b"SELECT 12345678901234", options)));
 }
 

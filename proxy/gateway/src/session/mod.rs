@@ -283,6 +283,7 @@ impl Session {
         let options = ReadOptions {
             bytes_max: self.gateway.limits.statement_bytes_max,
             standard_conforming_strings: lookup.conforming,
+            sight: None,
         };
         let text = Bytes::copy_from_slice(text);
         let analysis: Analysis = abeyance_sql::analyse_async(&text, options).await;

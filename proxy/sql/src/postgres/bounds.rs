@@ -61,7 +61,7 @@ pub(super) fn scan(sql: &str, standard_strings: bool) -> Result<Scanned, OpaqueR
             }
             Err(LexError::Costly { limit, value }) => {
                 return Err(OpaqueReason::TooLarge {
-                    limit,
+                    limit: limit.into(),
                     value: value as u64,
                 });
             }
@@ -75,7 +75,7 @@ pub(super) fn scan(sql: &str, standard_strings: bool) -> Result<Scanned, OpaqueR
 fn within(limit: &'static str, value: usize, max: usize) -> Result<(), OpaqueReason> {
     if value > max {
         return Err(OpaqueReason::TooLarge {
-            limit,
+            limit: limit.into(),
             value: value as u64,
         });
     }

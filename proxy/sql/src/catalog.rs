@@ -1,0 +1,218 @@
+//! What a target's catalog says: relations with their columns, views, rules, triggers and keys;
+//! routines, operators, casts and types that are not the server's own.
+//!
+//! Plain data. Whoever can reach a target runs [`LOAD_SQL`] and gives the one value it returns to
+//! [`Catalog::from_json`]; nothing here does I/O. Expressions and definitions are SQL text with
+//! every name qualified, as `pg_get_viewdef` and kin print it under an empty `search_path`.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::FunctionName;
+
+/// Gives a target's catalog as one JSON value. To be run read-only, with `search_path` set to nothing.
+pub const LOAD_SQL: &str = include_str!("catalog/load.sql");
+
+/// What [`LOAD_SQL`] gave is not a catalog.
+#[derive(Debug, thiserror::Error)]
+#[error("the target's catalog cannot be read: {0}")]
+pub struct CatalogError(#[from] serde_json::Error);
+
+impl Catalog {
+    /// Reads what [`LOAD_SQL`] gave.
+    ///
+    /// # Errors
+    /// When it has another shape.
+    pub fn from_json(json: &[u8]) -> Result<Self, CatalogError> {
+        Ok(serde_json::from_slice(json)?)
+    }
+}
+
+/// A catalog as one session sees it.
+#[derive(Debug, Clone)]
+pub struct Sight {
+    pub catalog: Arc<Catalog>,
+    /// The schemas unqualified names are looked up in, in order: `current_schemas(true)`.
+    pub search_path: Arc<[String]>,
+    /// Routines somebody vouches for in the configuration: they count as harmless built-ins.
+    pub vouched: Arc<BTreeSet<FunctionName>>,
+}
+
+/// One state of a target's catalog.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Catalog {
+    /// As `server_version_num`: 150018.
+    pub server_version: u32,
+    pub database: String,
+    pub user: String,
+    /// `current_schemas(true)` of a new session.
+    pub search_path: Vec<String>,
+    pub relations: Vec<Relation>,
+    pub routines: Vec<Routine>,
+    pub operators: Vec<Operator>,
+    pub casts: Vec<Cast>,
+    pub types: Vec<Type>,
+}
+
+/// A name with its schema.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct QualifiedName {
+    pub schema: String,
+    pub name: String,
+}
+
+/// Something with rows or columns.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Relation {
+    pub oid: u32,
+    pub name: QualifiedName,
+    pub kind: RelationKind,
+    pub owner: String,
+    pub temporary: bool,
+    pub columns: Vec<Column>,
+    /// `reltuples`; `None` before the first ANALYZE.
+    pub rows: Option<f64>,
+    /// Size on disk in pages of 8 KiB, by the last ANALYZE.
+    pub pages: u32,
+    /// The query of a view or materialised view.
+    pub definition: Option<String>,
+    pub rules: Vec<RewriteRule>,
+    pub triggers: Vec<Trigger>,
+    /// Parents, by inheritance or as partitioned tables.
+    pub parents: Vec<u32>,
+    /// Columns of each primary key, unique constraint and plain unique index.
+    pub unique_keys: Vec<Vec<String>>,
+    pub foreign_keys: Vec<ForeignKey>,
+    pub row_security: bool,
+    /// Expressions that run when rows are read: row security policies.
+    pub on_read: Vec<String>,
+    /// Expressions that run when rows are written: defaults, generated columns, checks, index
+    /// expressions, policies.
+    pub on_write: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RelationKind {
+    Table,
+    Partitioned,
+    View,
+    MaterializedView,
+    Foreign,
+    Sequence,
+    /// An index, a TOAST table, a composite type.
+    Other,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    pub type_name: QualifiedName,
+}
+
+/// A rule of the rewrite system other than a view's own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RewriteRule {
+    pub name: String,
+    /// `SELECT`, `INSERT`, `UPDATE` or `DELETE`.
+    pub event: String,
+    pub instead: bool,
+    /// The whole `CREATE RULE`.
+    pub definition: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Trigger {
+    pub name: String,
+    pub function: QualifiedName,
+    /// Any of `INSERT`, `UPDATE`, `DELETE`, `TRUNCATE`.
+    pub events: Vec<String>,
+    pub enabled: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ForeignKey {
+    pub name: String,
+    pub columns: Vec<String>,
+    /// The table referred to.
+    pub references: u32,
+    pub referenced_columns: Vec<String>,
+    pub on_delete: ForeignKeyAction,
+    pub on_update: ForeignKeyAction,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForeignKeyAction {
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+/// A function, procedure, aggregate or window function that did not come with the server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Routine {
+    pub oid: u32,
+    pub name: QualifiedName,
+    pub arguments: Vec<QualifiedName>,
+    pub returns: QualifiedName,
+    /// `i`, `s` or `v`, as in `pg_proc`.
+    pub volatility: char,
+    pub security_definer: bool,
+    pub language: String,
+    /// The language may be used by anybody.
+    pub trusted: bool,
+    pub owner: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Operator {
+    pub name: QualifiedName,
+    pub left: Option<QualifiedName>,
+    pub right: Option<QualifiedName>,
+    pub function: QualifiedName,
+    /// The function came with the server.
+    pub built_in: bool,
+}
+
+/// A cast somebody defined.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cast {
+    pub source: QualifiedName,
+    pub target: QualifiedName,
+    /// `None` for a cast that converts nothing, or goes through text.
+    pub function: Option<QualifiedName>,
+    /// The function came with the server.
+    pub built_in: bool,
+    /// `e` explicit, `a` on assignment, `i` implicit.
+    pub context: char,
+}
+
+/// A type that did not come with the server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Type {
+    pub name: QualifiedName,
+    pub kind: TypeKind,
+    /// Expressions that run when a value is made: checks of a domain.
+    pub on_make: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum TypeKind {
+    Enum,
+    Domain {
+        over: QualifiedName,
+    },
+    Composite {
+        columns: Vec<Column>,
+    },
+    Range {
+        of: QualifiedName,
+    },
+    /// With input and output functions of its own.
+    Base,
+}
