@@ -49,9 +49,14 @@ pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
     let wanted = args.target.as_deref().or_else(|| default_target(agent));
     let target = named(&config.targets, wanted, "target", |target| &target.name)?;
     let context = Context {
-        agent: agent.map_or("", |agent| agent.name.as_str()),
-        target: target.map_or("", |target| target.name.as_str()),
+        owner: agent.and_then(|agent| Some(agent.owner.as_ref()?.as_str())),
+        actor: agent.and_then(|agent| agent.actor.as_deref()),
+        database: target.map(|target| target.database.as_str()),
         environment: target.and_then(|target: &Target| target.environment.as_deref()),
+        ..Context::new(
+            agent.map_or("", |agent| agent.name.as_str()),
+            target.map_or("", |target| target.name.as_str()),
+        )
     };
     if let Some(sql) = &args.sql {
         output::line(&judge(&config, context, None, sql, args.format)?);

@@ -1,6 +1,6 @@
 //! Reads `[policy]` and `[[rule]]`.
 
-use abeyance_policy::{Decision, Matcher, Rule, RuleError, RuleSet};
+use abeyance_policy::{Decision, Matcher, Mode, Rule, RuleError, RuleSet};
 use abeyance_sql::{Predicate, StatementClass};
 
 use super::{
@@ -137,6 +137,9 @@ pub fn rule(section: Section<'_>) -> Option<RuleEntry> {
             },
             decision: decision?,
             message,
+            when: None,
+            rows_max: None,
+            mode: Mode::Enforce,
         },
         span,
         route,

@@ -3,9 +3,11 @@
 //! Carries the policy half of invariant 1: every statement gets a verdict, and the rule that gave
 //! it; doubt never makes a statement less guarded.
 
+mod context;
 mod rule;
 mod table;
 mod verdict;
 
-pub use rule::{Matcher, Rule, RuleError, RuleSet};
-pub use verdict::{Context, Decision, Verdict, evaluate, evaluate_batch, matching};
+pub use context::{Access, Blast, Context, Moment};
+pub use rule::{Matcher, Mode, Rule, RuleError, RuleSet};
+pub use verdict::{Decision, Verdict, evaluate, evaluate_batch, matching};

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use abeyance_sql::{Predicate, StatementClass, all_kinds, classes_of_kind};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{Decision, table::TablePattern};
 
 /// One rule: when everything in `matcher` holds, `decision` applies.
@@ -14,6 +16,37 @@ pub struct Rule {
     pub decision: Decision,
     /// Shown to the reviewer or, for a denial, to the client.
     pub message: Option<String>,
+    /// A condition in CEL over facts and context, besides the matcher's.
+    pub when: Option<String>,
+    /// Of an *allow* rule: what it lets through may write this many rows, and is rolled back beyond.
+    /// Of a *hold* rule: no approval lets more rows through.
+    pub rows_max: Option<u64>,
+    pub mode: Mode,
+}
+
+impl Rule {
+    /// A rule that is enforced, without message, `when` or row cap.
+    #[must_use]
+    pub fn new(name: impl Into<String>, matcher: Matcher, decision: Decision) -> Self {
+        Self {
+            name: name.into(),
+            matcher,
+            decision,
+            message: None,
+            when: None,
+            rows_max: None,
+            mode: Mode::Enforce,
+        }
+    }
+}
+
+/// Whether a rule decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    #[default]
+    Enforce,
+    /// Judged and told, never decisive.
+    Shadow,
 }
 
 /// Conditions, all of which must hold. An absent one always holds.
@@ -70,6 +103,7 @@ pub struct RuleSet {
     /// Of each rule, its table patterns.
     tables: Vec<Option<Vec<TablePattern>>>,
     default: Decision,
+    version: String,
 }
 
 impl RuleSet {
@@ -94,10 +128,12 @@ impl RuleSet {
         }
         check_reach(&rules, &mut errors);
         if errors.is_empty() {
+            let version = version(&rules, &default);
             Ok(Self {
                 rules,
                 tables,
                 default,
+                version,
             })
         } else {
             errors.sort_by_key(|error| error.index);
@@ -111,6 +147,24 @@ impl RuleSet {
         &self.rules
     }
 
+    /// Changes with anything that can change a verdict: 12 hex digits for records.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Some rule asks for [`crate::Blast`]: a verdict that is not *allow* may become weaker with it.
+    #[must_use]
+    pub fn needs_blast(&self) -> bool {
+        false
+    }
+
+    /// Some rule asks for [`crate::Moment`]: no verdict may be kept for another run.
+    #[must_use]
+    pub fn needs_moment(&self) -> bool {
+        false
+    }
+
     /// What applies when no rule matches.
     #[must_use]
     pub fn default_decision(&self) -> &Decision {
@@ -121,6 +175,12 @@ impl RuleSet {
         let tables = self.tables.iter().map(Option::as_deref);
         self.rules.iter().zip(tables)
     }
+}
+
+fn version(rules: &[Rule], default: &Decision) -> String {
+    let digest = Sha256::digest(format!("{default:?} {rules:?}"));
+    let digits = digest.iter().take(6).map(|byte| format!("{byte:02x}"));
+    digits.collect()
 }
 
 fn check_names(rules: &[Rule], errors: &mut Vec<RuleError>) {

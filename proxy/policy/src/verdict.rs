@@ -4,7 +4,7 @@ use abeyance_sql::{
     Predicate, Reach, Rewrite, SessionEffect, StatementClass, StatementFacts, Undo, shown,
 };
 
-use crate::{Matcher, Rule, RuleSet, table::TablePattern};
+use crate::{Context, Matcher, Rule, RuleSet, table::TablePattern};
 
 /// What happens to a statement, from least to most guarded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +34,31 @@ pub struct Verdict {
     pub rule: String,
     /// For people, one line each; no literals.
     pub reasons: Vec<String>,
+    /// It touches a protected column, or may: what it returns would have to be masked. Never with *allow*.
+    pub mask: bool,
+    /// What it may write at most; beyond, it is rolled back.
+    pub rows_max: Option<u64>,
+    /// What rules in shadow mode would have done: each rule that matches, with its decision.
+    pub shadow: Vec<(String, Decision)>,
 }
 
-/// Who asks, and where.
-#[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
-    pub agent: &'a str,
-    pub target: &'a str,
-    pub environment: Option<&'a str>,
+impl Verdict {
+    /// Allowed, for a reason that is no rule.
+    #[must_use]
+    pub fn allowed(because: impl Into<String>) -> Self {
+        Self::plain(Decision::Allow, because.into(), Vec::new())
+    }
+
+    fn plain(decision: Decision, rule: String, reasons: Vec<String>) -> Self {
+        Self {
+            decision,
+            rule,
+            reasons,
+            mask: false,
+            rows_max: None,
+            shadow: Vec::new(),
+        }
+    }
 }
 
 /// Judges one statement: deny beats hold beats allow among the rules that match; of equals, the
@@ -70,11 +87,7 @@ pub fn evaluate(rules: &RuleSet, facts: &StatementFacts, context: Context<'_>) -
             if rule.decision != Decision::Allow {
                 reasons.extend(words(facts));
             }
-            Verdict {
-                decision: rule.decision.clone(),
-                rule: rule.name.clone(),
-                reasons,
-            }
+            Verdict::plain(rule.decision.clone(), rule.name.clone(), reasons)
         }
         None => by_default(rules, facts),
     }
@@ -111,11 +124,7 @@ pub fn evaluate_batch(rules: &RuleSet, batch: &[StatementFacts], context: Contex
         .enumerate()
         .filter(|(_, verdict)| Some(verdict.decision.guard()) == guard);
     let Some((first_index, first)) = decisive.next() else {
-        return Verdict {
-            decision: Decision::Allow,
-            rule: "default".to_owned(),
-            reasons: Vec::new(),
-        };
+        return Verdict::allowed("default");
     };
     if batch.len() == 1 {
         return first.clone();
@@ -156,11 +165,7 @@ fn by_default(rules: &RuleSet, facts: &StatementFacts) -> Verdict {
     if decision != Decision::Allow {
         reasons.extend(words(facts));
     }
-    Verdict {
-        decision,
-        rule: "default".to_owned(),
-        reasons,
-    }
+    Verdict::plain(decision, "default".to_owned(), reasons)
 }
 
 fn matches(

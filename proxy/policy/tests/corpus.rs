@@ -61,12 +61,7 @@ fn rows() -> Vec<Row> {
 
 /// Reads pass, server files are denied, the rest is asked.
 fn guard() -> RuleSet {
-    let rule = |name: &str, matcher, decision| Rule {
-        name: name.to_owned(),
-        matcher,
-        decision,
-        message: None,
-    };
+    let rule = |name: &str, matcher, decision| Rule::new(name, matcher, decision);
     let hold = || Decision::Hold {
         route: "dba".to_owned(),
     };
@@ -94,28 +89,23 @@ fn guard() -> RuleSet {
 fn clinic() -> RuleSet {
     let names = |list: &[&str]| Some(list.iter().map(|name| (*name).to_owned()).collect());
     let mut rules = guard().rules().to_vec();
-    rules.push(Rule {
-        name: "protected-rows-are-asked-for".to_owned(),
-        matcher: Matcher {
-            tables: names(&PROTECTED),
-            ..Matcher::default()
-        },
-        decision: Decision::Hold {
-            route: "dba".to_owned(),
-        },
-        message: None,
-    });
-    rules.push(Rule {
-        name: "appointments-by-key".to_owned(),
-        matcher: Matcher {
-            kinds: names(&["INSERT", "UPDATE", "DELETE"]),
-            tables: names(&["appointments"]),
-            predicates: Some(vec![Predicate::Equality, Predicate::NotApplicable]),
-            ..Matcher::default()
-        },
-        decision: Decision::Allow,
-        message: None,
-    });
+    let protected = Matcher {
+        tables: names(&PROTECTED),
+        ..Matcher::default()
+    };
+    let route = "dba".to_owned();
+    rules.push(Rule::new(
+        "protected-rows-are-asked-for",
+        protected,
+        Decision::Hold { route },
+    ));
+    let by_key = Matcher {
+        kinds: names(&["INSERT", "UPDATE", "DELETE"]),
+        tables: names(&["appointments"]),
+        predicates: Some(vec![Predicate::Equality, Predicate::NotApplicable]),
+        ..Matcher::default()
+    };
+    rules.push(Rule::new("appointments-by-key", by_key, Decision::Allow));
     RuleSet::new(rules, guard().default_decision().clone()).unwrap()
 }
 
@@ -126,9 +116,8 @@ fn verdict(row: &Row) -> &'static str {
 fn verdict_of(row: &Row, rules: &RuleSet) -> &'static str {
     let analysis = analyse(&row.bytes(), row.options());
     let context = Context {
-        agent: "billing-bot",
-        target: "clinic",
         environment: Some("production"),
+        ..Context::new("billing-bot", "clinic")
     };
     match evaluate_batch(rules, &analysis.statements, context).decision {
         Decision::Allow => "allow",

@@ -9,11 +9,12 @@ use abeyance_policy::{
 use abeyance_sql::{Predicate, ReadOptions, StatementClass, StatementFacts, analyse};
 use proptest::prelude::*;
 
-const CONTEXT: Context<'static> = Context {
-    agent: "billing-bot",
-    target: "clinic",
-    environment: Some("production"),
-};
+fn context() -> Context<'static> {
+    Context {
+        environment: Some("production"),
+        ..Context::new("billing-bot", "clinic")
+    }
+}
 
 fn facts(sql: &str) -> Vec<StatementFacts> {
     analyse(sql.as_bytes(), ReadOptions::default()).statements
@@ -30,12 +31,7 @@ fn hold(route: &str) -> Decision {
 }
 
 fn rule(name: &str, decision: Decision, matcher: Matcher) -> Rule {
-    Rule {
-        name: name.to_owned(),
-        matcher,
-        decision,
-        message: None,
-    }
+    Rule::new(name, matcher, decision)
 }
 
 fn any() -> Matcher {
@@ -65,7 +61,7 @@ fn tables(tables: &[&str]) -> Matcher {
 
 fn judge(rules: Vec<Rule>, default: Decision, sql: &str) -> Verdict {
     let rules = RuleSet::new(rules, default).unwrap();
-    evaluate_batch(&rules, &facts(sql), CONTEXT)
+    evaluate_batch(&rules, &facts(sql), context())
 }
 
 fn errors(rules: Vec<Rule>) -> Vec<RuleError> {
@@ -145,7 +141,7 @@ fn every_matching_rule_is_told() {
     )
     .unwrap();
     let statement = &facts("DELETE FROM visits")[0];
-    let names: Vec<&str> = matching(&rules, statement, CONTEXT)
+    let names: Vec<&str> = matching(&rules, statement, context())
         .map(|rule| rule.name.as_str())
         .collect();
     assert_eq!(names, ["allow", "ask"]);
@@ -179,25 +175,25 @@ fn agents_targets_and_environments_narrow() {
         environments: strings(&["production"]),
         ..any()
     };
-    assert_eq!(given(agents.clone(), CONTEXT), Decision::Allow);
+    assert_eq!(given(agents.clone(), context()), Decision::Allow);
     assert_eq!(
         given(
             agents,
             Context {
                 agent: "c",
-                ..CONTEXT
+                ..context()
             }
         ),
         Decision::Deny
     );
-    assert_eq!(given(targets, CONTEXT), Decision::Deny);
-    assert_eq!(given(environments.clone(), CONTEXT), Decision::Allow);
+    assert_eq!(given(targets, context()), Decision::Deny);
+    assert_eq!(given(environments.clone(), context()), Decision::Allow);
     assert_eq!(
         given(
             environments,
             Context {
                 environment: None,
-                ..CONTEXT
+                ..context()
             }
         ),
         Decision::Deny
@@ -448,7 +444,7 @@ proptest! {
         let default = if allow_by_default { Decision::Allow } else { hold("dba") };
         let guard = |rules: &[Rule], facts: &StatementFacts| {
             let set = RuleSet::new(rules.to_vec(), default.clone()).ok()?;
-            Some(evaluate(&set, facts, CONTEXT).decision.guard())
+            Some(evaluate(&set, facts, context()).decision.guard())
         };
         let stronger = if deny { Decision::Deny } else { hold("dba") };
         let allow = rule("allow", Decision::Allow, first);

@@ -25,7 +25,7 @@ mod wording;
 
 use std::{pin::Pin, sync::Arc};
 
-use abeyance_api::SessionId;
+use abeyance_api::{PersonId, SessionId};
 use abeyance_policy::Context;
 use abeyance_sql::{Analysis, postgres::ReadOptions};
 use abeyance_wire::postgres::{ErrorFields, FrontendMessage, TransactionStatus, backend::tag};
@@ -71,9 +71,11 @@ pub(crate) struct Identity {
 impl Identity {
     fn context(&self) -> Context<'_> {
         Context {
-            agent: &self.agent.name,
-            target: &self.target.name,
+            owner: self.agent.owner.as_ref().map(PersonId::as_str),
+            actor: self.agent.actor.as_deref(),
+            database: Some(&self.target.database),
             environment: self.target.environment.as_deref(),
+            ..Context::new(&self.agent.name, &self.target.name)
         }
     }
 }

@@ -66,14 +66,12 @@ impl Fixture {
 }
 
 fn config(target: &FakeTarget, limits: Limits) -> GatewayConfig {
-    let rule = |name: &str, kind: &[&str], decision| Rule {
-        name: name.to_owned(),
-        matcher: Matcher {
+    let rule = |name: &str, kind: &[&str], decision| {
+        let matcher = Matcher {
             kinds: Some(kind.iter().map(ToString::to_string).collect()),
             ..Matcher::default()
-        },
-        decision,
-        message: None,
+        };
+        Rule::new(name, matcher, decision)
     };
     let hold = Decision::Hold {
         route: "dba".to_owned(),

@@ -13,17 +13,14 @@ use crate::session::{
 };
 
 fn rules() -> RuleSet {
-    let rule =
-        |name: &str, classes: Option<Vec<StatementClass>>, kinds: Option<&str>, decision| Rule {
-            name: name.to_owned(),
-            matcher: Matcher {
-                classes,
-                kinds: kinds.map(|kind| vec![kind.to_owned()]),
-                ..Matcher::default()
-            },
-            decision,
-            message: None,
+    let rule = |name: &str, classes: Option<Vec<StatementClass>>, kinds: Option<&str>, decision| {
+        let matcher = Matcher {
+            classes,
+            kinds: kinds.map(|kind| vec![kind.to_owned()]),
+            ..Matcher::default()
         };
+        Rule::new(name, matcher, decision)
+    };
     let hold = Decision::Hold {
         route: "dba".to_owned(),
     };
@@ -94,11 +91,7 @@ impl Default for Bench {
 impl Bench {
     fn judge(&self, messages: &[FrontendMessage]) -> JudgedBatch {
         let rules = rules();
-        let context = Context {
-            agent: "bot",
-            target: "clinic",
-            environment: None,
-        };
+        let context = Context::new("bot", "clinic");
         let mut wire = BytesMut::new();
         for message in messages {
             message.encode(&mut wire).unwrap();
@@ -287,11 +280,7 @@ fn the_binding_covers_the_statement_a_bind_refers_to() {
     let with = |sql: &str, oids: Vec<u32>| {
         let text = Bytes::copy_from_slice(sql.as_bytes());
         let rules = rules();
-        let context = Context {
-            agent: "bot",
-            target: "clinic",
-            environment: None,
-        };
+        let context = Context::new("bot", "clinic");
         let analysis = analyse(&text, abeyance_sql::ReadOptions::default());
         let mut bench = Bench::default();
         let prepared = Prepared {
@@ -392,11 +381,7 @@ fn a_parameter_of_a_type_that_is_not_built_in_is_doubted() {
 fn a_name_is_doubted_once_unseen_code_ran() {
     let text = Bytes::from_static(b"SELECT 1");
     let rules = rules();
-    let context = Context {
-        agent: "bot",
-        target: "clinic",
-        environment: None,
-    };
+    let context = Context::new("bot", "clinic");
     let analysis = analyse(&text, abeyance_sql::ReadOptions::default());
     let mut bench = Bench::default();
     let prepared = Arc::new(Prepared {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use abeyance_api::HoldId;
-use abeyance_policy::{Decision, Verdict, evaluate};
+use abeyance_policy::{Verdict, evaluate};
 use abeyance_sql::{StatementClass, StatementFacts, TransactionEffect};
 use abeyance_wire::postgres::{
     Bind, ErrorFields, Execute, FrontendMessage, Parse, Query, SqlState, Subject, TransactionStatus,
@@ -289,11 +289,7 @@ impl<'a> Walk<'a> {
             }
             Some(Resolved { facts, permitted }) => {
                 let verdict = match permitted {
-                    Some(hold) => Verdict {
-                        decision: Decision::Allow,
-                        rule: format!("approved as {}", hold.as_str()),
-                        reasons: Vec::new(),
-                    },
+                    Some(hold) => Verdict::allowed(format!("approved as {}", hold.as_str())),
                     None => evaluate(self.situation.rules, &facts, self.situation.context),
                 };
                 self.take(verdict, &facts, prepared);

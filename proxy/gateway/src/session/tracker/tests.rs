@@ -8,11 +8,7 @@ use crate::session::ledger::Prepared;
 
 fn reading(sql: &str) -> Arc<Reading> {
     let rules = RuleSet::new(Vec::new(), Decision::Deny).unwrap();
-    let context = Context {
-        agent: "bot",
-        target: "clinic",
-        environment: None,
-    };
+    let context = Context::new("bot", "clinic");
     let analysis = analyse(sql.as_bytes(), ReadOptions::default());
     let text = Bytes::copy_from_slice(sql.as_bytes());
     Arc::new(Reading::new(text, analysis, &rules, context))
