@@ -11,8 +11,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::FunctionName;
 
-/// Gives a target's catalog as one JSON value. To be run read-only, with `search_path` set to nothing.
+/// Opens the transaction [`LOAD_SQL`] is to run in: one snapshot, read-only, and `search_path`
+/// set to nothing after the session's own has been kept for the answer. [`LOAD_END_SQL`] ends it.
+pub const LOAD_BEGIN_SQL: &str = "\
+BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; \
+SELECT pg_catalog.set_config('abeyance.search_path', pg_catalog.to_json(pg_catalog.current_schemas(true))::text, true); \
+SELECT pg_catalog.set_config('search_path', '', true), pg_catalog.set_config('jit', 'off', true)";
+
+/// Gives a target's catalog as one JSON value, one row of one column of type `json`.
 pub const LOAD_SQL: &str = include_str!("catalog/load.sql");
+
+/// Ends what [`LOAD_BEGIN_SQL`] began; the session is as it was.
+pub const LOAD_END_SQL: &str = "ROLLBACK";
+
+/// Between [`LOAD_BEGIN_SQL`] and [`LOAD_SQL`], in a client's own session: only its temporary
+/// relations are wanted, for [`Catalog::with_temporary`].
+pub const LOAD_TEMPORARY_ONLY_SQL: &str =
+    "SELECT pg_catalog.set_config('abeyance.scope', 'temporary', true)";
 
 /// What [`LOAD_SQL`] gave is not a catalog.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +41,19 @@ impl Catalog {
     /// When it has another shape.
     pub fn from_json(json: &[u8]) -> Result<Self, CatalogError> {
         Ok(serde_json::from_slice(json)?)
+    }
+
+    /// The same catalog with a session's own temporary relations, as [`LOAD_TEMPORARY_ONLY_SQL`]
+    /// gives them, in the place of any it has.
+    #[must_use]
+    pub fn with_temporary(&self, session: Self) -> Self {
+        let lasting = self.relations.iter().filter(|one| !one.temporary).cloned();
+        let own = session.relations.into_iter().filter(|one| one.temporary);
+        Self {
+            relations: lasting.chain(own).collect(),
+            search_path: session.search_path,
+            ..self.clone()
+        }
     }
 }
 
@@ -129,6 +157,9 @@ pub struct Trigger {
     /// Any of `INSERT`, `UPDATE`, `DELETE`, `TRUNCATE`.
     pub events: Vec<String>,
     pub enabled: bool,
+    /// The whole `CREATE TRIGGER`, when it has a WHEN clause.
+    #[serde(default)]
+    pub conditional: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -166,6 +197,10 @@ pub struct Routine {
     /// The language may be used by anybody.
     pub trusted: bool,
     pub owner: String,
+    /// The server brings a routine of this name with just these argument types, which is found
+    /// first unless `search_path` says otherwise.
+    #[serde(default)]
+    pub doubles_built_in: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -176,6 +211,10 @@ pub struct Operator {
     pub function: QualifiedName,
     /// The function came with the server.
     pub built_in: bool,
+    /// The server brings an operator of this name for just these types, which is found first
+    /// unless `search_path` says otherwise.
+    #[serde(default)]
+    pub doubles_built_in: bool,
 }
 
 /// A cast somebody defined.
@@ -213,6 +252,12 @@ pub enum TypeKind {
     Range {
         of: QualifiedName,
     },
+    Array {
+        of: QualifiedName,
+    },
     /// With input and output functions of its own.
     Base,
 }
+
+#[cfg(test)]
+mod tests;
