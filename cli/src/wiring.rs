@@ -37,6 +37,7 @@ fn target(target: config::Target) -> abeyance_gateway::Target {
         password: target.password,
         tls: target.tls,
         environment: target.environment,
+        sessions_max: target.sessions_max,
     }
 }
 
@@ -47,6 +48,7 @@ fn agent(agent: config::Agent) -> abeyance_gateway::Agent {
         actor: agent.actor,
         targets: agent.targets,
         verifier: agent.verifier,
+        sessions_max: agent.sessions_max,
     }
 }
 

@@ -26,6 +26,7 @@ pub struct AgentEntry {
     pub actor: Option<String>,
     pub targets: Vec<At<String>>,
     pub verifier: Option<abeyance_wire::postgres::scram::ScramVerifier>,
+    pub sessions_max: Option<usize>,
 }
 
 impl AgentEntry {
@@ -37,6 +38,7 @@ impl AgentEntry {
             actor: self.actor,
             targets: self.targets.into_iter().map(|at| at.value).collect(),
             verifier: self.verifier?,
+            sessions_max: self.sessions_max,
         })
     }
 }
@@ -222,6 +224,7 @@ pub fn target(section: Section<'_>, around: &Surroundings<'_>, role: Role) -> Op
         warn_unencrypted(&address.value.0, &span, section.problems);
     }
     let environment = section.string("environment").map(|at| at.value);
+    let sessions_max = sessions_max(&section);
     section.finish();
     let build = || {
         let (host, port) = address?.value;
@@ -234,6 +237,7 @@ pub fn target(section: Section<'_>, around: &Surroundings<'_>, role: Role) -> Op
             password: password.map(|at| -> SecretString { at.value }),
             tls: tls?,
             environment: environment.clone(),
+            sessions_max,
         })
     };
     let target = build();
@@ -242,6 +246,12 @@ pub fn target(section: Section<'_>, around: &Surroundings<'_>, role: Role) -> Op
         environment,
         target,
     })
+}
+
+/// How many sessions at once an agent or a target may have.
+fn sessions_max(section: &Section<'_>) -> Option<usize> {
+    let max = section.integer("sessions_max", 1..=1_000_000)?;
+    usize::try_from(max).ok()
 }
 
 /// Splits `host:port`, with IPv6 in brackets.
@@ -347,6 +357,7 @@ pub fn agent(section: Section<'_>) -> Option<AgentEntry> {
         _ => {}
     }
     let verifier = verifier(&section, name.as_ref());
+    let sessions_max = sessions_max(&section);
     section.finish();
     Some(AgentEntry {
         name: name?,
@@ -354,6 +365,7 @@ pub fn agent(section: Section<'_>) -> Option<AgentEntry> {
         actor,
         targets: targets.unwrap_or_default(),
         verifier,
+        sessions_max,
     })
 }
 

@@ -91,6 +91,7 @@ pub struct Target {
     pub password: Option<SecretString>,
     pub tls: UpstreamTls,
     pub environment: Option<String>,
+    pub sessions_max: Option<usize>,
 }
 
 /// Who may connect.
@@ -101,6 +102,7 @@ pub struct Agent {
     pub actor: Option<String>,
     pub targets: Vec<String>,
     pub verifier: ScramVerifier,
+    pub sessions_max: Option<usize>,
 }
 
 /// Where decisions are made.

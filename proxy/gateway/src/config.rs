@@ -37,6 +37,8 @@ pub struct Target {
     pub tls: UpstreamTls,
     /// A label such as `production`.
     pub environment: Option<String>,
+    /// Sessions with it at once; `None` for no bound of its own.
+    pub sessions_max: Option<usize>,
 }
 
 /// Whoever connects to the proxy.
@@ -49,4 +51,6 @@ pub struct Agent {
     /// Names of the targets it may reach.
     pub targets: Vec<String>,
     pub verifier: ScramVerifier,
+    /// Sessions of it at once; `None` for no bound of its own.
+    pub sessions_max: Option<usize>,
 }

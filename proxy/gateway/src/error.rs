@@ -11,6 +11,8 @@ use abeyance_wire::postgres::{
     scram::ScramError,
 };
 
+use crate::snapshot::Full;
+
 /// A session cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
@@ -32,6 +34,10 @@ pub(crate) enum SessionError {
     TlsRequired,
     #[error("all {max} sessions are in use")]
     TooManySessions { max: usize },
+    #[error("all {} sessions of {} {} are in use", .0.max, .0.what, .0.name)]
+    Full(Full),
+    #[error("the agent may not use the target any more")]
+    AccessEnded,
     #[error("authentication of {user:?} failed: {cause}")]
     Authentication { user: String, cause: ScramError },
     #[error("{user:?} may not use {database:?}, or there is no such target")]
@@ -126,6 +132,19 @@ impl SessionError {
                 &format!("sorry, too many clients already: the proxy serves {max} at once"),
             )
             .hint("Close idle connections, or raise the proxy's limit."),
+            Self::Full(full) => fatal(
+                SqlState::TOO_MANY_CONNECTIONS,
+                &format!(
+                    "{} \"{}\" has all of its {} sessions in use",
+                    full.what, full.name, full.max
+                ),
+            )
+            .hint("Close idle connections, or raise `sessions_max` in the proxy's configuration."),
+            Self::AccessEnded => fatal(
+                SqlState::ADMIN_SHUTDOWN,
+                "terminating connection: this agent may not use this target any more",
+            )
+            .hint("The proxy's configuration was changed. Ask the owner of the proxy's policy."),
             Self::Authentication { user, cause } => cause.to_fields(user),
             Self::NoSuchTarget { database, .. } => fatal(
                 SqlState::INVALID_CATALOG_NAME,
@@ -165,7 +184,8 @@ impl SessionError {
             Self::StartupTimeout => "startup_timeout",
             Self::TlsHandshake(_) => "tls_handshake",
             Self::TlsRequired => "tls_required",
-            Self::TooManySessions { .. } => "too_many_sessions",
+            Self::TooManySessions { .. } | Self::Full(_) => "too_many_sessions",
+            Self::AccessEnded => "access_ended",
             Self::Authentication { .. } => "authentication",
             Self::NoSuchTarget { .. } => "no_such_target",
             Self::Refused(_) => "refused",
@@ -193,10 +213,11 @@ impl SessionError {
             | Self::Overflow { .. } => Culprit::Client,
             Self::Target(_) | Self::TargetEnded => Culprit::Target,
             Self::TooManySessions { .. }
+            | Self::Full(_)
             | Self::Entropy(_)
             | Self::Encode(_)
             | Self::Internal(_) => Culprit::Proxy,
-            Self::Shutdown => Culprit::Nobody,
+            Self::Shutdown | Self::AccessEnded => Culprit::Nobody,
         }
     }
 }

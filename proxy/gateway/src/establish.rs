@@ -85,13 +85,17 @@ async fn attach(
     caller: Caller,
 ) -> Result<Parts, SessionError> {
     let database = opening.message.database();
-    let Some((upstream, scope)) = gateway.target(&agent, database) else {
+    let snapshot = gateway.current.get();
+    let Some((upstream, scope)) = snapshot.target(&agent, database) else {
         return Err(SessionError::NoSuchTarget {
             user: agent.name.clone(),
             database: database.to_owned(),
         });
     };
+    let seats = snapshot.seats(&agent.name, database);
+    let seats = seats.map_err(SessionError::Full)?;
     Span::current().record("target", upstream.target.name.as_str());
+    let target = upstream.target.clone();
     let connected = timeout(gateway.limits.connect_timeout, connect(upstream, settings)).await;
     let connected = connected.map_err(|_| TargetError::Timeout)??;
     let slot = gateway.cancels.enter(opening.version)?;
@@ -100,7 +104,7 @@ async fn attach(
         identity: Identity {
             id: caller.id,
             agent,
-            target: upstream.target.clone(),
+            target,
             scope,
             client_addr: caller.address.to_string(),
             application_name: settings.application_name.as_deref().and_then(shown),
@@ -109,6 +113,8 @@ async fn attach(
         connected,
         slot,
         reason: settings.reason.clone(),
+        seats,
+        snapshot,
     })
 }
 
@@ -123,7 +129,8 @@ async fn prove(
         .as_ref()
         .filter(|_| opening.tls)
         .and_then(|tls| tls.end_point.as_deref());
-    let agent = authenticate(link, user, gateway.agent(user), &gateway.mock, end_point).await?;
+    let snapshot = gateway.current.get();
+    let agent = authenticate(link, user, snapshot.agent(user), &gateway.mock, end_point).await?;
     Ok(agent.into_agent())
 }
 

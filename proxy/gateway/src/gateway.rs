@@ -1,14 +1,10 @@
 //! What all sessions share, and the life of the whole: serve, then shut down in order.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use abeyance_api::{Clock, HoldDesk};
 use abeyance_policy::RuleSet;
-use abeyance_wire::postgres::{
-    EntropyError,
-    scram::{MockSecret, ScramPassword},
-};
-use secrecy::ExposeSecret;
+use abeyance_wire::postgres::{EntropyError, scram::MockSecret};
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -16,7 +12,8 @@ use crate::{
     Agent, ClientTls, GatewayConfig, Limits, Target,
     cancel::CancelRegistry,
     listener,
-    session::{ReadingCache, Scope},
+    session::ReadingCache,
+    snapshot::{Current, Snapshot},
 };
 
 /// A gateway cannot be set up.
@@ -29,9 +26,8 @@ pub enum GatewayError {
 /// Everything sessions share. Made once by [`Gateway::new`], used by [`Gateway::serve`].
 pub struct Gateway {
     pub(crate) client_tls: Option<ClientTls>,
-    targets: HashMap<String, Upstream>,
-    agents: HashMap<String, (u32, Arc<Agent>)>,
-    pub(crate) rules: RuleSet,
+    /// Who may connect to what, and by which rules.
+    pub(crate) current: Current,
     pub(crate) limits: Limits,
     pub(crate) desk: Arc<dyn HoldDesk>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -53,31 +49,9 @@ pub struct Gateway {
     pub(crate) deadline: CancellationToken,
 }
 
-/// A target with what is worked out once for it.
-pub(crate) struct Upstream {
-    index: u32,
-    pub(crate) target: Arc<Target>,
-    /// Its password, with the keys that follow from it: only the first login pays for them.
-    pub(crate) scram: Option<Arc<ScramPassword>>,
-}
-
-impl Upstream {
-    fn new(index: u32, target: Target) -> Self {
-        let password = target.password.as_ref();
-        Self {
-            index,
-            scram: password.map(|password| Arc::new(ScramPassword::new(password.expose_secret()))),
-            target: Arc::new(target),
-        }
-    }
-}
-
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gateway")
-            .field("targets", &self.targets.len())
-            .field("agents", &self.agents.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Gateway").finish_non_exhaustive()
     }
 }
 
@@ -105,15 +79,7 @@ impl Gateway {
         };
         Ok(Arc::new(Self {
             client_tls,
-            targets: (0..)
-                .zip(targets)
-                .map(|(index, target)| (target.name.clone(), Upstream::new(index, target)))
-                .collect(),
-            agents: (0..)
-                .zip(agents)
-                .map(|(index, agent)| (agent.name.clone(), (index, Arc::new(agent))))
-                .collect(),
-            rules,
+            current: Current::new(Snapshot::new(targets, agents, rules)),
             desk,
             clock,
             readings: ReadingCache::new(&limits),
@@ -156,22 +122,10 @@ impl Gateway {
         }
     }
 
-    /// An agent by the name a client gives.
-    pub(crate) fn agent(&self, name: &str) -> Option<&Arc<Agent>> {
-        self.agents.get(name).map(|(_, agent)| agent)
-    }
-
-    /// A target an agent may use, and the scope its readings are kept under.
-    pub(crate) fn target(&self, agent: &Agent, name: &str) -> Option<(&Upstream, Scope)> {
-        let allowed = agent.targets.iter().any(|target| target == name);
-        let upstream = self.targets.get(name).filter(|_| allowed)?;
-        let (agent_index, _) = self.agents.get(&agent.name)?;
-        Some((
-            upstream,
-            Scope {
-                agent: *agent_index,
-                target: upstream.index,
-            },
-        ))
+    /// Puts other agents, rules and labels of targets in place of the present ones. Sessions use them from their next
+    /// batch on; those of an agent that may not be there any more end. Targets keep their addresses and credentials:
+    /// a target that is new here is for new sessions only.
+    pub fn reload(&self, targets: Vec<Target>, agents: Vec<Agent>, rules: RuleSet) {
+        self.current.replace(targets, agents, rules);
     }
 }

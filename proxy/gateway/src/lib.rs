@@ -19,6 +19,7 @@ mod io;
 mod limits;
 mod listener;
 mod session;
+mod snapshot;
 mod startup;
 mod tls;
 mod upstream;

@@ -53,10 +53,12 @@ use crate::{
     error::{SessionError, TargetError},
     exchange::client_send_error,
     io::Link,
+    snapshot::{Seat, Snapshot},
     upstream::Connected,
 };
 
-/// Who and where, fixed for the life of a session.
+/// Who and where. Agent and target are as the configuration has them at the last batch; the rest is fixed for the
+/// life of the session.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) id: SessionId,
@@ -96,6 +98,12 @@ pub(crate) struct Session {
     shutdown: Stop,
     /// Ends the session whatever it does.
     deadline: Stop,
+    /// Who may do what, as of the last batch.
+    snapshot: Arc<Snapshot>,
+    /// There is a newer one.
+    superseded: Stop,
+    /// The session's places among those its agent and its target may have.
+    _seats: [Option<Seat>; 2],
     /// The client's stream is gone: nothing more is written to it.
     client_lost: bool,
 }
@@ -109,6 +117,12 @@ pub(crate) struct Parts {
     pub(crate) connected: Connected,
     pub(crate) slot: CancelSlot,
     pub(crate) reason: Option<String>,
+    pub(crate) seats: [Option<Seat>; 2],
+    pub(crate) snapshot: Arc<Snapshot>,
+}
+
+fn stop(token: &CancellationToken) -> Stop {
+    Box::pin(token.child_token().cancelled_owned())
 }
 
 impl Session {
@@ -120,8 +134,6 @@ impl Session {
         for (name, value) in &parts.connected.parameters {
             standing.setting(name.as_bytes(), value.as_bytes());
         }
-        let stop =
-            |token: &CancellationToken| -> Stop { Box::pin(token.child_token().cancelled_owned()) };
         let shutdown = stop(&gateway.shutdown);
         let deadline = stop(&gateway.deadline);
         Self {
@@ -136,6 +148,9 @@ impl Session {
             unsettled: None,
             shutdown,
             deadline,
+            superseded: stop(&parts.snapshot.superseded),
+            snapshot: parts.snapshot,
+            _seats: parts.seats,
             client_lost: false,
         }
     }
@@ -203,8 +218,30 @@ impl Session {
                 Some(_request) = self.slot.requests.recv() => {}
                 () = &mut self.shutdown, if may_stop => return Err(SessionError::Shutdown),
                 () = &mut self.deadline => return Err(SessionError::Shutdown),
+                () = &mut self.superseded => self.follow_policy()?,
             }
         }
+    }
+
+    /// Takes up the newest configuration; an agent that may not be here any more is sent away.
+    fn follow_policy(&mut self) -> Result<(), SessionError> {
+        let gateway = &self.gateway;
+        if gateway.current.is(&self.snapshot) {
+            return Ok(());
+        }
+        let snapshot = gateway.current.get();
+        let identity = &mut self.identity;
+        let agent = snapshot.agent(&identity.agent.name);
+        let agent = agent.ok_or(SessionError::AccessEnded)?;
+        let (upstream, scope) = snapshot
+            .target(agent, &identity.target.name)
+            .ok_or(SessionError::AccessEnded)?;
+        identity.agent = Arc::clone(agent);
+        identity.target = Arc::clone(&upstream.target);
+        identity.scope = scope;
+        self.superseded = stop(&snapshot.superseded);
+        self.snapshot = snapshot;
+        Ok(())
     }
 
     /// Passes on notices, notifications and settings that come between batches.
@@ -234,6 +271,7 @@ impl Session {
         if let Some(unsettled) = self.unsettled.take() {
             return self.settle(unsettled).await;
         }
+        self.follow_policy()?;
         let judged = self.judge(batch).await?;
         match judged.finding() {
             Finding::Allowed => match clear_allowed(judged) {
@@ -262,7 +300,7 @@ impl Session {
             messages.push(message);
         }
         let situation = Situation {
-            rules: &self.gateway.rules,
+            rules: &self.snapshot.rules,
             context: self.identity.context(),
             ledger: &self.ledger,
             limits: &self.gateway.limits,
@@ -292,7 +330,7 @@ impl Session {
         let reading = Arc::new(Reading::new(
             text,
             analysis,
-            &self.gateway.rules,
+            &self.snapshot.rules,
             self.identity.context(),
         ));
         self.gateway

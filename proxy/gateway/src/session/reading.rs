@@ -104,9 +104,11 @@ pub(crate) fn depends_on_settings(text: &[u8]) -> bool {
 #[derive(Debug)]
 pub(crate) struct ReadingCache(Cache<Key, Arc<Reading>, TextWeight>);
 
-/// Where a reading is valid: which agent at which target, by their places in the configuration.
+/// Where a reading is valid: under which configuration, for which agent at which target, by their places in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Scope {
+    /// Of the snapshot: rules that were reloaded never meet a verdict of older ones.
+    pub(crate) generation: u32,
     pub(crate) agent: u32,
     pub(crate) target: u32,
 }

@@ -15,8 +15,8 @@ use crate::{
     Target,
     error::TargetError,
     exchange::target_message,
-    gateway::Upstream,
     io::{Link, Stream},
+    snapshot::Upstream,
 };
 
 /// Answers whatever the target asks until it says Ok.

@@ -15,8 +15,8 @@ use crate::{
     Target,
     error::TargetError,
     exchange::target_message,
-    gateway::Upstream,
     io::{Link, Stream, tune},
+    snapshot::Upstream,
 };
 
 /// A target that is ready for its first query.

@@ -113,6 +113,7 @@ fn config(target: &FakeTarget, limits: Limits) -> GatewayConfig {
             password: None,
             tls: UpstreamTls::disable(),
             environment: None,
+            sessions_max: None,
         }],
         agents: vec![Agent {
             name: "bot".to_owned(),
@@ -120,6 +121,7 @@ fn config(target: &FakeTarget, limits: Limits) -> GatewayConfig {
             actor: None,
             targets: vec!["clinic".to_owned()],
             verifier: ScramVerifier::generate(PASSWORD).unwrap(),
+            sessions_max: None,
         }],
         rules: RuleSet::new(rules, hold).unwrap(),
         limits,
