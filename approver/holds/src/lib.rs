@@ -10,6 +10,7 @@ mod audit;
 mod eligible;
 mod hold;
 pub mod limits;
+pub mod oncall;
 mod transition;
 
 pub use audit::{AuditEvent, LapseCause};
