@@ -12,6 +12,7 @@ mod hold;
 mod judge;
 mod ledger;
 mod outcome;
+mod own;
 mod probe;
 mod reading;
 mod refuse;

@@ -5,37 +5,20 @@
 //! unnamed statement and portal stay as they are. Of the plan only row counts are read: conditions hold
 //! literals (invariant 7). A failed probe is unknown, never zero.
 
-use std::time::Duration;
-
 use abeyance_api::{Estimate, EstimateSource};
-use abeyance_wire::postgres::{
-    BackendMessage, Bind, EncodeError, Execute, FrontendMessage, Parse, Subject, TransactionStatus,
-    WireStr,
-};
-use bytes::Bytes;
+use abeyance_wire::postgres::{Bind, EncodeError, WireStr};
 use serde_json::Value;
 
 use super::{
     Session,
     judge::{Culprit, Held},
-    standing::Unsynced,
+    own::{Answer, OWN, Unasked, own_execution},
     target::TargetSide,
 };
 use crate::{
     error::{SessionError, TargetError},
     limits::PLAN_BYTES_MAX,
 };
-
-/// The name our own statements, portals and savepoints go by on the target.
-const OWN: WireStr = WireStr::from_static("_abeyance");
-
-/// What a group of our own statements came to.
-#[derive(Debug, Default)]
-struct Answer {
-    /// The first column of the last row.
-    value: Option<Bytes>,
-    sqlstate: Option<String>,
-}
 
 impl Session {
     /// How many rows the batch would touch, by the target's planner.
@@ -44,103 +27,21 @@ impl Session {
             Ok(culprit) => culprit,
             Err(note) => return Ok(Estimate::unknown(note)),
         };
-        if self.standing.unsynced == Unsynced::Work {
-            return Ok(Estimate::unknown(
-                "not asked: messages before it wait for Sync",
-            ));
-        }
-        let before = self.standing.status;
-        if before == TransactionStatus::Failed {
-            return Ok(Estimate::unknown("not asked: the transaction has failed"));
-        }
         let limit = self.gateway.limits.exchange_timeout;
-        let estimate = tokio::time::timeout(limit, self.probe(culprit))
+        tokio::time::timeout(limit, self.probe(culprit))
             .await
-            .map_err(|_| TargetError::Timeout)??;
-        if self.standing.status != before {
-            return Err(TargetError::Protocol("a probe changed the transaction").into());
-        }
-        Ok(estimate)
+            .map_err(|_| TargetError::Timeout)?
     }
 
     async fn probe(&mut self, culprit: &Culprit) -> Result<Estimate, SessionError> {
-        if self.standing.unsynced == Unsynced::Names {
-            // Drivers prepare with Flush. Nothing was begun, so a Sync of our own ends nothing.
-            self.own_group().await?;
-            self.standing.unsynced = Unsynced::Nothing;
+        if let Err(Unasked(note)) = self.may_ask().await? {
+            return Ok(Estimate::unknown(note));
         }
-        let inside = self.standing.status == TransactionStatus::InTransaction;
-        if inside && !self.reads_committed().await? {
-            return Ok(Estimate::unknown(
-                "not asked: it would fix the transaction's snapshot early",
-            ));
-        }
-        let time = self.gateway.limits.probe_timeout;
-        let begin: &[&str] = if inside {
-            &[
-                "SAVEPOINT _abeyance",
-                "SET LOCAL transaction_read_only = on",
-            ]
-        } else {
-            &["BEGIN READ ONLY"]
-        };
-        for sql in begin {
-            own_statement(&mut self.target, sql)?;
-        }
-        own_statement(&mut self.target, &set_timeout("statement_timeout", time))?;
-        own_statement(&mut self.target, &set_timeout("lock_timeout", time / 2))?;
+        let frame = self.frame_open(self.gateway.limits.probe_timeout)?;
         explain(&mut self.target, culprit)?;
         let answer = self.own_group().await?;
-
-        // Left over when something failed before they were closed.
-        close(&mut self.target)?;
-        let end: &[&str] = if inside {
-            &[
-                "ROLLBACK TO SAVEPOINT _abeyance",
-                "RELEASE SAVEPOINT _abeyance",
-            ]
-        } else {
-            &["ROLLBACK"]
-        };
-        for sql in end {
-            own_statement(&mut self.target, sql)?;
-        }
-        self.own_group().await?;
+        self.frame_close(frame).await?;
         Ok(estimate_of(answer))
-    }
-
-    /// Whether each statement of the open transaction has a snapshot of its own. SHOW takes none.
-    async fn reads_committed(&mut self) -> Result<bool, SessionError> {
-        own_statement(&mut self.target, "SHOW transaction_isolation")?;
-        let answer = self.own_group().await?;
-        Ok(answer.value.as_deref() == Some(b"read committed"))
-    }
-
-    /// Ends a group of our own statements and reads its replies. Notices are dropped.
-    async fn own_group(&mut self) -> Result<Answer, SessionError> {
-        self.target.write_sync();
-        self.target.flush().await?;
-        let mut answer = Answer::default();
-        loop {
-            match self.target.own_reply().await? {
-                BackendMessage::ReadyForQuery(status) => {
-                    // Not `Standing::ready`: portals of the client's transaction live on.
-                    self.standing.status = status;
-                    return Ok(answer);
-                }
-                BackendMessage::DataRow(columns) => {
-                    answer.value = columns.into_iter().next().flatten();
-                }
-                reply => {
-                    if let BackendMessage::ErrorResponse(fields) = &reply {
-                        let state = fields.sqlstate();
-                        let state = state.map(|state| state.as_str().to_owned());
-                        answer.sqlstate = answer.sqlstate.take().or(state);
-                    }
-                    self.pass_own(&reply)?;
-                }
-            }
-        }
     }
 }
 
@@ -159,22 +60,6 @@ fn explainable(held: &Held) -> Result<&Culprit, &'static str> {
     Ok(culprit)
 }
 
-fn set_timeout(name: &str, time: Duration) -> String {
-    format!("SET LOCAL {name} = '{}ms'", time.as_millis().max(1))
-}
-
-/// Queues a statement of the gateway's own making: prepared, run and closed by name.
-pub(super) fn own_statement(target: &mut TargetSide, sql: &str) -> Result<(), EncodeError> {
-    let bind = Bind {
-        portal: OWN,
-        statement: OWN,
-        param_formats: Vec::new(),
-        params: Vec::new(),
-        result_formats: Vec::new(),
-    };
-    own_execution(target, WireStr::from_text_lossy(sql), Vec::new(), bind)
-}
-
 /// Queues EXPLAIN of the statement, with the values the client bound.
 fn explain(target: &mut TargetSide, culprit: &Culprit) -> Result<(), EncodeError> {
     let sql = WireStr::new([b"EXPLAIN (FORMAT JSON) ", &culprit.text[..]].concat())?;
@@ -190,32 +75,6 @@ fn explain(target: &mut TargetSide, culprit: &Culprit) -> Result<(), EncodeError
         result_formats: Vec::new(),
     };
     own_execution(target, sql, oids, bind)
-}
-
-fn own_execution(
-    target: &mut TargetSide,
-    sql: WireStr,
-    param_oids: Vec<u32>,
-    bind: Bind,
-) -> Result<(), EncodeError> {
-    let parse = Parse {
-        name: OWN,
-        sql,
-        param_oids,
-    };
-    let execute = Execute {
-        portal: OWN,
-        rows_max: 0,
-    };
-    target.write_own(&FrontendMessage::Parse(parse))?;
-    target.write_own(&FrontendMessage::Bind(bind))?;
-    target.write_own(&FrontendMessage::Execute(execute))?;
-    close(target)
-}
-
-fn close(target: &mut TargetSide) -> Result<(), EncodeError> {
-    target.write_own(&FrontendMessage::Close(Subject::Portal(OWN)))?;
-    target.write_own(&FrontendMessage::Close(Subject::Statement(OWN)))
 }
 
 fn estimate_of(answer: Answer) -> Estimate {

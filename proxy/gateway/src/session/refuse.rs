@@ -11,7 +11,7 @@ use abeyance_wire::postgres::{
 use super::{
     Session,
     judge::{Finding, JudgedBatch, Place, Step},
-    probe::own_statement,
+    own::own_statement,
 };
 use crate::{
     error::{SessionError, TargetError},

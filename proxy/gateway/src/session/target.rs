@@ -75,7 +75,15 @@ impl TargetSide {
 
     /// Reads a message outside of a batch. Cancel-safe.
     pub(super) async fn own_reply(&mut self) -> Result<BackendMessage, TargetError> {
-        target_message(&mut self.link, BACKEND_CONTROL_BYTES_MAX).await
+        self.own_reply_within(BACKEND_CONTROL_BYTES_MAX).await
+    }
+
+    /// The same with another bound on its length. Cancel-safe.
+    pub(super) async fn own_reply_within(
+        &mut self,
+        bytes_max: usize,
+    ) -> Result<BackendMessage, TargetError> {
+        target_message(&mut self.link, bytes_max).await
     }
 
     /// Writes everything that is queued. Cancel-safe.
