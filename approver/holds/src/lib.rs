@@ -8,9 +8,11 @@
 
 mod audit;
 mod eligible;
+pub mod escalation;
 mod hold;
 pub mod limits;
 pub mod oncall;
+pub mod quorum;
 mod transition;
 
 pub use audit::{AuditEvent, LapseCause};
