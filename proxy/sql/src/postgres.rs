@@ -8,6 +8,7 @@ mod bounds;
 mod builtin;
 mod impact;
 mod lexer;
+pub mod plan;
 mod pool;
 mod predicate;
 mod pretty;
