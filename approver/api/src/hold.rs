@@ -8,7 +8,10 @@ use std::{fmt, time::Duration};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{BindingDigest, HoldId, PersonId, SessionId, Vote};
+use crate::{
+    BindingDigest, HoldId, PersonId, SessionId, Vote,
+    blast::{Blast, blast_or_estimate},
+};
 
 /// A batch that must not run before somebody with the right to decide has decided.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,7 +28,9 @@ pub struct HoldRequest {
     pub reasons: Vec<String>,
     /// The route that is asked: a name from the configuration.
     pub route: String,
-    pub estimate: Estimate,
+    /// What running it would do. Holds from before there was more than an estimate have only its rows.
+    #[serde(alias = "estimate", deserialize_with = "blast_or_estimate")]
+    pub blast: Blast,
     pub transaction: TransactionContext,
     /// What the agent gave with `SET abeyance.reason`, at most 500 characters.
     pub agent_reason: Option<String>,
@@ -80,41 +85,6 @@ pub struct RedactedStatement {
     pub writes: Vec<String>,
     /// Relations read.
     pub reads: Vec<String>,
-}
-
-/// How many rows the batch would touch. A failed probe is unknown, never zero.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Estimate {
-    pub rows: Option<u64>,
-    pub source: EstimateSource,
-    /// What kept the probe from knowing more, for the reviewer.
-    pub note: Option<String>,
-}
-
-impl Estimate {
-    /// Nothing is known, because of `note`.
-    #[must_use]
-    pub fn unknown(note: impl Into<String>) -> Self {
-        Self {
-            rows: None,
-            source: EstimateSource::Unknown,
-            note: Some(note.into()),
-        }
-    }
-}
-
-/// How a number is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EstimateSource {
-    /// Counted.
-    Exact,
-    /// The planner's guess.
-    Estimated,
-    /// At least this many; counting stopped there.
-    Bounded,
-    Unknown,
 }
 
 /// Whether locks are held while the batch waits.

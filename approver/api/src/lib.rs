@@ -20,15 +20,15 @@ mod hold;
 mod id;
 mod permit;
 
+pub use blast::{Blast, Estimate, EstimateSource};
 pub use card::{CardFailure, CardReceipt, CardTask, ChatKind};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use decision::{Claimant, Decision, DecisionRequest, Surface, Vote};
 pub use desk::{CardDesk, DecisionDesk, HoldDesk, HoldFilter};
 pub use error::{DecideError, DeskError};
 pub use hold::{
-    AgentIdentity, Estimate, EstimateSource, HoldReceipt, HoldRequest, HoldState, HoldView,
-    Outcome, PersonRef, RedactedStatement, Resolution, SessionInfo, TargetInfo, TransactionContext,
-    WithdrawReason,
+    AgentIdentity, HoldReceipt, HoldRequest, HoldState, HoldView, Outcome, PersonRef,
+    RedactedStatement, Resolution, SessionInfo, TargetInfo, TransactionContext, WithdrawReason,
 };
 pub use id::{BindingDigest, HoldId, InvalidId, PersonId, SessionId};
 pub use permit::{Claimed, Permit};

@@ -104,7 +104,7 @@ async fn a_reviewer_sees_and_approves() {
     let page = bob.get(&format!("/holds/{id}")).await;
     for shown in [
         "billing-bot",
-        "about 1,204 rows",
+        "about 1,200 rows",
         "production",
         "5 min 00 s",
         "monthly clean-up",
@@ -271,7 +271,7 @@ async fn hostile_text_stays_text_and_headers_are_strict() {
     hostile.statements[0].text = format!("DELETE FROM \"{script}\"");
     hostile.statements[0].kind = script.to_owned();
     hostile.statements[0].writes = vec![script.to_owned()];
-    hostile.estimate.note = Some(script.to_owned());
+    hostile.blast.rows.note = Some(script.to_owned());
     let id = s.approver.hold_open(hostile).await.unwrap().id;
     let bob = Browser::log_in(&s.approver, "bob").await;
     let page = bob.get(&format!("/holds/{id}")).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use abeyance_api::{
     AgentIdentity, EstimateSource, HoldId, HoldRequest, HoldState, HoldView, Outcome, PersonRef,
-    TransactionContext,
+    TransactionContext, blast,
 };
 use chrono::{DateTime, Utc};
 
@@ -184,7 +184,7 @@ fn facts(view: &HoldView) -> Vec<Fact> {
         fact("Target", target(request)),
         fact(
             "Rows",
-            vec![Piece::Text(words::estimate(&request.estimate))],
+            vec![Piece::Text(blast::words::estimate(&request.blast.rows))],
         ),
         fact("Rule", vec![Piece::Code(request.rule.clone())]),
     ];
@@ -359,7 +359,7 @@ fn confirm(request: &HoldRequest) -> Option<String> {
         ));
     }
     let unknown =
-        request.estimate.rows.is_none() || request.estimate.source == EstimateSource::Unknown;
+        request.blast.rows.rows.is_none() || request.blast.rows.source == EstimateSource::Unknown;
     unknown.then(|| "Nobody knows how many rows this touches. Approve it?".to_owned())
 }
 
@@ -396,8 +396,8 @@ fn summary(view: &HoldView) -> String {
             "{}: {} asks to run {what}; {}",
             view.id,
             request.agent.name,
-            match request.estimate.rows {
-                Some(_) => words::estimate(&request.estimate),
+            match request.blast.rows.rows {
+                Some(_) => blast::words::estimate(&request.blast.rows),
                 None => "how many rows is unknown".to_owned(),
             }
         ),

@@ -3,33 +3,11 @@
 use std::time::Duration;
 
 use abeyance_api::{
-    DecideError, Decision, Estimate, EstimateSource, HoldState, HoldView, Outcome, Resolution,
-    TransactionContext, Vote, WithdrawReason,
+    DecideError, Decision, HoldState, HoldView, Outcome, Resolution, TransactionContext, Vote,
+    WithdrawReason,
 };
 
-/// `1240` as `1,240`.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `1 row`, `12 rows`.
-#[must_use]
-pub fn rows(count: u64) -> String {
-    format!(
-        "{} {}",
-        grouped(count),
-        if count == 1 { "row" } else { "rows" }
-    )
-}
+pub use abeyance_api::blast::words::{grouped, rows};
 
 /// `0.4 ms`, `34 ms`, `1.2 s`, `3 min 5 s`.
 #[must_use]
@@ -47,25 +25,6 @@ pub fn took(elapsed: Duration) -> String {
             elapsed.as_secs() / 60,
             elapsed.as_secs() % 60
         )
-    }
-}
-
-/// The blast radius and how it is known.
-#[must_use]
-pub fn estimate(estimate: &Estimate) -> String {
-    let said = match (estimate.rows, estimate.source) {
-        (Some(count), EstimateSource::Exact) => format!("{} (counted)", rows(count)),
-        (Some(count), EstimateSource::Estimated) => {
-            format!("about {} (the planner's estimate)", rows(count))
-        }
-        (Some(count), EstimateSource::Bounded) => {
-            format!("at least {} (counting stopped there)", rows(count))
-        }
-        (_, EstimateSource::Unknown) | (None, _) => "unknown".to_owned(),
-    };
-    match &estimate.note {
-        Some(note) if !note.trim().is_empty() => format!("{said}; {note}"),
-        _ => said,
     }
 }
 
@@ -232,31 +191,5 @@ mod tests {
         for (micros, want) in cases {
             assert_eq!(took(Duration::from_micros(micros)), want);
         }
-    }
-
-    #[test]
-    fn an_estimate_says_how_it_is_known() {
-        let with = |rows, source| Estimate {
-            rows,
-            source,
-            note: None,
-        };
-        assert_eq!(
-            estimate(&with(Some(12), EstimateSource::Exact)),
-            "12 rows (counted)"
-        );
-        assert_eq!(
-            estimate(&with(Some(1), EstimateSource::Estimated)),
-            "about 1 row (the planner's estimate)"
-        );
-        assert_eq!(
-            estimate(&with(Some(5000), EstimateSource::Bounded)),
-            "at least 5,000 rows (counting stopped there)"
-        );
-        assert_eq!(estimate(&with(None, EstimateSource::Estimated)), "unknown");
-        assert_eq!(
-            estimate(&Estimate::unknown("the probe timed out")),
-            "unknown; the probe timed out"
-        );
     }
 }

@@ -256,7 +256,7 @@ async fn a_statement_prepared_with_flush_is_estimated() {
     let request = fixture.desk.opened().await;
     // The model answers EXPLAIN without a plan.
     assert_eq!(
-        request.estimate.note.as_deref(),
+        request.blast.rows.note.as_deref(),
         Some("EXPLAIN gave no row count")
     );
     fixture.desk.answer(Answer::Approve);

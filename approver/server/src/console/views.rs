@@ -67,7 +67,7 @@ impl HoldRow {
     pub(super) fn new(hold: &HoldView, viewer: &Person, now: DateTime<Utc>) -> Self {
         let request = &hold.request;
         let (state, tone) = words::state(hold.state);
-        let (rows, rows_known) = words::estimate(&request.estimate);
+        let (rows, rows_known) = words::estimate(&request.blast.rows);
         let left = hold.expires_at - now;
         let whole = hold.expires_at - hold.created_at;
         let first = request.statements.first();
@@ -86,7 +86,7 @@ impl HoldRow {
             environment: request.target.environment.clone(),
             rows,
             rows_known,
-            rows_note: request.estimate.note.clone(),
+            rows_note: request.blast.rows.note.clone(),
             first_line: first.map(|first| squeeze(&first.text)).unwrap_or_default(),
             opened: hold.created_at.into(),
             expires: hold.expires_at.into(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use abeyance_api::{
     Decision, Estimate, EstimateSource, HoldState, HoldView, Outcome, Resolution, Surface,
     WithdrawReason,
+    blast::{self, words::rows},
 };
 use abeyance_holds::LapseCause;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -42,39 +43,13 @@ pub(super) fn state(state: HoldState) -> (&'static str, &'static str) {
     }
 }
 
-/// `1,204`
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-fn rows(number: u64) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} row{plural}", grouped(number))
-}
-
 /// How many rows, and how that is known.
 pub(super) fn estimate(estimate: &Estimate) -> (String, &'static str) {
-    match (estimate.rows, estimate.source) {
-        (Some(number), EstimateSource::Exact) => (rows(number), "counted"),
-        (Some(number), EstimateSource::Estimated) => {
-            (format!("about {}", rows(number)), "the planner's guess")
-        }
-        (Some(number), EstimateSource::Bounded) => (
-            format!("at least {}", rows(number)),
-            "counting stopped there",
-        ),
-        (_, EstimateSource::Unknown) | (None, _) => {
-            ("unknown".to_owned(), "treat it as if it were every row")
-        }
-    }
+    let how = match (estimate.rows, estimate.source) {
+        (Some(_), source) if source != EstimateSource::Unknown => blast::words::known(source),
+        _ => "treat it as if it were every row",
+    };
+    (blast::words::amount(estimate), how)
 }
 
 /// `4 min 12 s`
@@ -195,9 +170,6 @@ mod tests {
 
     #[test]
     fn numbers_and_spans_read_well() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_204_000), "1,204,000");
         assert_eq!(span(TimeDelta::seconds(9)), "9 s");
         assert_eq!(span(TimeDelta::seconds(252)), "4 min 12 s");
         assert_eq!(span(TimeDelta::seconds(3_720)), "1 h 02 min");

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, path::Path};
 
 use abeyance_api::{
-    AgentIdentity, BindingDigest, Estimate, HoldRequest, RedactedStatement, SessionId, SessionInfo,
+    AgentIdentity, BindingDigest, Blast, HoldRequest, RedactedStatement, SessionId, SessionInfo,
     TargetInfo, TransactionContext,
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -67,7 +67,7 @@ fn record(text: &str) -> NewRecord {
         rule: "writes".to_owned(),
         reasons: Vec::new(),
         route: "dba".to_owned(),
-        estimate: Estimate::unknown("not asked"),
+        blast: Blast::unknown("not asked"),
         transaction: TransactionContext::Idle,
         agent_reason: None,
         binding: BindingDigest::over([text.as_bytes()]),

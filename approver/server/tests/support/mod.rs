@@ -6,8 +6,8 @@
 use std::{sync::Arc, time::Duration};
 
 use abeyance_api::{
-    AgentIdentity, BindingDigest, Claimant, Decision, DecisionDesk, DecisionRequest, Estimate,
-    EstimateSource, HoldDesk, HoldId, HoldRequest, ManualClock, RedactedStatement, SessionId,
+    AgentIdentity, BindingDigest, Blast, Claimant, Decision, DecisionDesk, DecisionRequest,
+    Estimate, HoldDesk, HoldId, HoldRequest, ManualClock, RedactedStatement, SessionId,
     SessionInfo, Surface, SystemClock, TargetInfo, TransactionContext,
 };
 use abeyance_approver::{ApiToken, Approver, ApproverConfig, Person, Route, TokenHash, TokenScope};
@@ -138,11 +138,7 @@ pub fn request() -> HoldRequest {
         rule: "writes-are-asked".to_owned(),
         reasons: vec!["deletes rows".to_owned()],
         route: "dba".to_owned(),
-        estimate: Estimate {
-            rows: Some(1_204),
-            source: EstimateSource::Estimated,
-            note: None,
-        },
+        blast: Blast::of_rows(Estimate::estimated(1_204)),
         transaction: TransactionContext::Idle,
         agent_reason: Some("monthly clean-up".to_owned()),
         binding: binding("batch"),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use abeyance_api::{
-    BindingDigest, Decision, Estimate, Resolution, SessionId, SessionInfo, Surface, TargetInfo,
-    Vote, WithdrawReason,
+    BindingDigest, Blast, Decision, Estimate, Resolution, SessionId, SessionInfo, Surface,
+    TargetInfo, Vote, WithdrawReason,
 };
 
 use super::*;
@@ -61,11 +61,7 @@ pub(crate) fn pending() -> HoldView {
             rule: "writes-are-asked".to_owned(),
             reasons: vec!["deletes rows".to_owned()],
             route: "dba".to_owned(),
-            estimate: Estimate {
-                rows: Some(1240),
-                source: EstimateSource::Estimated,
-                note: None,
-            },
+            blast: Blast::of_rows(Estimate::estimated(1240)),
             transaction: TransactionContext::Open,
             agent_reason: Some("clearing duplicates of ticket 4711".to_owned()),
             binding: BindingDigest::over([b"x".as_slice()]),
@@ -262,7 +258,7 @@ fn a_second_tap_is_asked_only_where_the_cost_is_not_on_the_card() {
     assert_eq!(confirm(&pending()), None);
 
     let mut unknown = pending();
-    unknown.request.estimate = Estimate::unknown("the probe timed out");
+    unknown.request.blast = Blast::unknown("the probe timed out");
     assert!(confirm(&unknown).unwrap().contains("how many rows"));
 
     for kind in ["ALTER TABLE", "drop table", "TRUNCATE", "CREATE INDEX"] {

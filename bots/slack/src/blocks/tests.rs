@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
+use abeyance_api::{Blast, HoldState, HoldView, Outcome, PersonRef, Resolution, Vote};
 use abeyance_api::{Decision, Surface};
-use abeyance_api::{Estimate, HoldState, HoldView, Outcome, PersonRef, Resolution, Vote};
 use serde_json::Value;
 
 use super::*;
@@ -170,7 +170,7 @@ fn hostile(evil: &str) -> HoldView {
     request.rule = evil.to_owned();
     request.reasons = vec![evil.to_owned(); 20];
     request.agent_reason = some();
-    request.estimate = Estimate::unknown(evil);
+    request.blast = Blast::unknown(evil);
     request.statements = vec![statement(evil, evil); 30];
     for statement in &mut request.statements {
         statement.writes = (0..30).map(|n| format!("{n}{evil}")).collect();
@@ -321,7 +321,7 @@ fn the_console_link_keeps_its_base_and_escapes() {
 #[test]
 fn an_unknown_estimate_asks_for_a_second_tap() {
     let mut view = still("HLD-7K3Q");
-    view.request.estimate = Estimate::unknown("the probe timed out");
+    view.request.blast = Blast::unknown("the probe timed out");
     let confirm = made(&view).to_string();
     assert!(confirm.contains("Are you sure?") && confirm.contains("Nobody knows how many rows"));
     assert!(
@@ -341,7 +341,7 @@ fn slacks_own_sdk_and_types_take_every_card_and_the_form() {
         .map(|view| made(&view).to_string())
         .collect();
     let mut unknown = still("HLD-7K3Q");
-    unknown.request.estimate = Estimate::unknown("the probe timed out");
+    unknown.request.blast = Blast::unknown("the probe timed out");
     lines.push(made(&unknown).to_string());
     lines.push(serde_json::to_string(&minimal_blocks(&Card::of(&unknown), None)).unwrap());
     let form = form::deny_form(&"HLD-7K3Q7K3Q7K".parse().unwrap(), &Place::default());

@@ -11,8 +11,8 @@
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use abeyance_api::{
-    AgentIdentity, BindingDigest, CardDesk, CardFailure, CardReceipt, CardTask, ChatKind, Claimant,
-    DecideError, Decision, DecisionDesk, DecisionRequest, DeskError, Estimate, EstimateSource,
+    AgentIdentity, BindingDigest, Blast, CardDesk, CardFailure, CardReceipt, CardTask, ChatKind,
+    Claimant, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError, Estimate,
     HoldFilter, HoldId, HoldRequest, HoldState, HoldView, PersonRef, RedactedStatement, Resolution,
     SessionId, SessionInfo, TargetInfo, TransactionContext, Vote,
 };
@@ -77,11 +77,7 @@ pub fn pending(id: &str) -> HoldView {
             rule: "writes-are-asked".to_owned(),
             reasons: vec!["deletes rows".to_owned()],
             route: "dba".to_owned(),
-            estimate: Estimate {
-                rows: Some(1240),
-                source: EstimateSource::Estimated,
-                note: None,
-            },
+            blast: Blast::of_rows(Estimate::estimated(1240)),
             transaction: TransactionContext::Idle,
             agent_reason: Some("clearing duplicates".to_owned()),
             binding: BindingDigest::over([b"x".as_slice()]),

@@ -3,8 +3,8 @@
 //! Everything here leaves the proxy, so nothing here may hold a literal (invariant 7).
 
 use abeyance_api::{
-    AgentIdentity, BindingDigest, Estimate, HoldRequest, RedactedStatement, SessionInfo,
-    TargetInfo, TransactionContext,
+    AgentIdentity, BindingDigest, Blast, HoldRequest, RedactedStatement, SessionInfo, TargetInfo,
+    TransactionContext,
 };
 use abeyance_sql::{RelationName, StatementFacts};
 use abeyance_wire::postgres::{ErrorFields, SqlState, TransactionStatus};
@@ -72,7 +72,7 @@ pub(super) fn request(
     standing: &Standing,
     held: &Held,
     statements: Vec<RedactedStatement>,
-    estimate: Estimate,
+    blast: Blast,
     binding: BindingDigest,
 ) -> HoldRequest {
     let agent = &identity.agent;
@@ -98,7 +98,7 @@ pub(super) fn request(
         rule: held.rule.clone(),
         reasons: held.reasons.clone(),
         route: held.route.clone(),
-        estimate,
+        blast,
         transaction: if standing.status == TransactionStatus::Idle && !standing.is_unsynced() {
             TransactionContext::Idle
         } else {

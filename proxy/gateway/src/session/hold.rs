@@ -6,7 +6,8 @@
 use std::{sync::Arc, time::Duration};
 
 use abeyance_api::{
-    BindingDigest, DeskError, HoldId, HoldReceipt, HoldRequest, Outcome, Resolution, WithdrawReason,
+    BindingDigest, Blast, DeskError, HoldId, HoldReceipt, HoldRequest, Outcome, Resolution,
+    WithdrawReason,
 };
 use abeyance_wire::postgres::ErrorFields;
 use tokio::time::{Instant, interval_at, sleep_until, timeout};
@@ -117,7 +118,7 @@ impl Session {
             &self.standing,
             held,
             statements,
-            estimate,
+            Blast::of_rows(estimate),
             binding,
         )))
     }
