@@ -27,4 +27,5 @@ mod upstream;
 pub use config::{Agent, GatewayConfig, Target};
 pub use gateway::{Gateway, GatewayError};
 pub use limits::Limits;
+pub use session::{PROXY, Rehearsal, Rehearsed, Stage};
 pub use tls::{ClientTls, TlsConfigError, UpstreamTls};

@@ -15,7 +15,10 @@ use std::sync::Arc;
 use abeyance_policy::{Context, RuleSet};
 use abeyance_wire::postgres::{FrontendMessage, TransactionStatus};
 
-pub(crate) use self::finding::{Culprit, Finding, Held, Place, Step};
+pub(crate) use self::{
+    finding::{Culprit, Finding, Held, Place, Step},
+    weigh::Shown,
+};
 use self::{binding::Reference, walk::Walk};
 use super::{batch::Batch, ledger::Ledger, reading::Reading};
 use crate::Limits;
@@ -26,6 +29,10 @@ pub(crate) struct JudgedBatch {
     batch: Batch,
     steps: Vec<Step>,
     finding: Finding,
+    /// Every statement that would run, in order.
+    shown: Vec<Shown>,
+    /// The transaction state after it, when all of it succeeds.
+    status_after: TransactionStatus,
     references: Vec<Reference>,
     /// After this batch, text may be read otherwise until the server has reported its settings.
     reading_doubt: bool,
@@ -48,6 +55,16 @@ pub(crate) struct Situation<'a> {
 impl JudgedBatch {
     pub(crate) fn finding(&self) -> &Finding {
         &self.finding
+    }
+
+    /// Every statement that would run, with its verdict.
+    pub(crate) fn shown(&self) -> &[Shown] {
+        &self.shown
+    }
+
+    /// The transaction state after it, when all of it succeeds.
+    pub(crate) fn status_after(&self) -> TransactionStatus {
+        self.status_after
     }
 
     pub(crate) fn reading_doubt(&self) -> bool {

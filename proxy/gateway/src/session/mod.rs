@@ -16,6 +16,7 @@ mod own;
 mod probe;
 mod reading;
 mod refuse;
+mod rehearsal;
 mod relay;
 mod settings;
 mod standing;
@@ -44,6 +45,7 @@ use self::{
     target::TargetSide,
     turn::{Turn, Wants, turn},
 };
+pub use self::rehearsal::{PROXY, Rehearsal, Rehearsed, Stage};
 pub(crate) use self::{
     reading::{ReadingCache, Scope},
     settings::clean as clean_reason,
@@ -73,13 +75,18 @@ pub(crate) struct Identity {
 
 impl Identity {
     fn context(&self) -> Context<'_> {
-        Context {
-            owner: self.agent.owner.as_ref().map(PersonId::as_str),
-            actor: self.agent.actor.as_deref(),
-            database: Some(&self.target.database),
-            environment: self.target.environment.as_deref(),
-            ..Context::new(&self.agent.name, &self.target.name)
-        }
+        context(&self.agent, &self.target)
+    }
+}
+
+/// What of the configuration enters every verdict.
+fn context<'a>(agent: &'a Agent, target: &'a Target) -> Context<'a> {
+    Context {
+        owner: agent.owner.as_ref().map(PersonId::as_str),
+        actor: agent.actor.as_deref(),
+        database: Some(&target.database),
+        environment: target.environment.as_deref(),
+        ..Context::new(&agent.name, &target.name)
     }
 }
 

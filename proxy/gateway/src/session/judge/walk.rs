@@ -17,7 +17,7 @@ use super::{
     binding::Reference,
     finding::{Culprit, Place, Step},
     names,
-    weigh::{Shown, Weighed},
+    weigh::{Given, Shown, Weighed, What},
 };
 use crate::session::{
     batch::Batch,
@@ -92,10 +92,13 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn finish(self, batch: Batch) -> JudgedBatch {
+        let (finding, shown) = self.weighed.finding(self.reason);
         JudgedBatch {
             batch,
             steps: self.steps,
-            finding: self.weighed.finding(self.reason),
+            finding,
+            shown,
+            status_after: self.status,
             references: self.references,
             reading_doubt: self.doubt,
             unseen: self.unseen,
@@ -264,36 +267,56 @@ impl<'a> Walk<'a> {
         let doubted = names::doubted(prepared, suspect, facts);
         let plain = prepared.index.is_none() && prepared.reading.plain && doubted.is_none();
         if refused_there || plain {
-            if !refused_there {
+            let verdict = if refused_there {
+                Given::Nowhere
+            } else {
                 self.weighed.pass(facts);
-            }
-            self.weighed.show(Shown::Of(prepared.clone(), index));
+                Given::Read
+            };
+            let what = What::Of(prepared.clone(), index);
+            self.weighed.show(Shown { what, verdict });
             return;
         }
-        match self.resolve(facts) {
-            None => {
-                if let Some(facts) = doubted {
-                    let verdict = evaluate(self.situation.rules, &facts, self.situation.context);
-                    self.take(verdict, &facts, prepared);
-                    self.weighed.show(Shown::Resolved(Box::new(facts)));
-                    return;
-                }
-                let context = self.situation.context;
+        let (what, verdict) = self.verdict(prepared, index, facts, doubted);
+        let shown = Given::Here(Box::new(verdict.clone()));
+        match &what {
+            What::Of(..) => self.take(verdict, facts, prepared),
+            What::Resolved(facts) => self.take(verdict, facts, prepared),
+        }
+        self.weighed.show(Shown {
+            what,
+            verdict: shown,
+        });
+    }
+
+    /// The verdict of a statement that depends on the session: on what names stand for.
+    fn verdict(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        index: usize,
+        facts: &StatementFacts,
+        doubted: Option<StatementFacts>,
+    ) -> (What, Verdict) {
+        let (rules, context) = (self.situation.rules, self.situation.context);
+        match (self.resolve(facts), doubted) {
+            (Some(Resolved { facts, permitted }), _) => {
+                let verdict = match permitted {
+                    Some(hold) => Verdict::allowed(format!("approved as {}", hold.as_str())),
+                    None => evaluate(rules, &facts, context),
+                };
+                (What::Resolved(facts), verdict)
+            }
+            (None, Some(facts)) => {
+                let verdict = evaluate(rules, &facts, context);
+                (What::Resolved(Box::new(facts)), verdict)
+            }
+            (None, None) => {
                 let known = prepared.reading.verdicts.get(index);
                 let verdict = known
                     .filter(|_| prepared.index.is_none())
                     .cloned()
-                    .unwrap_or_else(|| evaluate(self.situation.rules, facts, context));
-                self.take(verdict, facts, prepared);
-                self.weighed.show(Shown::Of(prepared.clone(), index));
-            }
-            Some(Resolved { facts, permitted }) => {
-                let verdict = match permitted {
-                    Some(hold) => Verdict::allowed(format!("approved as {}", hold.as_str())),
-                    None => evaluate(self.situation.rules, &facts, self.situation.context),
-                };
-                self.take(verdict, &facts, prepared);
-                self.weighed.show(Shown::Resolved(facts));
+                    .unwrap_or_else(|| evaluate(rules, facts, context));
+                (What::Of(prepared.clone(), index), verdict)
             }
         }
     }

@@ -7,7 +7,7 @@ use abeyance_sql::{StatementClass, StatementFacts};
 use abeyance_wire::postgres::{ErrorFields, SqlState, TransactionStatus};
 
 use super::finding::{Culprit, Finding, Held, Place, Refused};
-use crate::session::{ledger::Prepared, settings};
+use crate::session::{ledger::Prepared, reading::Reading, settings};
 
 /// What the verdicts so far come to.
 #[derive(Debug, Default)]
@@ -56,28 +56,67 @@ impl Weighed {
         }
     }
 
-    /// What it comes to, with the reason the batch itself gives.
-    pub(super) fn finding(self, reason: Option<String>) -> Finding {
-        match self.refused {
+    /// What it comes to, with the reason the batch itself gives, and every statement that would run.
+    pub(super) fn finding(self, reason: Option<String>) -> (Finding, Vec<Shown>) {
+        let finding = match self.refused {
             Some(refused) => Finding::Refused(refused),
             None if self.held.is_empty() => Finding::Allowed,
-            None => hold(self.held, self.statements, reason),
-        }
+            None => hold(self.held, &self.statements, reason),
+        };
+        (finding, self.statements)
     }
 }
 
-/// A statement that would run, for the reviewer should there be one.
+/// A statement that would run: for the reviewer should there be one, and for the record.
 #[derive(Debug)]
-pub(super) enum Shown {
+pub(crate) struct Shown {
+    pub(super) what: What,
+    pub(super) verdict: Given,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
     Of(Arc<Prepared>, usize),
     Resolved(Box<StatementFacts>),
 }
 
+/// Where the verdict of a statement is.
+#[derive(Debug)]
+pub(super) enum Given {
+    /// In its reading: nothing of the session enters it.
+    Read,
+    Here(Box<Verdict>),
+    /// Nowhere: the server refuses the statement whatever it is.
+    Nowhere,
+}
+
 impl Shown {
-    fn into_facts(self) -> Option<StatementFacts> {
-        match self {
-            Self::Of(prepared, index) => prepared.facts().get(index).cloned(),
-            Self::Resolved(facts) => Some(*facts),
+    pub(crate) fn facts(&self) -> Option<&StatementFacts> {
+        match &self.what {
+            What::Of(prepared, index) => prepared.facts().get(*index),
+            What::Resolved(facts) => Some(facts),
+        }
+    }
+
+    pub(crate) fn verdict(&self) -> Option<&Verdict> {
+        match (&self.verdict, &self.what) {
+            (Given::Here(verdict), _) => Some(verdict),
+            (Given::Read, What::Of(prepared, index)) => {
+                let index = prepared.index.unwrap_or(*index);
+                prepared.reading.verdicts.get(index)
+            }
+            (Given::Read, What::Resolved(_)) | (Given::Nowhere, _) => None,
+        }
+    }
+
+    /// The reading that holds its facts and its verdict, and its place there.
+    #[expect(dead_code, reason = "for the record of statements")]
+    pub(crate) fn as_read(&self) -> Option<(&Arc<Reading>, usize)> {
+        match (&self.verdict, &self.what) {
+            (Given::Read, What::Of(prepared, index)) => {
+                Some((&prepared.reading, prepared.index.unwrap_or(*index)))
+            }
+            _ => None,
         }
     }
 }
@@ -95,7 +134,7 @@ fn unsettles(facts: &StatementFacts) -> bool {
 /// Joins the verdicts that ask for a hold. One hold asks one route.
 fn hold(
     mut held: Vec<(Verdict, Culprit, Place)>,
-    statements: Vec<Shown>,
+    statements: &[Shown],
     reason: Option<String>,
 ) -> Finding {
     let mut routes: Vec<&str> = held
@@ -137,8 +176,8 @@ fn hold(
         route,
         reasons,
         statements: statements
-            .into_iter()
-            .filter_map(Shown::into_facts)
+            .iter()
+            .filter_map(|shown| shown.facts().cloned())
             .collect(),
         culprit: single.then_some(culprit),
         place,
