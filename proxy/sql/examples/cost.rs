@@ -76,13 +76,13 @@ fn main() {
 fn micros(sql: &str) -> f64 {
     let options = ReadOptions::default();
     for _ in 0..200 {
-        black_box(analyse(black_box(sql.as_bytes()), options));
+        black_box(analyse(black_box(sql.as_bytes()), options.clone()));
     }
     let mut best = f64::MAX;
     for _ in 0..5 {
         let started = Instant::now();
         for _ in 0..400 {
-            black_box(analyse(black_box(sql.as_bytes()), options));
+            black_box(analyse(black_box(sql.as_bytes()), options.clone()));
         }
         best = best.min(started.elapsed().as_secs_f64() * 1e6 / 400.0);
     }

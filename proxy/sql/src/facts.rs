@@ -72,7 +72,8 @@ pub struct StatementFacts {
     pub catalog: Option<CatalogFacts>,
     /// Pretty-printed with literals, bind values and comments out; at most 8 kB.
     pub redacted: String,
-    /// 16 hex digits, equal for statements that differ only in literals, case or white space.
+    /// 32 hex digits (128 bits of SHA-256), equal for statements that differ only in literals,
+    /// the length of lists, case, comments or white space.
     pub fingerprint: String,
 }
 

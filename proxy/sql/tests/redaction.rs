@@ -256,7 +256,7 @@ proptest! {
     fn anything_at_all_is_read(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         for facts in analyse(&bytes, ReadOptions::default()).statements {
             prop_assert!(facts.span.end <= bytes.len());
-            prop_assert!(!facts.redacted.is_empty() && facts.fingerprint.len() == 16);
+            prop_assert!(!facts.redacted.is_empty() && facts.fingerprint.len() == 32);
         }
     }
 

@@ -173,10 +173,15 @@ impl<'a> Lexer<'a> {
         loop {
             self.at += 1;
             self.string_segment(escapes)?;
-            let Some(next) = self.continuation() else {
+            let (continues, looked_to) = self.continuation();
+            if !continues {
+                // What was looked at is read again, here and by the grammar's lexer.
+                self.looked_at_again += looked_to - self.at;
+                let total = self.looked_at_again;
+                bound("text read twice", total, LOOKED_AT_AGAIN_MAX)?;
                 return Ok(TokenKind::String);
-            };
-            self.at = next;
+            }
+            self.at = looked_to;
         }
     }
 
@@ -196,8 +201,9 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Where the quote of a continued string is: white space with a line break in between.
-    fn continuation(&self) -> Option<usize> {
+    /// Whether the string continues after white space with a line break in it, and where that was
+    /// found out: at the quote if it does.
+    fn continuation(&self) -> (bool, usize) {
         let mut look = Self {
             text: self.text,
             at: self.at,
@@ -213,8 +219,7 @@ impl<'a> Lexer<'a> {
                 }
                 (Some(byte), _) if is_space(byte) => look.at += 1,
                 (Some(b'-'), Some(b'-')) => look.line_comment(),
-                (Some(b'\''), _) if broken => return Some(look.at),
-                _ => return None,
+                (byte, _) => return (broken && byte == Some(b'\''), look.at),
             }
         }
     }

@@ -16,6 +16,10 @@ use super::{
 };
 use crate::shown;
 
+/// Grants and caches rest on it, and whoever writes the statements can look for two that collide:
+/// 64 bits take 2^32 tries, these 2^64.
+const FINGERPRINT_BYTES: usize = 16;
+
 /// A statement's redacted text and fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Redaction {
@@ -350,7 +354,7 @@ fn fingerprint(pieces: &[Piece<'_>]) -> String {
 
 fn short(hash: Sha256) -> String {
     let digest = hash.finalize();
-    hex::encode(digest.get(..8).unwrap_or_default())
+    hex::encode(digest.get(..FINGERPRINT_BYTES).unwrap_or_default())
 }
 
 fn bounded(mut text: String) -> String {
