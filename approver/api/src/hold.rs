@@ -24,6 +24,9 @@ pub struct HoldRequest {
     pub statements: Vec<RedactedStatement>,
     /// The name of the rule that demanded the hold.
     pub rule: String,
+    /// The version of the whole policy that rule is of; empty for holds from before policies had one.
+    #[serde(default)]
+    pub policy_version: String,
     /// Why, in words for the reviewer; one line each.
     pub reasons: Vec<String>,
     /// The route that is asked: a name from the configuration.
@@ -226,6 +229,8 @@ pub enum WithdrawReason {
     TargetGone,
     /// The proxy is shutting down.
     ProxyShutdown,
+    /// The proxy's configuration changed: the batch, or its agent, would not be let through any more.
+    PolicyChanged,
 }
 
 /// What happened when an approved batch ran.

@@ -13,6 +13,9 @@ pub enum AuditEvent {
         quorum: u32,
         binding: BindingDigest,
         expires_at: DateTime<Utc>,
+        /// Of the policy that demanded the hold; empty in records from before policies had one.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        policy_version: String,
     },
     Voted {
         person: PersonRef,
@@ -65,6 +68,7 @@ pub enum LapseCause {
     ClientOverflow,
     TargetGone,
     ProxyShutdown,
+    PolicyChanged,
 }
 
 impl From<WithdrawReason> for LapseCause {
@@ -76,6 +80,7 @@ impl From<WithdrawReason> for LapseCause {
             WithdrawReason::ClientOverflow => Self::ClientOverflow,
             WithdrawReason::TargetGone => Self::TargetGone,
             WithdrawReason::ProxyShutdown => Self::ProxyShutdown,
+            WithdrawReason::PolicyChanged => Self::PolicyChanged,
         }
     }
 }

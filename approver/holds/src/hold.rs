@@ -44,6 +44,8 @@ pub struct NewHold {
     pub actor: Option<String>,
     pub quorum: NonZeroU32,
     pub expires_at: DateTime<Utc>,
+    /// Of the policy that demanded the hold.
+    pub policy_version: String,
 }
 
 impl Hold {
@@ -55,6 +57,7 @@ impl Hold {
             quorum: new.quorum.get(),
             binding: new.binding,
             expires_at: new.expires_at,
+            policy_version: new.policy_version,
         };
         let hold = Self {
             state: HoldState::Pending,

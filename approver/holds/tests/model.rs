@@ -64,6 +64,7 @@ fn new_hold(quorum: u32) -> Hold {
         actor: Some(ACTOR.to_owned()),
         quorum: quorum.try_into().unwrap_or(std::num::NonZeroU32::MIN),
         expires_at: start() + TimeDelta::seconds(WAIT),
+        policy_version: "0123456789ab".to_owned(),
     };
     Hold::open(new, start()).0
 }

@@ -149,6 +149,7 @@ pub(super) fn withdrawn(reason: WithdrawReason) -> &'static str {
         WithdrawReason::ClientOverflow => "the client sent too much behind it",
         WithdrawReason::TargetGone => "the target's connection closed",
         WithdrawReason::ProxyShutdown => "the proxy stopped",
+        WithdrawReason::PolicyChanged => "the policy changed and does not let it through any more",
     }
 }
 
@@ -161,6 +162,7 @@ pub(super) fn lapsed(cause: LapseCause) -> &'static str {
         LapseCause::ClientOverflow => withdrawn(WithdrawReason::ClientOverflow),
         LapseCause::TargetGone => withdrawn(WithdrawReason::TargetGone),
         LapseCause::ProxyShutdown => withdrawn(WithdrawReason::ProxyShutdown),
+        LapseCause::PolicyChanged => withdrawn(WithdrawReason::PolicyChanged),
     }
 }
 

@@ -189,6 +189,7 @@ async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<O
             actor: new.request.agent.actor.clone(),
             quorum: new.quorum,
             expires_at: new.expires_at,
+            policy_version: new.request.policy_version.clone(),
         },
         now,
     );

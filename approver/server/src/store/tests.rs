@@ -65,6 +65,7 @@ fn record(text: &str) -> NewRecord {
             reads: Vec::new(),
         }],
         rule: "writes".to_owned(),
+        policy_version: "0123456789ab".to_owned(),
         reasons: Vec::new(),
         route: "dba".to_owned(),
         blast: Blast::unknown("not asked"),

@@ -136,6 +136,7 @@ pub fn request() -> HoldRequest {
             reads: vec![],
         }],
         rule: "writes-are-asked".to_owned(),
+        policy_version: "0123456789ab".to_owned(),
         reasons: vec!["deletes rows".to_owned()],
         route: "dba".to_owned(),
         blast: Blast::of_rows(Estimate::estimated(1_204)),

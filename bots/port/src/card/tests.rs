@@ -59,6 +59,7 @@ pub(crate) fn pending() -> HoldView {
                 &["public.visits"],
             )],
             rule: "writes-are-asked".to_owned(),
+            policy_version: "0123456789ab".to_owned(),
             reasons: vec!["deletes rows".to_owned()],
             route: "dba".to_owned(),
             blast: Blast::of_rows(Estimate::estimated(1240)),

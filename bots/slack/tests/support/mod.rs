@@ -75,6 +75,7 @@ pub fn pending(id: &str) -> HoldView {
                 "DELETE",
             )],
             rule: "writes-are-asked".to_owned(),
+            policy_version: "0123456789ab".to_owned(),
             reasons: vec!["deletes rows".to_owned()],
             route: "dba".to_owned(),
             blast: Blast::of_rows(Estimate::estimated(1240)),

@@ -74,6 +74,7 @@ pub(super) fn request(
     statements: Vec<RedactedStatement>,
     blast: Blast,
     binding: BindingDigest,
+    policy_version: &str,
 ) -> HoldRequest {
     let agent = &identity.agent;
     let target = &identity.target;
@@ -96,6 +97,7 @@ pub(super) fn request(
         },
         statements,
         rule: held.rule.clone(),
+        policy_version: policy_version.to_owned(),
         reasons: held.reasons.clone(),
         route: held.route.clone(),
         blast,

@@ -34,6 +34,12 @@ enum Waited {
     Over(SessionError, WithdrawReason),
 }
 
+/// What a batch comes to that was approved under rules that may have changed.
+enum Again {
+    Stands(Box<JudgedBatch>),
+    Refused(Box<JudgedBatch>, ErrorFields),
+}
+
 /// How claiming ended.
 enum Claim {
     Cleared(Cleared),
@@ -49,6 +55,7 @@ impl Session {
         };
         let place = held.place;
         let (rule, reasons) = (held.rule.clone(), held.reasons.clone());
+        let route = held.route.clone();
         let binding = self.binding(&judged);
         let request = match self.hold_request(held, binding).await? {
             Ok(request) => request,
@@ -70,17 +77,24 @@ impl Session {
         };
         self.release_buffers();
         let fields = match self.wait(&story).await {
-            Waited::Approved => match self.claim(judged, &story, binding).await {
-                (Claim::Cleared(cleared), None) => {
-                    return self.run_approved(cleared, &receipt.id).await;
-                }
-                (Claim::Refused(fields), Some(judged)) => {
+            Waited::Approved => match self.judge_again(judged, &story, &route).await? {
+                Again::Stands(judged) => match self.claim(*judged, &story, binding).await {
+                    (Claim::Cleared(cleared), None) => {
+                        return self.run_approved(cleared, &receipt.id).await;
+                    }
+                    (Claim::Refused(fields), Some(judged)) => {
+                        return self
+                            .hold_refused(*judged, place, Some(&receipt.id), &fields)
+                            .await;
+                    }
+                    (Claim::Over(error), _) => return Err(error),
+                    _ => return Err(SessionError::Internal("a claim without an end")),
+                },
+                Again::Refused(judged, fields) => {
                     return self
                         .hold_refused(*judged, place, Some(&receipt.id), &fields)
                         .await;
                 }
-                (Claim::Over(error), _) => return Err(error),
-                _ => return Err(SessionError::Internal("a claim without an end")),
             },
             Waited::Refused(fields, withdraw) => {
                 if let Some(reason) = withdraw {
@@ -120,7 +134,48 @@ impl Session {
             statements,
             Blast::of_rows(estimate),
             binding,
+            self.snapshot.rules.version(),
         )))
+    }
+
+    /// The policy may have changed while the batch waited. What it would now deny, or ask others about, does not
+    /// run on the old approval; the hold lapses.
+    async fn judge_again(
+        &mut self,
+        judged: JudgedBatch,
+        story: &wording::Story<'_>,
+        route: &str,
+    ) -> Result<Again, SessionError> {
+        if self.gateway.current.is(&self.snapshot) {
+            return Ok(Again::Stands(Box::new(judged)));
+        }
+        let hold = &story.receipt.id;
+        if let Err(error) = self.follow_policy() {
+            self.gateway.withdraw(hold, WithdrawReason::PolicyChanged);
+            return Err(error);
+        }
+        let (batch, _, _) = judged.into_parts();
+        let judged = self.judge(batch).await?;
+        let fields = match judged.finding() {
+            Finding::Allowed => None,
+            Finding::Held(held) if held.route == route => None,
+            Finding::Held(held) => Some(story.rerouted(&held.rule, &held.route)),
+            Finding::Refused(refused) => Some(story.ruled_out(&refused.fields)),
+        };
+        let version = self.snapshot.rules.version();
+        tracing::info!(
+            hold = hold.as_str(),
+            policy = version,
+            stands = fields.is_none(),
+            "judged again by newer rules"
+        );
+        Ok(match fields {
+            None => Again::Stands(Box::new(judged)),
+            Some(fields) => {
+                self.gateway.withdraw(hold, WithdrawReason::PolicyChanged);
+                Again::Refused(Box::new(judged), fields)
+            }
+        })
     }
 
     async fn open(&self, request: HoldRequest) -> Result<HoldReceipt, DeskError> {
@@ -179,6 +234,10 @@ impl Session {
                 () = &mut self.deadline => {
                     return Waited::Over(SessionError::Shutdown, WithdrawReason::ProxyShutdown);
                 }
+                // The batch itself is judged again once it is approved.
+                () = &mut self.superseded => if let Err(error) = self.still_welcome() {
+                    return Waited::Over(error, WithdrawReason::PolicyChanged);
+                },
             }
         }
     }

@@ -231,6 +231,19 @@ impl Session {
         }
     }
 
+    /// Whether the newest configuration, which is not taken up yet, still lets the agent be here.
+    fn still_welcome(&mut self) -> Result<(), SessionError> {
+        let snapshot = self.gateway.current.get();
+        let identity = &self.identity;
+        let agent = snapshot.agent(&identity.agent.name);
+        let target = agent.and_then(|agent| snapshot.target(agent, &identity.target.name));
+        if target.is_none() {
+            return Err(SessionError::AccessEnded);
+        }
+        self.superseded = stop(&snapshot.superseded);
+        Ok(())
+    }
+
     /// Takes up the newest configuration; an agent that may not be here any more is sent away.
     fn follow_policy(&mut self) -> Result<(), SessionError> {
         let gateway = &self.gateway;

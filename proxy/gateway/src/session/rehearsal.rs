@@ -13,7 +13,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use abeyance_policy::{Decision, RuleSet, Verdict};
+use abeyance_policy::{Decision, Rule, RuleSet, Verdict, matching};
 use abeyance_sql::{Analysis, ReadOptions, Sight, StatementClass, StatementFacts, analyse};
 use abeyance_wire::postgres::{
     ErrorFields, FrontendMessage, Query, TransactionStatus, WireStr, backend,
@@ -90,6 +90,18 @@ impl<'a> Rehearsal<'a> {
             Ok(judged) => rehearsed(&judged),
             Err(error) => refused_by_proxy(&error),
         }
+    }
+
+    /// Every rule that matches a statement, in the order of the configuration.
+    #[must_use]
+    pub fn matching<'b>(&'b self, facts: &'b StatementFacts) -> Vec<&'b Rule> {
+        let Stage {
+            rules,
+            agent,
+            target,
+            ..
+        } = self.stage;
+        matching(rules, facts, context(agent, target)).collect()
     }
 
     /// Follows a query string as if all of it had run. What could not have run at all changes nothing.

@@ -119,6 +119,26 @@ impl Story<'_> {
         )
     }
 
+    /// Approved, but newer rules deny it.
+    pub(super) fn ruled_out(&self, refusal: &ErrorFields) -> ErrorFields {
+        self.error(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "was approved, but rules that changed meanwhile refuse it",
+            &format!("Now: {}.", refusal.message()),
+            "Nothing ran. Ask the owner of the proxy's policy.",
+        )
+    }
+
+    /// Approved, but newer rules ask other people.
+    pub(super) fn rerouted(&self, rule: &str, route: &str) -> ErrorFields {
+        self.error(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "was approved, but rules that changed meanwhile ask other reviewers",
+            &format!("Now: rule {rule}, route {route}."),
+            "Nothing ran. Send the statement again; it will be asked about anew.",
+        )
+    }
+
     fn error(&self, state: SqlState, what: &str, detail: &str, hint: &str) -> ErrorFields {
         let id = &self.receipt.id;
         ErrorFields::error(state, format!("{id} {what}"))
