@@ -37,6 +37,8 @@ fn target(target: config::Target) -> abeyance_gateway::Target {
         password: target.password,
         tls: target.tls,
         environment: target.environment,
+        vouched_functions: Arc::new(target.vouched_functions),
+        catalog_poll: Some(target.catalog_poll),
         sessions_max: target.sessions_max,
     }
 }

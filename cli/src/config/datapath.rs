@@ -1,9 +1,10 @@
 //! Reads `[proxy]`, `[[target]]` and `[[agent]]`.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use abeyance_api::PersonId;
 use abeyance_gateway::{ClientTls, Limits, UpstreamTls};
+use abeyance_sql::FunctionName;
 use secrecy::{SecretSlice, SecretString};
 
 use super::{
@@ -15,6 +16,9 @@ use super::{
 
 /// Time spans in `[proxy.limits]`.
 const WAITS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
+/// How often a target's catalog is looked at for changes; more often would be a load, more seldom a risk.
+const CATALOG_POLLS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
+const CATALOG_POLL: Duration = Duration::from_secs(10);
 /// Sizes in `[proxy.limits]`, in bytes.
 const SIZES: RangeInclusive<u64> = 1024..=1024 * 1024 * 1024;
 
@@ -225,6 +229,9 @@ pub fn target(section: Section<'_>, around: &Surroundings<'_>, role: Role) -> Op
     }
     let environment = section.string("environment").map(|at| at.value);
     let sessions_max = sessions_max(&section);
+    let vouched_functions = vouched_functions(&section);
+    let catalog_poll = section.duration("catalog_poll", CATALOG_POLLS);
+    let catalog_poll = catalog_poll.map_or(CATALOG_POLL, |at| at.value);
     section.finish();
     let build = || {
         let (host, port) = address?.value;
@@ -237,6 +244,8 @@ pub fn target(section: Section<'_>, around: &Surroundings<'_>, role: Role) -> Op
             password: password.map(|at| -> SecretString { at.value }),
             tls: tls?,
             environment: environment.clone(),
+            vouched_functions,
+            catalog_poll,
             sessions_max,
         })
     };
@@ -252,6 +261,33 @@ pub fn target(section: Section<'_>, around: &Surroundings<'_>, role: Role) -> Op
 fn sessions_max(section: &Section<'_>) -> Option<usize> {
     let max = section.integer("sessions_max", 1..=1_000_000)?;
     usize::try_from(max).ok()
+}
+
+/// Routines somebody answers for: `schema.name`, all that go by the name.
+fn vouched_functions(section: &Section<'_>) -> BTreeSet<FunctionName> {
+    let mut vouched = BTreeSet::new();
+    for text in section.strings("vouched_functions").unwrap_or_default() {
+        match text.value.split_once('.') {
+            Some((schema, name)) if is_identifier(schema) && is_identifier(name) => {
+                vouched.insert(FunctionName {
+                    schema: Some(schema.to_owned()),
+                    name: name.to_owned(),
+                });
+            }
+            _ => section.problems.error(
+                &text.span,
+                format!("`{}` in `vouched_functions` does not name one function", text.value),
+                "give schema and name as the target's catalog has them, without arguments or quotes: \"public.age_in_years\"",
+            ),
+        }
+    }
+    vouched
+}
+
+/// A name as a catalog has it: no quotes, no signs that would make it a call or a pattern.
+fn is_identifier(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+    !name.is_empty() && name.len() <= 63 && name.chars().all(plain)
 }
 
 /// Splits `host:port`, with IPv6 in brackets.

@@ -2,11 +2,12 @@
 //!
 //! Making one is [`super::load`]'s business alone; whoever holds one needs to check nothing again.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 use abeyance_api::PersonId;
 use abeyance_gateway::{ClientTls, Limits, UpstreamTls};
 use abeyance_policy::RuleSet;
+use abeyance_sql::FunctionName;
 use abeyance_wire::postgres::scram::ScramVerifier;
 use secrecy::{SecretSlice, SecretString};
 
@@ -91,6 +92,8 @@ pub struct Target {
     pub password: Option<SecretString>,
     pub tls: UpstreamTls,
     pub environment: Option<String>,
+    pub vouched_functions: BTreeSet<FunctionName>,
+    pub catalog_poll: Duration,
     pub sessions_max: Option<usize>,
 }
 

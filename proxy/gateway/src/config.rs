@@ -2,8 +2,11 @@
 //!
 //! Refuses to know files, environment variables and TOML. Passwords stay in `secrecy` types.
 
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
 use abeyance_api::PersonId;
 use abeyance_policy::RuleSet;
+use abeyance_sql::FunctionName;
 use abeyance_wire::postgres::scram::ScramVerifier;
 use secrecy::SecretString;
 
@@ -37,6 +40,10 @@ pub struct Target {
     pub tls: UpstreamTls,
     /// A label such as `production`.
     pub environment: Option<String>,
+    /// Routines that count as harmless built-ins.
+    pub vouched_functions: Arc<BTreeSet<FunctionName>>,
+    /// How often to look whether its catalog has changed. Absent: statements are judged by their text alone.
+    pub catalog_poll: Option<Duration>,
     /// Sessions with it at once; `None` for no bound of its own.
     pub sessions_max: Option<usize>,
 }

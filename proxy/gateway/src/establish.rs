@@ -96,7 +96,13 @@ async fn attach(
     let seats = seats.map_err(SessionError::Full)?;
     Span::current().record("target", upstream.target.name.as_str());
     let target = upstream.target.clone();
-    let connected = timeout(gateway.limits.connect_timeout, connect(upstream, settings)).await;
+    // Before the target is connected to: the catalog is there when the first statement comes.
+    let catalog = upstream.catalog(gateway);
+    let connected = timeout(
+        gateway.limits.connect_timeout,
+        connect(upstream.login(), settings),
+    )
+    .await;
     let connected = connected.map_err(|_| TargetError::Timeout)??;
     let slot = gateway.cancels.enter(opening.version)?;
     welcome(client, &connected, slot.process_id, &slot.key)?;
@@ -114,6 +120,7 @@ async fn attach(
         slot,
         reason: settings.reason.clone(),
         seats,
+        catalog,
         snapshot,
     })
 }

@@ -39,6 +39,8 @@ pub struct Gateway {
     pub(crate) connections: Arc<Semaphore>,
     /// Sessions past their start-up message.
     pub(crate) sessions: Arc<Semaphore>,
+    /// Room, in KiB, for catalogs that one session alone sees.
+    pub(crate) private_catalogs: Arc<Semaphore>,
     /// One task a connection.
     pub(crate) tasks: TaskTracker,
     /// What goes on beside sessions: reports, withdrawals, cancel requests.
@@ -89,6 +91,7 @@ impl Gateway {
                 limits.connections_max + limits.handshakes_max,
             )),
             sessions: Arc::new(Semaphore::new(limits.connections_max)),
+            private_catalogs: Arc::new(Semaphore::new(limits.private_catalog_bytes / 1024)),
             tasks: TaskTracker::new(),
             background: TaskTracker::new(),
             shutdown: CancellationToken::new(),

@@ -10,6 +10,7 @@
 
 mod auth;
 mod cancel;
+mod catalog;
 mod config;
 mod error;
 mod establish;
@@ -24,6 +25,7 @@ mod startup;
 mod tls;
 mod upstream;
 
+pub use catalog::{CatalogUnavailable, LoadedCatalog, load_catalog};
 pub use config::{Agent, GatewayConfig, Target};
 pub use gateway::{Gateway, GatewayError};
 pub use limits::Limits;

@@ -37,6 +37,13 @@ pub struct Limits {
     pub reading_cache_entries: usize,
     /// Memory for readings that are kept for reuse, over all sessions, in bytes.
     pub reading_cache_bytes: u64,
+    /// Reading a target's catalog, with the connection it is read over.
+    pub catalog_timeout: Duration,
+    /// How long a statement waits for the catalog before it is judged without one.
+    pub catalog_wait: Duration,
+    /// Catalogs that one session alone sees (its temporary relations, its uncommitted definitions), over all
+    /// sessions, in bytes as they came from the target.
+    pub private_catalog_bytes: usize,
     /// A row estimate, from the first byte to the last.
     pub probe_timeout: Duration,
     /// What the gateway itself asks of a target (settling a refused transaction, cancel requests).
@@ -75,6 +82,9 @@ impl Default for Limits {
             portals_max: 1024,
             reading_cache_entries: 4096,
             reading_cache_bytes: 16 * MIB as u64,
+            catalog_timeout: Duration::from_secs(30),
+            catalog_wait: Duration::from_secs(5),
+            private_catalog_bytes: 256 * MIB,
             probe_timeout: Duration::from_secs(1),
             exchange_timeout: Duration::from_secs(10),
             hold_open_timeout: Duration::from_secs(10),
@@ -100,5 +110,22 @@ pub(crate) const READ_BYTES_MIN: usize = 4 * 1024;
 pub(crate) const READ_BYTES_MAX: usize = 64 * 1024;
 /// The longest plan a probe reads, in bytes.
 pub(crate) const PLAN_BYTES_MAX: usize = 1024 * 1024;
+/// The longest catalog that is read, in bytes of JSON.
+pub(crate) const CATALOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The longest catalog that is parsed on a thread that serves sessions.
+pub(crate) const CATALOG_PARSED_INLINE_BYTES_MAX: usize = 64 * 1024;
+/// Different search paths for which readings of one catalog are shared between sessions.
+pub(crate) const CATALOG_VIEWS_MAX: usize = 64;
+/// Between two refreshes because statements name what a catalog does not have.
+pub(crate) const CATALOG_MISSING_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two attempts to read a catalog that cannot be read, at first and at most.
+pub(crate) const CATALOG_RETRY: [Duration; 2] =
+    [Duration::from_millis(500), Duration::from_secs(30)];
+/// How long a catalog that cannot be checked any more is still used, in polls.
+pub(crate) const CATALOG_UNCHECKED_POLLS_MAX: u32 = 3;
+/// How long not to check a catalog again because of code that was not read, in times of what a check took.
+pub(crate) const CATALOG_REST: u32 = 10;
+/// How long a target's catalog is kept true after its last session.
+pub(crate) const CATALOG_LINGER: Duration = Duration::from_secs(5);
 /// Cancel requests that wait for one session.
 pub(crate) const CANCELS_WAITING_MAX: usize = 4;

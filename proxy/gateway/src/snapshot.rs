@@ -18,7 +18,12 @@ use secrecy::ExposeSecret;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Agent, Target, session::Scope};
+use crate::{
+    Agent, Gateway, Target,
+    catalog::{Keeper, Presence, TargetCatalog},
+    session::Scope,
+    upstream::Login,
+};
 
 /// One state of everything that can be reloaded.
 #[derive(Debug)]
@@ -47,6 +52,8 @@ pub(crate) struct Upstream {
     pub(crate) target: Arc<Target>,
     /// Its password, with the keys that follow from it: only the first login pays for them.
     pub(crate) scram: Option<Arc<ScramPassword>>,
+    /// Kept over all snapshots; `None` where statements are judged by their text alone.
+    catalog: Option<Arc<TargetCatalog>>,
     seats: Seats,
 }
 
@@ -57,6 +64,7 @@ impl Upstream {
             index,
             scram: password.map(|password| Arc::new(ScramPassword::new(password.expose_secret()))),
             seats: Seats::new(target.sessions_max),
+            catalog: target.catalog_poll.map(|_| Arc::default()),
             target: Arc::new(target),
         }
     }
@@ -67,8 +75,37 @@ impl Upstream {
             index,
             scram: self.scram.clone(),
             seats: self.seats.resized(target.sessions_max),
+            catalog: target
+                .catalog_poll
+                .map(|_| self.catalog.clone().unwrap_or_default()),
             target: Arc::new(target),
         }
+    }
+
+    pub(crate) fn login(&self) -> Login<'_> {
+        Login {
+            target: &self.target,
+            scram: self.scram.as_ref(),
+        }
+    }
+
+    /// The target's catalog, for a session that begins; sees to it that somebody keeps it.
+    pub(crate) fn catalog(&self, gateway: &Gateway) -> Option<(Arc<TargetCatalog>, Presence)> {
+        let catalog = self.catalog.as_ref()?;
+        let (presence, start) = catalog.enter();
+        if start {
+            let keeper = Keeper {
+                catalog: Arc::clone(catalog),
+                target: Arc::clone(&self.target),
+                scram: self.scram.clone(),
+                poll: self.target.catalog_poll?,
+                timeout: gateway.limits.catalog_timeout,
+                shutdown: gateway.shutdown.clone(),
+                deadline: gateway.deadline.clone(),
+            };
+            gateway.background.spawn(keeper.run());
+        }
+        Some((Arc::clone(catalog), presence))
     }
 }
 
@@ -202,12 +239,6 @@ impl Snapshot {
             take("agent", agent, agents)?,
             take("target", target, targets)?,
         ])
-    }
-
-    /// Every target, for what goes on beside sessions.
-    #[expect(dead_code, reason = "for what polls targets")]
-    pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
-        self.targets.values()
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Analysis {
 }
 
 /// Facts of one statement.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatementFacts {
     /// Byte range in the query string, without the separating semicolon.
     pub span: Range<usize>,

@@ -9,6 +9,7 @@ use abeyance_wire::postgres::Frame;
 use super::{
     judge::{Finding, JudgedBatch, Step},
     ledger::Clearance,
+    stirs::Stirs,
 };
 
 /// A batch that may run, once.
@@ -19,6 +20,7 @@ pub(crate) struct Cleared {
     hold: Option<HoldId>,
     reading_doubt: bool,
     unseen: bool,
+    stirs: Stirs,
 }
 
 /// The permit is for something else.
@@ -39,6 +41,11 @@ impl Cleared {
 
     pub(crate) fn runs_unseen_code(&self) -> bool {
         self.unseen
+    }
+
+    /// What it may change about the meaning of names.
+    pub(crate) fn stirs(&self) -> Stirs {
+        self.stirs
     }
 
     /// For the writer, which spends the proof.
@@ -76,6 +83,7 @@ pub(crate) fn clear_permitted(
 fn clear(judged: JudgedBatch, hold: Option<HoldId>) -> Cleared {
     let reading_doubt = judged.reading_doubt();
     let unseen = judged.runs_unseen_code();
+    let stirs = judged.stirs();
     let (batch, steps, _) = judged.into_parts();
     Cleared {
         frames: batch.into_frames(),
@@ -83,5 +91,6 @@ fn clear(judged: JudgedBatch, hold: Option<HoldId>) -> Cleared {
         hold,
         reading_doubt,
         unseen,
+        stirs,
     }
 }

@@ -6,6 +6,7 @@
 
 mod binding;
 mod finding;
+mod meaning;
 mod names;
 mod walk;
 mod weigh;
@@ -15,12 +16,12 @@ use std::sync::Arc;
 use abeyance_policy::{Context, RuleSet};
 use abeyance_wire::postgres::{FrontendMessage, TransactionStatus};
 
+use self::{binding::Reference, walk::Walk};
 pub(crate) use self::{
     finding::{Culprit, Finding, Held, Place, Step},
     weigh::Shown,
 };
-use self::{binding::Reference, walk::Walk};
-use super::{batch::Batch, ledger::Ledger, reading::Reading};
+use super::{batch::Batch, ledger::Ledger, reading::Reading, stirs::Stirs};
 use crate::Limits;
 
 /// A batch with its verdict. Only [`judge`] makes one, so the verdict is that of these bytes.
@@ -38,6 +39,10 @@ pub(crate) struct JudgedBatch {
     reading_doubt: bool,
     /// It runs code that analysis does not see.
     unseen: bool,
+    /// What it may change about the meaning of names.
+    stirs: Stirs,
+    /// See [`Self::wants_preceded`].
+    wants_preceded: bool,
 }
 
 /// What a batch is judged against.
@@ -74,6 +79,17 @@ impl JudgedBatch {
     /// It runs code that may put other statements under names that are known.
     pub(crate) fn runs_unseen_code(&self) -> bool {
         self.unseen
+    }
+
+    /// What it may change about the meaning of names.
+    pub(crate) fn stirs(&self) -> Stirs {
+        self.stirs
+    }
+
+    /// A statement in it stands behind one that may change what its names stand for, and its text was not read so
+    /// yet. It was judged as if it could mean anything; [`Reading::precede`] makes it clearer.
+    pub(super) fn wants_preceded(&self) -> bool {
+        self.wants_preceded
     }
 
     /// The parts, for `cleared` and for refusing.

@@ -10,7 +10,7 @@ use abeyance_api::HoldId;
 use abeyance_sql::StatementFacts;
 use bytes::Bytes;
 
-use super::reading::Reading;
+use super::reading::{Reading, Stamp};
 
 /// A statement that has a name; the empty one is the unnamed statement.
 #[derive(Debug, Clone)]
@@ -21,9 +21,45 @@ pub(crate) struct Prepared {
     pub(crate) index: Option<usize>,
     /// Code that analysis does not see ran since: another statement may go by the name now.
     pub(crate) suspect: bool,
+    /// How it was read before its names stood for something else. The server may still run it so: it analyses
+    /// a statement again only when something it used has changed, not when a name has come to stand for another thing.
+    pub(crate) earlier: Vec<Arc<Reading>>,
 }
 
 impl Prepared {
+    /// A statement as it is prepared now.
+    pub(crate) fn new(reading: Arc<Reading>, param_oids: Vec<u32>, index: Option<usize>) -> Self {
+        Self {
+            param_oids,
+            reading,
+            index,
+            suspect: false,
+            earlier: Vec::new(),
+        }
+    }
+
+    /// The same statement with what its text means now.
+    fn renewed(&self, reading: Arc<Reading>) -> Arc<Self> {
+        let mut earlier = self.earlier.clone();
+        let same = |other: &Arc<Reading>| other.facts == reading.facts;
+        earlier.retain(|other| !same(other));
+        if !same(&self.reading) && !self.reading.stamp.is_blind() {
+            earlier.push(Arc::clone(&self.reading));
+        }
+        // Reviewers get to see each of them; more than this nobody wants to read.
+        let too_many = earlier.len() > EARLIER_MAX;
+        if too_many {
+            earlier.remove(0);
+        }
+        Arc::new(Self {
+            param_oids: self.param_oids.clone(),
+            reading,
+            index: self.index,
+            suspect: self.suspect || too_many,
+            earlier,
+        })
+    }
+
     /// The exact text, or for SQL PREPARE and DECLARE that of the whole statement.
     pub(crate) fn text(&self) -> Bytes {
         match (self.index, self.facts()) {
@@ -67,6 +103,9 @@ impl Portal {
     }
 }
 
+/// Meanings a prepared statement may have had before; one with more is doubted.
+const EARLIER_MAX: usize = 4;
+
 /// By what right a portal may be executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Clearance {
@@ -90,9 +129,45 @@ pub(crate) struct Portal {
 pub(crate) struct Ledger {
     statements: HashMap<Box<[u8]>, Arc<Prepared>>,
     portals: HashMap<Box<[u8]>, Arc<Portal>>,
+    /// What every statement was last read with.
+    current: Option<Stamp>,
 }
 
 impl Ledger {
+    /// Whether every statement is read as `stamp` says.
+    pub(crate) fn is_current(&self, stamp: Stamp) -> bool {
+        self.statements.is_empty() || self.current == Some(stamp)
+    }
+
+    /// The readings of statements that were not made under this stamp.
+    pub(crate) fn outdated(&self, stamp: Stamp) -> Vec<(Box<[u8]>, Arc<Reading>)> {
+        let outdated = |reading: &Reading| !reading.stamp.opaque && !reading.stamp.agrees(stamp);
+        self.statements
+            .iter()
+            .filter(|(_, prepared)| outdated(&prepared.reading))
+            .map(|(name, prepared)| (name.clone(), Arc::clone(&prepared.reading)))
+            .collect()
+    }
+
+    /// A statement's text was read again.
+    pub(crate) fn statement_renew(&mut self, name: &[u8], reading: Arc<Reading>) {
+        if let Some(prepared) = self.statements.get_mut(name) {
+            *prepared = prepared.renewed(reading);
+        }
+    }
+
+    /// Every statement is read as `stamp` says.
+    pub(crate) fn renewed(&mut self, stamp: Stamp) {
+        self.current = Some(stamp);
+    }
+
+    /// The readings of all statements that have a name, and of all portals.
+    pub(crate) fn readings(&self) -> impl Iterator<Item = &Arc<Reading>> {
+        let statements = self.statements.values().map(|prepared| &prepared.reading);
+        let portals = self.portals.values().map(|portal| &portal.prepared.reading);
+        statements.chain(portals)
+    }
+
     pub(crate) fn statement(&self, name: &[u8]) -> Option<&Arc<Prepared>> {
         self.statements.get(name)
     }

@@ -8,6 +8,7 @@ mod batch;
 mod card;
 mod cleared;
 mod desk;
+mod examine;
 mod hold;
 mod judge;
 mod ledger;
@@ -19,7 +20,9 @@ mod refuse;
 mod rehearsal;
 mod relay;
 mod settings;
+mod sight;
 mod standing;
+mod stirs;
 mod target;
 mod tracker;
 mod turn;
@@ -29,23 +32,21 @@ use std::{pin::Pin, sync::Arc};
 
 use abeyance_api::{PersonId, SessionId};
 use abeyance_policy::Context;
-use abeyance_sql::{Analysis, postgres::ReadOptions};
-use abeyance_wire::postgres::{ErrorFields, FrontendMessage, TransactionStatus, backend::tag};
-use bytes::Bytes;
+use abeyance_wire::postgres::{ErrorFields, TransactionStatus, backend::tag};
 use chrono::{DateTime, Utc};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+pub use self::rehearsal::{PROXY, Rehearsal, Rehearsed, Stage};
 use self::{
     batch::{Batch, Collected, Collector},
     cleared::clear_allowed,
-    judge::{Finding, JudgedBatch, Situation, judge},
+    judge::Finding,
     ledger::Ledger,
-    reading::{Lookup, Reading},
+    sight::Sighting,
     standing::Standing,
     target::TargetSide,
     turn::{Turn, Wants, turn},
 };
-pub use self::rehearsal::{PROXY, Rehearsal, Rehearsed, Stage};
 pub(crate) use self::{
     reading::{ReadingCache, Scope},
     settings::clean as clean_reason,
@@ -53,6 +54,7 @@ pub(crate) use self::{
 use crate::{
     Agent, Gateway, Target,
     cancel::CancelSlot,
+    catalog::{Presence, TargetCatalog},
     error::{SessionError, TargetError},
     exchange::client_send_error,
     io::Link,
@@ -100,6 +102,8 @@ pub(crate) struct Session {
     collector: Collector,
     ledger: Ledger,
     standing: Standing,
+    /// What names mean to the session.
+    sight: Sighting,
     /// A group of the extended protocol was refused; its Sync has not come yet.
     unsettled: Option<refuse::Unsettled>,
     /// Ends the session when it is idle.
@@ -126,6 +130,8 @@ pub(crate) struct Parts {
     pub(crate) slot: CancelSlot,
     pub(crate) reason: Option<String>,
     pub(crate) seats: [Option<Seat>; 2],
+    /// Its target's catalog, where there is one.
+    pub(crate) catalog: Option<(Arc<TargetCatalog>, Presence)>,
     pub(crate) snapshot: Arc<Snapshot>,
 }
 
@@ -153,6 +159,7 @@ impl Session {
             collector: Collector::default(),
             ledger: Ledger::default(),
             standing,
+            sight: Sighting::new(parts.catalog),
             unsettled: None,
             shutdown,
             deadline,
@@ -302,61 +309,5 @@ impl Session {
             Finding::Held(_) => Box::pin(self.hold(judged)).await,
             Finding::Refused(_) => self.refuse_judged(judged).await,
         }
-    }
-
-    async fn judge(&mut self, batch: Batch) -> Result<JudgedBatch, SessionError> {
-        let mut messages = Vec::with_capacity(batch.frames().len());
-        let mut readings = Vec::new();
-        for frame in batch.frames() {
-            let message = FrontendMessage::decode(frame)?;
-            match &message {
-                FrontendMessage::Query(query) => {
-                    readings.push(self.read(query.sql.as_bytes()).await);
-                }
-                FrontendMessage::Parse(parse) => {
-                    readings.push(self.read(parse.sql.as_bytes()).await);
-                }
-                _ => {}
-            }
-            messages.push(message);
-        }
-        let situation = Situation {
-            rules: &self.snapshot.rules,
-            context: self.identity.context(),
-            ledger: &self.ledger,
-            limits: &self.gateway.limits,
-            status: self.standing.status_known(),
-            reading_doubt: self.standing.reading_doubt || !self.standing.utf8,
-        };
-        Ok(judge(batch, messages, readings, situation))
-    }
-
-    /// Reads one query string, or finds the reading that was made before.
-    async fn read(&self, text: &[u8]) -> Arc<Reading> {
-        let lookup = Lookup {
-            scope: self.identity.scope,
-            conforming: self.standing.conforming_strings,
-            text,
-        };
-        if let Some(known) = self.gateway.readings.find(lookup) {
-            return known;
-        }
-        let options = ReadOptions {
-            bytes_max: self.gateway.limits.statement_bytes_max,
-            standard_conforming_strings: lookup.conforming,
-            sight: None,
-        };
-        let text = Bytes::copy_from_slice(text);
-        let analysis: Analysis = abeyance_sql::analyse_async(&text, options).await;
-        let reading = Arc::new(Reading::new(
-            text,
-            analysis,
-            &self.snapshot.rules,
-            self.identity.context(),
-        ));
-        self.gateway
-            .readings
-            .keep(lookup.scope, lookup.conforming, reading.clone());
-        reading
     }
 }

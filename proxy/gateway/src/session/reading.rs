@@ -1,11 +1,11 @@
 //! The reading of one query string for one agent and target: facts and verdicts, kept for reuse.
 //!
-//! The key is the exact bytes with the lexer's flag and the scope: nothing else enters analysis or
-//! policy, so a kept reading is as good as a new one. Bounded in entries and bytes (invariant 10).
+//! The key is the exact bytes with the lexer's flag, the scope and the view of the catalog: nothing else enters
+//! analysis or policy, so a kept reading is as good as a new one. Bounded in entries and bytes (invariant 10).
 
 use std::{
     hash::{Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use abeyance_policy::{Context, Decision, RuleSet, Verdict, evaluate};
@@ -13,7 +13,8 @@ use abeyance_sql::{Analysis, OpaqueReason, SessionEffect, StatementFacts, Transa
 use bytes::Bytes;
 use quick_cache::{Equivalent, Weighter, sync::Cache};
 
-use crate::Limits;
+use super::stirs::Stirs;
+use crate::{Limits, catalog::View};
 
 /// Facts and verdicts of one query string.
 #[derive(Debug)]
@@ -25,12 +26,44 @@ pub(crate) struct Reading {
     pub(crate) verdicts: Vec<Verdict>,
     /// Every statement is allowed whatever the session's state: none refers to or defines a name.
     pub(crate) plain: bool,
+    /// What it was read with.
+    pub(crate) stamp: Stamp,
+    /// What running each statement may change, names it refers to unknown.
+    pub(crate) stirs: Vec<Stirs>,
+    /// It names something the catalog does not have.
+    pub(crate) missing: bool,
+    /// The same text, read as if something before it in its batch had changed what names stand for.
+    preceded: OnceLock<Arc<Reading>>,
+}
+
+/// What a text was read with, besides the agent and the target.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Of the configuration.
+    pub(crate) generation: u32,
+    /// The view's number.
+    pub(crate) view: u64,
+    /// The lexer's flag.
+    pub(crate) conforming: bool,
+    /// The session made the text ambiguous: it was not read, and never will be.
+    pub(crate) opaque: bool,
 }
 
 impl Reading {
     pub(crate) fn new(
         text: Bytes,
         analysis: Analysis,
+        rules: &RuleSet,
+        context: Context<'_>,
+    ) -> Self {
+        Self::stamped(text, analysis, Stamp::default(), rules, context)
+    }
+
+    /// A reading that says what it was made with.
+    pub(crate) fn stamped(
+        text: Bytes,
+        analysis: Analysis,
+        stamp: Stamp,
         rules: &RuleSet,
         context: Context<'_>,
     ) -> Self {
@@ -44,12 +77,35 @@ impl Reading {
                 && facts.refers_to.is_none()
                 && facts.defines.is_none()
         });
+        let stirs = facts
+            .iter()
+            .map(|facts| Stirs::by(facts, !facts.is_certain()))
+            .collect();
+        let missing = facts.iter().any(|facts| {
+            let catalog = facts.catalog.as_ref();
+            catalog.is_some_and(|catalog| !catalog.missing.is_empty())
+        });
         Self {
             text,
             facts,
             verdicts,
             plain,
+            stamp,
+            stirs,
+            missing,
+            preceded: OnceLock::new(),
         }
+    }
+
+    /// The same text as if something before it had changed what names stand for, once it was read so.
+    pub(crate) fn preceded(&self) -> Option<&Arc<Self>> {
+        self.preceded.get()
+    }
+
+    /// Keeps how the text is read behind something that changes what names stand for.
+    pub(crate) fn precede(&self, reading: Arc<Self>) {
+        // Of two that read it at once, both read the same.
+        let _ = self.preceded.set(reading);
     }
 
     /// The text of one of its statements.
@@ -68,7 +124,29 @@ impl Reading {
         let analysis = Analysis {
             statements: vec![facts],
         };
-        Self::new(Bytes::copy_from_slice(text), analysis, rules, context)
+        let stamp = Stamp {
+            opaque: true,
+            ..Stamp::default()
+        };
+        Self::stamped(
+            Bytes::copy_from_slice(text),
+            analysis,
+            stamp,
+            rules,
+            context,
+        )
+    }
+}
+
+impl Stamp {
+    /// It was read without the catalog the target has.
+    pub(crate) fn is_blind(self) -> bool {
+        View::is_blind(self.view)
+    }
+
+    /// The same but for the lexer's flag, which belongs to the text.
+    pub(crate) fn agrees(self, other: Self) -> bool {
+        (self.generation, self.view) == (other.generation, other.view)
     }
 }
 
@@ -116,6 +194,7 @@ pub(crate) struct Scope {
 #[derive(Debug, Clone)]
 struct Key {
     scope: Scope,
+    view: u64,
     conforming: bool,
     text: Bytes,
 }
@@ -124,6 +203,8 @@ struct Key {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lookup<'a> {
     pub(crate) scope: Scope,
+    /// The number of the view the session has of the catalog.
+    pub(crate) view: u64,
     /// The session's `standard_conforming_strings`.
     pub(crate) conforming: bool,
     pub(crate) text: &'a [u8],
@@ -133,11 +214,13 @@ impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self {
             scope,
+            view,
             conforming,
             text,
         } = self;
         Lookup {
             scope: *scope,
+            view: *view,
             conforming: *conforming,
             text,
         }
@@ -147,7 +230,8 @@ impl Hash for Key {
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        (self.scope, self.conforming, &self.text) == (other.scope, other.conforming, &other.text)
+        (self.scope, self.view, self.conforming, &self.text)
+            == (other.scope, other.view, other.conforming, &other.text)
     }
 }
 
@@ -156,6 +240,7 @@ impl Eq for Key {}
 impl Hash for Lookup<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.scope.hash(state);
+        self.view.hash(state);
         self.conforming.hash(state);
         self.text.hash(state);
     }
@@ -163,7 +248,8 @@ impl Hash for Lookup<'_> {
 
 impl Equivalent<Key> for Lookup<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        (self.scope, self.conforming, self.text) == (key.scope, key.conforming, &key.text[..])
+        (self.scope, self.view, self.conforming, self.text)
+            == (key.scope, key.view, key.conforming, &key.text[..])
     }
 }
 
@@ -193,11 +279,12 @@ impl ReadingCache {
         self.0.get(&lookup)
     }
 
-    pub(crate) fn keep(&self, scope: Scope, conforming: bool, reading: Arc<Reading>) {
+    pub(crate) fn keep(&self, lookup: Lookup<'_>, reading: Arc<Reading>) {
         if reading.text.len() <= crate::limits::CACHED_TEXT_BYTES_MAX {
             let key = Key {
-                scope,
-                conforming,
+                scope: lookup.scope,
+                view: lookup.view,
+                conforming: lookup.conforming,
                 text: reading.text.clone(),
             };
             self.0.insert(key, reading);

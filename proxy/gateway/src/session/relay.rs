@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use abeyance_wire::postgres::{Direction, ErrorFields, SqlState, frontend::tag, split_frame};
+use abeyance_wire::postgres::{
+    Direction, ErrorFields, SqlState, TransactionStatus, frontend::tag, split_frame,
+};
 
 use super::{
     Session,
@@ -37,6 +39,15 @@ impl Session {
 
     /// Runs a batch to its end: the one place a client's statements are written.
     pub(super) async fn relay(&mut self, cleared: Cleared) -> Result<Ran, Broken> {
+        let stirs = cleared.stirs();
+        let ran = self.relay_cleared(cleared).await;
+        // Also when it failed: what of it ran is not looked at.
+        let inside = self.standing.status != TransactionStatus::Idle || self.standing.is_unsynced();
+        self.sight.ran(stirs, inside);
+        ran
+    }
+
+    async fn relay_cleared(&mut self, cleared: Cleared) -> Result<Ran, Broken> {
         let clearance = cleared.clearance();
         let permitted = clearance != super::ledger::Clearance::Allowed;
         self.standing.reading_doubt |= cleared.reading_doubt();
@@ -180,7 +191,7 @@ impl Session {
     }
 
     /// Asks the target to cancel what runs, beside the session.
-    fn forward_cancel(&self, request: Cancel) {
+    pub(super) fn forward_cancel(&self, request: Cancel) {
         let Some((process_id, key)) = self.target.cancel.clone() else {
             return;
         };

@@ -10,18 +10,17 @@ use abeyance_wire::postgres::{
 };
 use secrecy::ExposeSecret;
 
-use super::connect::rejected;
+use super::connect::{Login, rejected};
 use crate::{
     Target,
     error::TargetError,
     exchange::target_message,
     io::{Link, Stream},
-    snapshot::Upstream,
 };
 
 /// Answers whatever the target asks until it says Ok.
-pub(super) async fn authenticate(link: &mut Link, upstream: &Upstream) -> Result<(), TargetError> {
-    let target = &*upstream.target;
+pub(super) async fn authenticate(link: &mut Link, login: Login<'_>) -> Result<(), TargetError> {
+    let target = login.target;
     match next(link).await? {
         Authentication::Ok => return Ok(()),
         Authentication::CleartextPassword => {
@@ -34,7 +33,7 @@ pub(super) async fn authenticate(link: &mut Link, upstream: &Upstream) -> Result
             let answer = md5_password(&target.user, password(target)?, salt);
             send_password(link, answer)?;
         }
-        Authentication::Sasl { mechanisms } => scram(link, upstream, &mechanisms).await?,
+        Authentication::Sasl { mechanisms } => scram(link, login, &mechanisms).await?,
         Authentication::SaslContinue(_) | Authentication::SaslFinal(_) => {
             return Err(TargetError::Protocol("SASL out of turn"));
         }
@@ -49,11 +48,11 @@ pub(super) async fn authenticate(link: &mut Link, upstream: &Upstream) -> Result
 
 async fn scram(
     link: &mut Link,
-    upstream: &Upstream,
+    login: Login<'_>,
     mechanisms: &[WireStr],
 ) -> Result<(), TargetError> {
     let nonce = Nonce::random().map_err(|_| TargetError::Protocol("no randomness"))?;
-    let password = upstream.scram.clone().ok_or(TargetError::NeedsPassword)?;
+    let password = login.scram.cloned().ok_or(TargetError::NeedsPassword)?;
     let client = ScramClient::with_password(password, binding(link), nonce);
     let (client, first) = client.choose(mechanisms).map_err(TargetError::Scram)?;
     link.outbox

@@ -1,8 +1,10 @@
 //! Connecting: socket, TLS, start-up message, authentication, the settings the target reports.
 
+use std::sync::Arc;
+
 use abeyance_wire::postgres::{
     BackendMessage, CancelKey, ErrorFields, ProtocolVersion, StartupMessage, WireStr,
-    limits::BACKEND_CONTROL_BYTES_MAX, startup::encode_ssl_request,
+    limits::BACKEND_CONTROL_BYTES_MAX, scram::ScramPassword, startup::encode_ssl_request,
 };
 use rustls_pki_types::ServerName;
 use tokio::{
@@ -16,7 +18,6 @@ use crate::{
     error::TargetError,
     exchange::target_message,
     io::{Link, Stream, tune},
-    snapshot::Upstream,
 };
 
 /// A target that is ready for its first query.
@@ -31,12 +32,19 @@ pub(crate) struct Connected {
     pub(crate) cancel: Option<(u32, CancelKey)>,
 }
 
-/// Opens a connection to `target` with the proxy's own credential. The caller bounds the time.
+/// A target with what its password was worked out to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Login<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) scram: Option<&'a Arc<ScramPassword>>,
+}
+
+/// Opens a connection to a target with the proxy's own credential. The caller bounds the time.
 pub(crate) async fn connect(
-    upstream: &Upstream,
+    login: Login<'_>,
     settings: &Settings,
 ) -> Result<Connected, TargetError> {
-    let target = &*upstream.target;
+    let target = login.target;
     let mut link = Link::new(open_socket(target).await?);
     let startup = settings.forwarded.iter().fold(
         StartupMessage::new(ProtocolVersion::V3_0, &target.user, &target.database)
@@ -47,7 +55,7 @@ pub(crate) async fn connect(
         .encode(|out| startup.encode(out))
         .map_err(|error| TargetError::Malformed(error.to_string()))?;
     link.flush().await.map_err(TargetError::Io)?;
-    auth::authenticate(&mut link, upstream).await?;
+    auth::authenticate(&mut link, login).await?;
     settle(link).await
 }
 

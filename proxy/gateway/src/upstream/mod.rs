@@ -7,5 +7,5 @@ mod auth;
 mod connect;
 mod params;
 
-pub(crate) use connect::{Connected, connect, open_socket};
+pub(crate) use connect::{Connected, Login, connect, open_socket};
 pub(crate) use params::{Settings, settings};

@@ -113,6 +113,8 @@ fn config(target: &FakeTarget, limits: Limits) -> GatewayConfig {
             password: None,
             tls: UpstreamTls::disable(),
             environment: None,
+            vouched_functions: Arc::default(),
+            catalog_poll: None,
             sessions_max: None,
         }],
         agents: vec![Agent {

@@ -283,12 +283,8 @@ fn the_binding_covers_the_statement_a_bind_refers_to() {
         let context = Context::new("bot", "clinic");
         let analysis = analyse(&text, abeyance_sql::ReadOptions::default());
         let mut bench = Bench::default();
-        let prepared = Prepared {
-            param_oids: oids,
-            reading: Arc::new(Reading::new(text, analysis, &rules, context)),
-            index: None,
-            suspect: false,
-        };
+        let reading = Arc::new(Reading::new(text, analysis, &rules, context));
+        let prepared = Prepared::new(reading, oids, None);
         bench.ledger.statement_add(b"", Arc::new(prepared));
         bench
             .judge(&[bind(), execute(), FrontendMessage::Sync])
@@ -384,12 +380,8 @@ fn a_name_is_doubted_once_unseen_code_ran() {
     let context = Context::new("bot", "clinic");
     let analysis = analyse(&text, abeyance_sql::ReadOptions::default());
     let mut bench = Bench::default();
-    let prepared = Arc::new(Prepared {
-        param_oids: Vec::new(),
-        reading: Arc::new(Reading::new(text, analysis, &rules, context)),
-        index: None,
-        suspect: false,
-    });
+    let reading = Arc::new(Reading::new(text, analysis, &rules, context));
+    let prepared = Arc::new(Prepared::new(reading, Vec::new(), None));
     bench.ledger.statement_add(b"x", prepared.clone());
     bench.ledger.statement_add(b"", prepared);
     let by_bind = |name: &str| [named_bind(name), execute(), FrontendMessage::Sync];

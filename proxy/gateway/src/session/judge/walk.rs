@@ -24,12 +24,13 @@ use crate::session::{
     ledger::{Clearance, Outlook, Portal, Prepared},
     reading::{Reading, depends_on_settings, may_change_reading},
     settings,
+    stirs::Stirs,
 };
 
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
-    situation: Situation<'a>,
-    outlook: Outlook<'a>,
+    pub(super) situation: Situation<'a>,
+    pub(super) outlook: Outlook<'a>,
     /// The transaction state before the next statement, if all before it succeeds.
     status: TransactionStatus,
     /// The message that is looked at belongs to the extended protocol.
@@ -37,6 +38,10 @@ pub(super) struct Walk<'a> {
     doubt: bool,
     /// Something so far runs code that analysis does not see.
     unseen: bool,
+    /// What everything so far may change about the meaning of names.
+    pub(super) stirs: Stirs,
+    /// A text is needed as it reads behind something that changes what names stand for.
+    pub(super) wants_preceded: bool,
     steps: Vec<Step>,
     references: Vec<Reference>,
     weighed: Weighed,
@@ -54,6 +59,8 @@ impl<'a> Walk<'a> {
             extended: false,
             doubt: situation.reading_doubt,
             unseen: false,
+            stirs: Stirs::default(),
+            wants_preceded: false,
             steps: Vec::new(),
             references: Vec::new(),
             weighed: Weighed::default(),
@@ -102,6 +109,8 @@ impl<'a> Walk<'a> {
             references: self.references,
             reading_doubt: self.doubt,
             unseen: self.unseen,
+            stirs: self.stirs,
+            wants_preceded: self.wants_preceded,
         }
     }
 
@@ -155,12 +164,7 @@ impl<'a> Walk<'a> {
         let reading = self.reading(query.sql.as_bytes(), reading);
         self.outlook.statement_set(b"", None);
         self.outlook.portal_set(b"", None);
-        let prepared = Arc::new(Prepared {
-            param_oids: Vec::new(),
-            reading: reading.clone(),
-            index: None,
-            suspect: false,
-        });
+        let prepared = Arc::new(Prepared::new(reading.clone(), Vec::new(), None));
         // Each statement in the state the one before it leaves.
         for (index, facts) in prepared.facts().iter().enumerate() {
             self.weigh(&prepared, index, facts, false);
@@ -173,12 +177,8 @@ impl<'a> Walk<'a> {
     fn parse(&mut self, parse: Parse, reading: Option<Arc<Reading>>) -> Result<Step, ErrorFields> {
         let max = self.situation.limits.prepared_max;
         bounded("prepared statements", self.outlook.statements_len(), max)?;
-        let prepared = Arc::new(Prepared {
-            reading: self.reading(parse.sql.as_bytes(), reading),
-            param_oids: parse.param_oids,
-            index: None,
-            suspect: false,
-        });
+        let reading = self.reading(parse.sql.as_bytes(), reading);
+        let prepared = Arc::new(Prepared::new(reading, parse.param_oids, None));
         let name: Box<[u8]> = parse.name.as_bytes().into();
         self.outlook.statement_set(&name, Some(prepared.clone()));
         Ok(Step::Parse { name, prepared })
@@ -225,6 +225,8 @@ impl<'a> Walk<'a> {
         self.bind = Some((prepared.param_oids.clone(), bind));
         for (index, facts) in prepared.facts().iter().enumerate() {
             self.weigh(&prepared, index, facts, prepared.suspect);
+            // Planning it may already run code of it.
+            self.stir(&prepared, index, facts, !facts.is_certain());
         }
         self.bind = None;
         let bound = Portal {
@@ -260,11 +262,13 @@ impl<'a> Walk<'a> {
         if let Err(fields) = names::sound_facts(facts) {
             self.weighed.refuse(fields, self.place());
         }
+        let meant = self.meaning(prepared, index, facts);
+        let facts = meant.as_ref().unwrap_or(facts);
         // The server refuses everything but the end of a failed transaction.
         let refused_there = self.status == TransactionStatus::Failed
             && facts.transaction == TransactionEffect::None
             && facts.opaque.is_none();
-        let doubted = names::doubted(prepared, suspect, facts);
+        let doubted = names::doubted(prepared, suspect, facts).or_else(|| meant.clone());
         let plain = prepared.index.is_none() && prepared.reading.plain && doubted.is_none();
         if refused_there || plain {
             let verdict = if refused_there {
@@ -359,7 +363,9 @@ impl<'a> Walk<'a> {
             });
         }
         let prepared = self.outlook.statement(name.as_bytes())?;
-        let resolved = facts.resolved_by(prepared.definition()?);
+        let definition = prepared.definition()?;
+        let meant = self.meaning(&prepared, 0, definition);
+        let resolved = facts.resolved_by(meant.as_ref().unwrap_or(definition));
         let doubted = names::doubted(&prepared, prepared.suspect, &resolved);
         let resolved = doubted.unwrap_or(resolved);
         self.references.push(Reference::Statement(
@@ -379,7 +385,9 @@ impl<'a> Walk<'a> {
         if let Some(reason) = settings::given(facts, &prepared.reading) {
             self.reason = Some(reason);
         }
-        if names::runs_unseen_code(facts, &self.outlook) {
+        let unseen = names::runs_unseen_code(facts, &self.outlook);
+        self.stir(prepared, index, facts, unseen);
+        if unseen {
             self.unseen = true;
             self.outlook.suspect_all();
         }
@@ -388,12 +396,8 @@ impl<'a> Walk<'a> {
 
     fn expect_name(&mut self, prepared: &Arc<Prepared>, index: usize, facts: &StatementFacts) {
         let definition = || {
-            Arc::new(Prepared {
-                param_oids: Vec::new(),
-                reading: prepared.reading.clone(),
-                index: Some(index),
-                suspect: false,
-            })
+            let reading = prepared.reading.clone();
+            Arc::new(Prepared::new(reading, Vec::new(), Some(index)))
         };
         if let Some(name) = &facts.defines {
             if facts.redacted.starts_with("PREPARE") {

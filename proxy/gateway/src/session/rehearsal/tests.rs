@@ -51,6 +51,8 @@ fn target() -> Target {
         password: None,
         tls: UpstreamTls::disable(),
         environment: None,
+        vouched_functions: Arc::default(),
+        catalog_poll: None,
         sessions_max: None,
     }
 }

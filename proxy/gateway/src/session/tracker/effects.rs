@@ -61,12 +61,11 @@ impl Completed<'_> {
         else {
             return;
         };
-        let prepared = Arc::new(Prepared {
-            param_oids: Vec::new(),
-            reading: self.reading.clone(),
-            index: Some(self.index),
-            suspect: false,
-        });
+        let prepared = Arc::new(Prepared::new(
+            self.reading.clone(),
+            Vec::new(),
+            Some(self.index),
+        ));
         if self.tag == "PREPARE" {
             ledger.statement_add(name.as_bytes(), prepared);
             return;

@@ -15,12 +15,7 @@ fn reading(sql: &str) -> Arc<Reading> {
 }
 
 fn prepared(sql: &str) -> Arc<Prepared> {
-    Arc::new(Prepared {
-        param_oids: Vec::new(),
-        reading: reading(sql),
-        index: None,
-        suspect: false,
-    })
+    Arc::new(Prepared::new(reading(sql), Vec::new(), None))
 }
 
 /// A session's books, and the tracker of one batch.

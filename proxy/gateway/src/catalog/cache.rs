@@ -1,0 +1,198 @@
+//! The catalog of one target as its sessions ask for it.
+//!
+//! Asking whether anything is new costs one load. Whoever changes definitions says so, and from then on the
+//! catalog is not handed out until the keeper has checked it. Sessions wait for one and the same check, for a
+//! bounded time.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, timeout},
+};
+
+use super::{
+    load::State,
+    view::{Numbers, Shared},
+};
+use crate::limits::{CATALOG_MISSING_INTERVAL, CATALOG_REST};
+
+/// A target's catalog for all its sessions.
+#[derive(Debug, Default)]
+pub(crate) struct TargetCatalog {
+    /// Grows whenever a session has to look again.
+    epoch: AtomicU64,
+    /// How often something may have changed.
+    stirred: AtomicU64,
+    pub(super) published: watch::Sender<Published>,
+    /// Code nobody has read ran while the keeper rests.
+    pending: AtomicBool,
+    resting_until: Mutex<Option<Instant>>,
+    /// For the keeper: something to do.
+    pub(super) wake: Notify,
+    life: Mutex<Life>,
+    /// What the last keeper knew.
+    pub(super) parked: Mutex<Option<(Arc<Shared>, State)>>,
+    /// When a missing name last asked for a check.
+    missing_at: Mutex<Option<Instant>>,
+    pub(crate) numbers: Arc<Numbers>,
+}
+
+/// What the keeper last found.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Published {
+    /// Changes up to here are in it.
+    pub(super) checked: u64,
+    /// `None` before the first check, and when the target does not give it.
+    pub(super) shared: Option<Arc<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Life {
+    sessions: usize,
+    kept: bool,
+}
+
+impl TargetCatalog {
+    /// A number that differs when a session has to look again.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Something may have changed: nobody gets the catalog before it was checked.
+    pub(crate) fn stir(&self) {
+        self.stirred.fetch_add(1, Ordering::AcqRel);
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.wake.notify_one();
+    }
+
+    /// Code that nobody has read ran: it may have changed something, and mostly did not. Other sessions go on
+    /// with what they have until the next check, which is made soon, but not so often that checking is
+    /// most of the work.
+    pub(crate) fn stir_unseen(&self) {
+        let resting = lock(&self.resting_until).is_some_and(|until| Instant::now() < until);
+        if resting {
+            self.pending.store(true, Ordering::Release);
+        } else {
+            self.stirred.fetch_add(1, Ordering::AcqRel);
+        }
+        self.wake.notify_one();
+    }
+
+    /// A statement names something the catalog does not have. True when it has been checked since, and
+    /// something is new.
+    pub(crate) async fn missing(&self, known: u64, wait: Duration) -> bool {
+        {
+            let mut last = lock(&self.missing_at);
+            let now = Instant::now();
+            if last.is_some_and(|last| now < last + CATALOG_MISSING_INTERVAL) {
+                return false;
+            }
+            *last = Some(now);
+        }
+        self.stir();
+        let current = self.current(wait).await;
+        current.is_some_and(|current| current.version != known)
+    }
+
+    /// The catalog, checked since the last change anybody knows of; waits for the check. `None` when it cannot be
+    /// had in time.
+    pub(crate) async fn current(&self, wait: Duration) -> Option<Arc<Shared>> {
+        let wanted = self.stirred();
+        let mut published = self.published.subscribe();
+        let checked = published.wait_for(|published| published.checked >= wanted);
+        let published = timeout(wait, checked).await.ok()?.ok()?;
+        published.shared.clone()
+    }
+
+    /// For the keeper: the change up to which the check that now begins is good.
+    pub(super) fn begin_check(&self) -> u64 {
+        self.pending.store(false, Ordering::Release);
+        self.stirred()
+    }
+
+    /// For the keeper: a check took so long.
+    pub(super) fn rest(&self, cost: Duration) {
+        *lock(&self.resting_until) = Some(Instant::now() + cost.saturating_mul(CATALOG_REST));
+    }
+
+    /// For the keeper: when to look because of code that nobody has read.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let pending = self.pending.load(Ordering::Acquire);
+        pending.then(|| lock(&self.resting_until).unwrap_or_else(Instant::now))
+    }
+
+    pub(super) fn stirred(&self) -> u64 {
+        self.stirred.load(Ordering::Acquire)
+    }
+
+    /// The keeper's word: the state as of change number `checked`.
+    pub(super) fn publish(&self, checked: u64, shared: Option<Arc<Shared>>) {
+        let version = |shared: &Option<Arc<Shared>>| shared.as_ref().map(|shared| shared.version);
+        let mut news = false;
+        self.published.send_modify(|published| {
+            news = version(&published.shared) != version(&shared);
+            *published = Published { checked, shared };
+        });
+        if news {
+            self.epoch.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// A session begins. True when a keeper is to be started.
+    pub(crate) fn enter(self: &Arc<Self>) -> (Presence, bool) {
+        let mut life = lock(&self.life);
+        life.sessions += 1;
+        let start = !life.kept;
+        life.kept = true;
+        drop(life);
+        if start {
+            // Nobody has looked since the last keeper left.
+            self.stir();
+        }
+        (Presence(Arc::clone(self)), start)
+    }
+
+    /// For the keeper: whether anybody is there.
+    pub(super) fn is_used(&self) -> bool {
+        lock(&self.life).sessions > 0
+    }
+
+    /// For the keeper: when nobody is left it may go. Whoever comes now starts another.
+    pub(super) fn leave_if_idle(&self) -> bool {
+        let mut life = lock(&self.life);
+        if life.sessions == 0 {
+            life.kept = false;
+        }
+        life.sessions == 0
+    }
+
+    /// The keeper has ended, for whatever reason.
+    pub(super) fn abandoned(&self) {
+        lock(&self.life).kept = false;
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A session that uses the catalog.
+#[derive(Debug)]
+pub(crate) struct Presence(Arc<TargetCatalog>);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let mut life = lock(&self.0.life);
+        life.sessions = life.sessions.saturating_sub(1);
+        if life.sessions == 0 {
+            self.0.wake.notify_one();
+        }
+    }
+}

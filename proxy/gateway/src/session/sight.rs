@@ -1,0 +1,318 @@
+//! What names mean to a session: the target's catalog, seen through its search path, its temporary relations
+//! and what it has not committed yet.
+//!
+//! Asking whether anything is new costs a comparison. After anything that may have changed its view the session is
+//! *unsettled*: before the next judgement it asks its own connection. Where it cannot ask it judges without a
+//! catalog, and says so: never with one that may not hold (invariant 4).
+
+use std::sync::Arc;
+
+use abeyance_sql::{Catalog, catalog::LOAD_SQL};
+use serde::Deserialize;
+
+use super::{
+    Session,
+    own::{Unasked, own_statement},
+    stirs::Stirs,
+};
+use crate::{
+    catalog::{DIGEST_SQL, Presence, Shared, TargetCatalog, View, bounded, parse},
+    error::{SessionError, TargetError},
+    limits::CATALOG_BYTES_MAX,
+};
+
+/// Everything by name, so that nothing the session has put before `pg_catalog` answers in its place.
+const ASK_SQL: &str = "SELECT pg_catalog.json_build_object(\
+    'path', pg_catalog.current_schemas(true), \
+    'temporary', EXISTS (SELECT FROM pg_catalog.pg_class c \
+                         WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()))";
+
+/// As `LOAD_BEGIN_SQL` has it, inside a frame of ours; `{scope}` is a word of ours.
+const PREPARE_SQL: &str = "SELECT pg_catalog.set_config('search_path', '', true), \
+    pg_catalog.set_config('jit', 'off', true), \
+    pg_catalog.set_config('abeyance.search_path', '', true), \
+    pg_catalog.set_config('abeyance.scope', '{scope}', true)";
+
+/// What the target says of a session.
+#[derive(Debug, Deserialize)]
+struct Asked {
+    path: Vec<String>,
+    temporary: bool,
+}
+
+/// What a session knows of the meaning of names.
+#[derive(Debug)]
+pub(super) struct Sighting {
+    /// `None`: text alone is judged.
+    source: Option<(Arc<TargetCatalog>, Presence)>,
+    /// Of the catalog, when it was last looked at.
+    epoch: Option<u64>,
+    view: Arc<View>,
+    /// The state of the catalog the view rests on.
+    adopted: Option<Arc<Shared>>,
+    /// As it was last asked; `None`: that of a new session.
+    path: Option<Arc<[String]>>,
+    /// What the session sees may be another thing now.
+    unsettled: bool,
+    /// Code nobody has read ran since.
+    unseen: bool,
+    /// Definitions may have been changed in the open transaction.
+    uncommitted: bool,
+    /// And were, as far as is known.
+    defined: bool,
+    /// Something was changed in the open transaction that its end may undo.
+    open: bool,
+}
+
+impl Sighting {
+    pub(super) fn new(source: Option<(Arc<TargetCatalog>, Presence)>) -> Self {
+        let view = match source {
+            Some(_) => View::unreadable(),
+            None => View::none(),
+        };
+        Self {
+            source,
+            epoch: None,
+            view,
+            adopted: None,
+            path: None,
+            unsettled: false,
+            unseen: false,
+            uncommitted: false,
+            defined: false,
+            open: false,
+        }
+    }
+
+    /// What statements are read with now.
+    pub(super) fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// Whether the view still holds: a comparison.
+    fn holds(&self) -> bool {
+        match &self.source {
+            None => true,
+            Some((catalog, _)) => !self.unsettled && self.epoch == Some(catalog.epoch()),
+        }
+    }
+
+    /// Takes note of what ran. `inside`: a transaction, explicit or not, is open now.
+    pub(super) fn ran(&mut self, stirs: Stirs, inside: bool) {
+        if !stirs.any() && (inside || !self.open) {
+            return;
+        }
+        let Some((catalog, _)) = &self.source else {
+            return;
+        };
+        let ended = self.open && (stirs.ends || !inside);
+        if stirs.definitions || ended && self.defined {
+            catalog.stir();
+        } else if stirs.unseen || ended && self.uncommitted {
+            catalog.stir_unseen();
+        }
+        self.unsettled |= stirs.names() || ended;
+        self.unseen |= stirs.unseen;
+        if ended && !inside {
+            self.open = false;
+            self.uncommitted = false;
+            self.defined = false;
+        }
+        if inside && stirs.names() {
+            self.open = true;
+            self.uncommitted |= stirs.definitions || stirs.unseen;
+            self.defined |= stirs.definitions;
+        }
+    }
+
+    /// Judges without a catalog until it can be asked again.
+    fn lose(&mut self, view: Arc<View>) {
+        self.view = view;
+        self.epoch = None;
+    }
+}
+
+impl Session {
+    /// Makes sure that the view holds, as far as it can be known.
+    pub(super) async fn look(&mut self) -> Result<(), SessionError> {
+        if self.sight.holds() {
+            return Ok(());
+        }
+        Box::pin(self.look_again()).await
+    }
+
+    /// A statement names something the catalog does not have: true when there is a newer one now.
+    pub(super) async fn look_for_missing(&mut self) -> Result<bool, SessionError> {
+        let Some((catalog, _)) = &self.sight.source else {
+            return Ok(false);
+        };
+        let catalog = Arc::clone(catalog);
+        let known = self
+            .sight
+            .adopted
+            .as_ref()
+            .map_or(0, |shared| shared.version);
+        if !catalog
+            .missing(known, self.gateway.limits.catalog_wait)
+            .await
+        {
+            return Ok(false);
+        }
+        let before = self.sight.view.number;
+        self.look().await?;
+        Ok(self.sight.view.number != before)
+    }
+
+    async fn look_again(&mut self) -> Result<(), SessionError> {
+        let Some((catalog, _)) = &self.sight.source else {
+            return Ok(());
+        };
+        let catalog = Arc::clone(catalog);
+        let epoch = catalog.epoch();
+        let Some(shared) = catalog.current(self.gateway.limits.catalog_wait).await else {
+            // What the session itself sees is asked for once there is one again.
+            self.sight.unsettled |= self.sight.adopted.is_some();
+            self.sight.lose(View::unreadable());
+            // The keeper says when there is one.
+            self.sight.epoch = Some(epoch);
+            return Ok(());
+        };
+        let adopted = self.sight.adopted.as_ref();
+        let moved = adopted.is_some_and(|adopted| adopted.version != shared.version);
+        if !self.sight.unsettled && !moved {
+            if adopted.is_none() {
+                self.sight.view = shared.view(&shared.search_path);
+                self.sight.adopted = Some(shared);
+            }
+            self.sight.epoch = Some(epoch);
+            return Ok(());
+        }
+        let limit = self.gateway.limits.exchange_timeout;
+        let asked = tokio::time::timeout(limit, self.ask_view(&catalog, &shared)).await;
+        let asked = asked.map_err(|_| TargetError::Timeout)??;
+        match asked {
+            Ok(view) => {
+                self.sight.view = view;
+                self.sight.adopted = Some(shared);
+                self.sight.unsettled = false;
+                self.sight.unseen = false;
+                self.sight.epoch = Some(epoch);
+            }
+            // Nothing of this session's own is in doubt: what it last saw is looked up in the newer catalog.
+            Err(Blind::Unasked) if !self.sight.unsettled && self.sight.view.shared => {
+                let path = self.sight.path.as_ref().unwrap_or(&shared.search_path);
+                self.sight.lose(shared.view(path));
+            }
+            Err(Blind::Unasked | Blind::Refused) => self.sight.lose(View::unsettled()),
+            Err(Blind::Crowded) => self.sight.lose(View::crowded()),
+        }
+        Ok(())
+    }
+
+    /// Asks the session's own connection what it sees.
+    async fn ask_view(
+        &mut self,
+        catalog: &TargetCatalog,
+        shared: &Shared,
+    ) -> Result<Result<Arc<View>, Blind>, SessionError> {
+        if let Err(Unasked(_)) = self.may_ask().await? {
+            return Ok(Err(Blind::Unasked));
+        }
+        let time = self.gateway.limits.exchange_timeout / 2;
+        let frame = self.frame_open(time)?;
+        own_statement(&mut self.target, ASK_SQL)?;
+        let answer = self.own_group().await?;
+        let asked = answer
+            .value
+            .filter(|_| answer.sqlstate.is_none())
+            .and_then(|json| serde_json::from_slice::<Asked>(&json).ok());
+        let Some(asked) = asked else {
+            self.frame_close(frame).await?;
+            return Ok(Err(Blind::Refused));
+        };
+        let path: Arc<[String]> = asked.path.into();
+        self.sight.path = Some(Arc::clone(&path));
+        let own = self.ask_own(catalog, shared, asked.temporary).await;
+        self.frame_close(frame).await?;
+        let (whole, bytes) = match own? {
+            Own::Nothing => return Ok(Ok(shared.view(&path))),
+            Own::Refused => return Ok(Err(Blind::Refused)),
+            Own::Whole(own, bytes) => (own, bytes),
+            Own::Temporary(own, bytes) => {
+                (shared.catalog.with_temporary(own), bytes + shared.bytes)
+            }
+        };
+        let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.gateway.private_catalogs).try_acquire_many_owned(kib);
+        let Ok(room) = room else {
+            return Ok(Err(Blind::Crowded));
+        };
+        let view = View::private(&catalog.numbers, Arc::new(whole), path, room);
+        Ok(Ok(view))
+    }
+
+    /// What of the catalog this session alone sees, inside a frame.
+    async fn ask_own(
+        &mut self,
+        catalog: &TargetCatalog,
+        shared: &Shared,
+        temporary: bool,
+    ) -> Result<Own, SessionError> {
+        if self.sight.uncommitted || self.sight.unseen {
+            own_statement(&mut self.target, &PREPARE_SQL.replace("{scope}", ""))?;
+            own_statement(&mut self.target, DIGEST_SQL)?;
+            let answer = self.own_group().await?;
+            if answer.sqlstate.is_some() {
+                return Ok(Own::Refused);
+            }
+            if answer.value.as_ref() != Some(&shared.digest) {
+                if self.sight.uncommitted {
+                    self.sight.defined = true;
+                } else {
+                    // Others see it too.
+                    catalog.stir();
+                }
+                let whole = self.ask_catalog("").await?;
+                return Ok(whole.map_or(Own::Refused, |(own, bytes)| Own::Whole(own, bytes)));
+            }
+        }
+        if !temporary {
+            return Ok(Own::Nothing);
+        }
+        let own = self.ask_catalog("temporary").await?;
+        Ok(own.map_or(Own::Refused, |(own, bytes)| Own::Temporary(own, bytes)))
+    }
+
+    /// Reads the catalog as this session sees it, inside a frame; `None` when the target does not give it.
+    async fn ask_catalog(&mut self, scope: &str) -> Result<Option<(Catalog, usize)>, SessionError> {
+        own_statement(&mut self.target, &PREPARE_SQL.replace("{scope}", scope))?;
+        own_statement(&mut self.target, &bounded(LOAD_SQL))?;
+        let answer = self.own_group_within(CATALOG_BYTES_MAX + 1024).await?;
+        let Some(json) = answer.value.filter(|_| answer.sqlstate.is_none()) else {
+            return Ok(None);
+        };
+        let bytes = json.len();
+        Ok(parse(json).await.ok().map(|catalog| (catalog, bytes)))
+    }
+}
+
+/// What a session sees of the catalog besides what all see.
+#[derive(Debug)]
+enum Own {
+    Nothing,
+    Refused,
+    /// Its temporary relations, with the bytes they came in.
+    Temporary(Catalog, usize),
+    /// All of it, with what it has not committed.
+    Whole(Catalog, usize),
+}
+
+/// Why there is no view.
+#[derive(Debug, Clone, Copy)]
+enum Blind {
+    /// Nothing can be asked now.
+    Unasked,
+    /// The target gave no answer.
+    Refused,
+    Crowded,
+}
