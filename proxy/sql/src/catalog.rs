@@ -5,11 +5,18 @@
 //! [`Catalog::from_json`]; nothing here does I/O. Expressions and definitions are SQL text with
 //! every name qualified, as `pg_get_viewdef` and kin print it under an empty `search_path`.
 
-use std::{collections::BTreeSet, sync::Arc};
+mod index;
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::FunctionName;
+pub(crate) use index::Index;
 
 /// Opens the transaction [`LOAD_SQL`] is to run in: one snapshot, read-only, and `search_path`
 /// set to nothing after the session's own has been kept for the answer. [`LOAD_END_SQL`] ends it.
@@ -40,7 +47,14 @@ impl Catalog {
     /// # Errors
     /// When it has another shape.
     pub fn from_json(json: &[u8]) -> Result<Self, CatalogError> {
-        Ok(serde_json::from_slice(json)?)
+        let catalog: Self = serde_json::from_slice(json)?;
+        catalog.index();
+        Ok(catalog)
+    }
+
+    /// What names lead to; made at first use, so whoever changes a catalog does it before.
+    pub(crate) fn index(&self) -> &Index {
+        self.index.0.get_or_init(|| Box::new(Index::of(self)))
     }
 
     /// The same catalog with a session's own temporary relations, as [`LOAD_TEMPORARY_ONLY_SQL`]
@@ -50,9 +64,16 @@ impl Catalog {
         let lasting = self.relations.iter().filter(|one| !one.temporary).cloned();
         let own = session.relations.into_iter().filter(|one| one.temporary);
         Self {
-            relations: lasting.chain(own).collect(),
+            server_version: self.server_version,
+            database: self.database.clone(),
+            user: self.user.clone(),
             search_path: session.search_path,
-            ..self.clone()
+            relations: lasting.chain(own).collect(),
+            routines: self.routines.clone(),
+            operators: self.operators.clone(),
+            casts: self.casts.clone(),
+            types: self.types.clone(),
+            index: Indexed::default(),
         }
     }
 }
@@ -81,6 +102,24 @@ pub struct Catalog {
     pub operators: Vec<Operator>,
     pub casts: Vec<Cast>,
     pub types: Vec<Type>,
+    #[serde(skip)]
+    index: Indexed,
+}
+
+/// Belongs to one state of one catalog: a copy starts without.
+#[derive(Default)]
+struct Indexed(OnceLock<Box<Index>>);
+
+impl Clone for Indexed {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl fmt::Debug for Indexed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("index")
+    }
 }
 
 /// A name with its schema.
@@ -188,7 +227,14 @@ pub enum ForeignKeyAction {
 pub struct Routine {
     pub oid: u32,
     pub name: QualifiedName,
+    /// Types of what a call gives.
     pub arguments: Vec<QualifiedName>,
+    /// How many of them have a default, from the end.
+    #[serde(default)]
+    pub defaults: usize,
+    /// The last of them takes any number of values.
+    #[serde(default)]
+    pub variadic: bool,
     pub returns: QualifiedName,
     /// `i`, `s` or `v`, as in `pg_proc`.
     pub volatility: char,

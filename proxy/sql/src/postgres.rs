@@ -13,6 +13,7 @@ mod pool;
 mod predicate;
 mod pretty;
 mod redact;
+mod resolve;
 mod walk;
 
 use std::{
@@ -25,6 +26,8 @@ use std::{
 
 use crate::{Analysis, OpaqueReason, Sight, StatementFacts};
 use bounds::Scanned;
+pub(crate) use resolve::Expanded;
+use resolve::{Names, Resolver, Room};
 
 /// Query strings longer than this are never parsed on the caller's own stack.
 pub const INLINE_BYTES_MAX: usize = bounds::INLINE_BYTES_MAX;
@@ -118,7 +121,11 @@ struct Job {
 
 impl Job {
     fn run(self) -> Analysis {
-        read(&self.sql, &self.scanned, &self.options)
+        let room = Room {
+            left: bounds::DEPTH_MAX.saturating_sub(self.scanned.depth),
+            more_elsewhere: false,
+        };
+        read(&self.sql, &self.scanned, &self.options, room).unwrap_or_else(|| lost(self.sql.len()))
     }
 }
 
@@ -152,8 +159,17 @@ fn prepare(sql: &[u8], options: &ReadOptions) -> Prepared {
     }
     if sql.len() <= INLINE_BYTES_MAX && scanned.depth <= bounds::INLINE_DEPTH_MAX {
         // The text is only read, so nothing broken can be seen after a panic.
-        let read = std::panic::AssertUnwindSafe(|| read(text, &scanned, options));
-        return Prepared::Done(catch_unwind(read).unwrap_or_else(|_| lost(sql.len())));
+        let room = Room {
+            left: bounds::INLINE_DEPTH_MAX.saturating_sub(scanned.depth),
+            more_elsewhere: true,
+        };
+        let read = std::panic::AssertUnwindSafe(|| read(text, &scanned, options, room));
+        match catch_unwind(read) {
+            Ok(Some(analysis)) => return Prepared::Done(analysis),
+            // A view is too deep for this stack; once read, it is known.
+            Ok(None) => {}
+            Err(_) => return Prepared::Done(lost(sql.len())),
+        }
     }
     Prepared::Large(Job {
         sql: text.to_owned(),
@@ -162,8 +178,9 @@ fn prepare(sql: &[u8], options: &ReadOptions) -> Prepared {
     })
 }
 
-/// The grammar, the walk and the redaction. Runs where the stack is deep enough.
-fn read(sql: &str, scanned: &Scanned, options: &ReadOptions) -> Analysis {
+/// The grammar, the walk and the redaction. Runs where the stack is deep enough; `None` when it
+/// turns out not to be.
+fn read(sql: &str, scanned: &Scanned, options: &ReadOptions, room: Room) -> Option<Analysis> {
     use pg_query::ParserOptions;
     let mode = if options.standard_conforming_strings {
         ParserOptions::DEFAULT
@@ -176,27 +193,30 @@ fn read(sql: &str, scanned: &Scanned, options: &ReadOptions) -> Analysis {
             let reason = OpaqueReason::Syntax {
                 message: refusal(&error),
             };
-            return whole(0..sql.len(), reason, sql);
+            return Some(whole(0..sql.len(), reason, sql));
         }
     };
-    let statements = tree
+    let names = options.sight.as_ref().map(Names::of);
+    let statements: Option<Vec<StatementFacts>> = tree
         .stmts
         .iter()
         .map(|statement| {
             let span = span_of(sql, statement.stmt_location, statement.stmt_len);
             let node = statement.stmt.as_ref().and_then(|node| node.node.as_ref());
-            let mut facts = node.map_or_else(
-                || StatementFacts::opaque(span.clone(), OpaqueReason::Encoding),
-                walk::facts_of,
-            );
+            let mut facts = match node {
+                Some(node) => walk::facts_of(node, Resolver::new(names, room))?,
+                None => StatementFacts::opaque(span.clone(), OpaqueReason::Encoding),
+            };
             let redaction = redact::redact(sql, scanned.within(&span));
             facts.span = span;
             facts.redacted = redaction.text;
             facts.fingerprint = redaction.fingerprint;
-            facts
+            Some(facts)
         })
         .collect();
-    Analysis { statements }
+    Some(Analysis {
+        statements: statements?,
+    })
 }
 
 /// One opaque statement over everything. `text` is empty when the bytes are no text.

@@ -159,6 +159,8 @@ WITH setting AS MATERIALIZED (
     'name', own.name,
     'arguments', (SELECT COALESCE(json_agg(t.name ORDER BY x.at), '[]')
                   FROM unnest(p.proargtypes::pg_catalog.oid[]) WITH ORDINALITY AS x (typ, at) JOIN named_type t ON t.oid = x.typ),
+    'defaults', p.pronargdefaults,
+    'variadic', p.provariadic <> 0,
     'returns', result.name,
     'volatility', p.provolatile,
     'security_definer', p.prosecdef,

@@ -62,6 +62,14 @@ pub(super) fn is_type(schema: Option<&str>, name: &str) -> bool {
     }
 }
 
+/// The server's own name of a type, when it is one.
+pub(super) fn type_named(schema: Option<&str>, name: &str) -> Option<&'static str> {
+    match schema {
+        None | Some("pg_catalog") => TYPES.get(name).copied(),
+        Some(_) => None,
+    }
+}
+
 /// A sampling method of TABLESAMPLE.
 pub(super) fn is_sampling_method(schema: Option<&str>, name: &str) -> bool {
     matches!(schema, None | Some("pg_catalog")) && matches!(name, "bernoulli" | "system")

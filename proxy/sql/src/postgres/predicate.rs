@@ -3,6 +3,8 @@
 //! Errs towards "touches every row": a condition that no column of the target takes part in, or
 //! that compares a column with itself, counts as always true.
 
+use std::collections::BTreeSet;
+
 use pg_query::{
     Node, NodeEnum as N,
     protobuf::{self as pb, AExprKind, BoolExprType, a_const::Val},
@@ -48,6 +50,64 @@ pub(super) fn of(condition: Option<&Node>, target: &Target<'_>) -> Predicate {
             Truth::Key => Predicate::Equality,
             Truth::Never | Truth::Some => Predicate::Range,
         },
+    }
+}
+
+/// The target's columns that must equal constants for a row to count.
+pub(super) fn keys(condition: Option<&Node>, target: &Target<'_>) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    if let Some(condition) = condition {
+        collect_keys(condition, target, &mut keys);
+    }
+    keys
+}
+
+fn collect_keys(node: &Node, target: &Target<'_>, keys: &mut BTreeSet<String>) {
+    match &node.node {
+        Some(N::BoolExpr(node))
+            if BoolExprType::try_from(node.boolop) == Ok(BoolExprType::AndExpr) =>
+        {
+            for arm in &node.args {
+                collect_keys(arm, target, keys);
+            }
+        }
+        Some(N::AExpr(node)) => {
+            let equals = AExprKind::try_from(node.kind) == Ok(AExprKind::AexprOp)
+                && operator(node) == Some("=")
+                && node.name.len() == 1;
+            let (Some(left), Some(right)) = (node.lexpr.as_deref(), node.rexpr.as_deref()) else {
+                return;
+            };
+            for (column, constant) in [(left, right), (right, left)] {
+                if equals
+                    && is_key(column, constant, target)
+                    && is_exact(constant)
+                    && let Some(N::ColumnRef(column)) = &column.node
+                    && let Some(name) = column.fields.last().and_then(super::walk::text)
+                {
+                    keys.insert(name.to_owned());
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A constant that is compared as it is: a cast to a coarser type may equal several keys.
+fn is_exact(node: &Node) -> bool {
+    match &node.node {
+        Some(N::AConst(_) | N::ParamRef(_)) => true,
+        Some(N::TypeCast(cast)) => {
+            let name = cast.type_name.as_ref().and_then(|of| of.names.last());
+            let exact = name.and_then(super::walk::text).is_some_and(|name| {
+                matches!(
+                    name,
+                    "int2" | "int4" | "int8" | "numeric" | "text" | "varchar" | "uuid" | "date"
+                )
+            });
+            exact && cast.arg.as_deref().is_some_and(is_exact)
+        }
+        _ => false,
     }
 }
 

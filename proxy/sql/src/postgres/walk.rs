@@ -2,35 +2,49 @@
 //!
 //! Every node type of the grammar is listed in [`Walk::node`], without a catch-all: a new
 //! one does not compile until somebody decides. Types that only analysed trees have are
-//! unknown here and make the statement opaque. Knows no policy and no catalog: what needs one
-//! becomes a doubt.
+//! unknown here and make the statement opaque. Knows no policy. What names stand for is the
+//! resolver's to say; without a catalog it is a doubt.
 
 mod define;
 mod expression;
+mod from;
 mod node;
 mod notation;
 mod object;
 mod query;
+mod rows;
+mod target;
 mod utility;
+mod value;
+mod with;
+mod write;
 
-use std::collections::{BTreeSet, HashSet};
+use std::{collections::BTreeSet, sync::Arc};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{builtin, impact};
+use super::{
+    builtin, impact,
+    resolve::{Expanded, Resolver, Room, Shape, Source},
+};
 use crate::{
     FunctionName, Impact, OpaqueReason, Predicate, RelationName, SessionEffect, StatementClass,
     StatementFacts, TransactionEffect,
 };
 pub(super) use expression::string_constant;
 
-/// The facts of one statement's tree. Span, text and fingerprint are the caller's to fill in.
-pub(super) fn facts_of(statement: &NodeEnum) -> StatementFacts {
-    let mut walk = Walk::new();
+/// The facts of one statement's tree; `None` when it takes a deeper stack to tell. Span, text and
+/// fingerprint are the caller's to fill in.
+pub(super) fn facts_of(statement: &NodeEnum, resolver: Resolver<'_>) -> Option<StatementFacts> {
+    let mut walk = Walk::with(resolver);
     walk.statement(statement);
+    if walk.resolver.needs_room {
+        return None;
+    }
+    walk.rows_max = rows::bound(statement);
     let mut facts = walk.finish();
     facts.impact = impact::of(statement, &facts);
-    facts
+    Some(facts)
 }
 
 /// The facts of an expression on its own.
@@ -41,9 +55,34 @@ pub(super) fn facts_of_expression(expression: &Node) -> StatementFacts {
     walk.finish()
 }
 
+/// What a view's query, or an expression behind `SELECT`, means.
+pub(super) fn query_meaning(select: &pb::SelectStmt, resolver: Resolver<'_>) -> Expanded {
+    let mut walk = Walk::with(resolver);
+    let shape = walk.select(select, query::Usage::Carried);
+    walk.meaning(shape)
+}
+
+/// What a rule's condition and actions mean.
+pub(super) fn rule_meaning(rule: &pb::RuleStmt, mut resolver: Resolver<'_>) -> Expanded {
+    resolver.carries_expressions = false;
+    let mut walk = Walk::with(resolver);
+    walk.boxed(&rule.where_clause);
+    for action in &rule.actions {
+        walk.node(action);
+    }
+    if let Some((kind, class)) = walk.main.take() {
+        walk.resolver.rules.is_a(&kind, class);
+    }
+    let mut expanded = walk.meaning(Shape::default());
+    if rule.where_clause.is_some() {
+        expanded.conditional();
+    }
+    expanded
+}
+
 /// What was gathered so far.
 #[derive(Debug)]
-struct Walk {
+struct Walk<'c> {
     /// The outermost statement's own name and class, set once.
     main: Option<(String, StatementClass)>,
     kinds: BTreeSet<String>,
@@ -52,6 +91,8 @@ struct Walk {
     writes: BTreeSet<RelationName>,
     alters: BTreeSet<RelationName>,
     functions: BTreeSet<FunctionName>,
+    operators: BTreeSet<FunctionName>,
+    casts: BTreeSet<FunctionName>,
     predicate: Predicate,
     session: SessionEffect,
     transaction: TransactionEffect,
@@ -60,13 +101,26 @@ struct Walk {
     opaque: Option<OpaqueReason>,
     doubts: BTreeSet<String>,
     explained: bool,
-    /// Names of common table expressions, innermost scope last.
-    scopes: Vec<HashSet<String>>,
     notation: notation::Notation,
+    resolver: Resolver<'c>,
+    /// INSERT, UPDATE, DELETE and MERGE, wherever they stand.
+    changes: usize,
+    /// The keys of the last UPDATE or DELETE, and the table of the catalog it writes.
+    keyed_by: BTreeSet<String>,
+    keyed_table: Option<(u32, bool)>,
+    rows_max: Option<u64>,
 }
 
-impl Walk {
+impl<'c> Walk<'c> {
     fn new() -> Self {
+        let room = Room {
+            left: 0,
+            more_elsewhere: false,
+        };
+        Self::with(Resolver::new(None, room))
+    }
+
+    fn with(resolver: Resolver<'c>) -> Self {
         Self {
             main: None,
             kinds: BTreeSet::new(),
@@ -75,6 +129,8 @@ impl Walk {
             writes: BTreeSet::new(),
             alters: BTreeSet::new(),
             functions: BTreeSet::new(),
+            operators: BTreeSet::new(),
+            casts: BTreeSet::new(),
             predicate: Predicate::NotApplicable,
             session: SessionEffect::None,
             transaction: TransactionEffect::None,
@@ -83,13 +139,45 @@ impl Walk {
             opaque: None,
             doubts: BTreeSet::new(),
             explained: false,
-            scopes: Vec::new(),
             notation: notation::Notation::default(),
+            resolver,
+            changes: 0,
+            keyed_by: BTreeSet::new(),
+            keyed_table: None,
+            rows_max: None,
         }
+    }
+
+    /// What was gathered, as a definition's meaning.
+    fn meaning(self, shape: Shape) -> Expanded {
+        let mut expanded = self.resolver.meaning(shape);
+        expanded.kinds.extend(self.kinds);
+        expanded.classes.extend(self.classes);
+        expanded.writes.extend(self.writes);
+        expanded.functions.extend(self.functions);
+        expanded.doubts.extend(self.doubts);
+        if let Some(reason) = self.opaque {
+            expanded.refuses(reason);
+        }
+        expanded
     }
 
     fn finish(mut self) -> StatementFacts {
         self.finish_notation();
+        let one_row = self.is_one_row();
+        if self.changes > 1 {
+            self.keyed_by.clear();
+            self.rows_max = None;
+        }
+        let mut resolved = self.resolver.finish();
+        if let Some(catalog) = &mut resolved.catalog {
+            catalog.one_row = one_row;
+        }
+        self.kinds.extend(resolved.kinds);
+        self.classes.extend(resolved.classes);
+        self.writes.extend(resolved.writes);
+        self.functions.extend(resolved.functions);
+        self.doubts.extend(resolved.doubts);
         let (mut kind, mut class) = self
             .main
             .unwrap_or_else(|| ("opaque".to_owned(), StatementClass::Opaque));
@@ -145,13 +233,13 @@ impl Walk {
             writes: self.writes,
             alters: self.alters,
             functions: self.functions,
-            operators: BTreeSet::new(),
-            casts: BTreeSet::new(),
-            columns: BTreeSet::new(),
-            columns_known: false,
+            operators: self.operators,
+            casts: self.casts,
+            columns: resolved.columns,
+            columns_known: resolved.columns_known && self.opaque.is_none(),
             predicate: self.predicate,
-            keyed_by: BTreeSet::new(),
-            rows_max: None,
+            keyed_by: self.keyed_by,
+            rows_max: self.rows_max,
             session: self.session,
             transaction: self.transaction,
             refers_to: self.refers_to,
@@ -160,7 +248,7 @@ impl Walk {
             doubts: self.doubts,
             explainable,
             impact: Impact::unknown(),
-            catalog: None,
+            catalog: resolved.catalog,
             redacted: String::new(),
             fingerprint: String::new(),
         }
@@ -207,10 +295,12 @@ impl Walk {
     }
 
     /// A relation in FROM or wherever rows are read.
-    fn read(&mut self, relation: &pb::RangeVar) {
+    fn read(&mut self, relation: &pb::RangeVar) -> Source {
         let plain = relation.schemaname.is_empty() && relation.catalogname.is_empty();
-        if plain && self.is_cte(&relation.relname) {
-            return;
+        if plain && let Some(shape) = self.resolver.cte(&relation.relname) {
+            let shape = Arc::clone(shape);
+            self.resolver.recursed |= shape.pending;
+            return Source::Shape(shape);
         }
         let name = relation_name(relation);
         if builtin::is_revealing(name.schema.as_deref(), &name.name) {
@@ -218,18 +308,25 @@ impl Walk {
                 "reads {name}, which shows other sessions' statements, secrets or sampled values"
             ));
         }
+        let source = self.resolver.read_relation(&name, !relation.inh);
         self.reads.insert(name);
+        source
     }
 
-    fn write(&mut self, relation: Option<&pb::RangeVar>) {
-        let Some(relation) = relation else { return };
+    /// A relation whose rows are written, by position in the catalog where there is one.
+    fn write(&mut self, relation: Option<&pb::RangeVar>) -> (Option<u32>, Source) {
+        let Some(relation) = relation else {
+            return (None, Source::Shape(Arc::default()));
+        };
         let name = relation_name(relation);
         if builtin::is_system_relation(name.schema.as_deref(), &name.name) {
             // An UPDATE of pg_settings is a SET.
             self.classes.insert(StatementClass::SessionRisk);
             self.doubt(format!("writes {name}, a relation of the system"));
         }
+        let written = self.resolver.write_relation(&name);
         self.writes.insert(name);
+        written
     }
 
     fn alter(&mut self, relation: Option<&pb::RangeVar>) {
@@ -254,10 +351,6 @@ impl Walk {
                 name: name.to_owned(),
             });
         }
-    }
-
-    fn is_cte(&self, name: &str) -> bool {
-        self.scopes.iter().any(|scope| scope.contains(name))
     }
 
     /// Any node below a statement.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{OpaqueReason, StatementClass as Class};
 
-impl Walk {
+impl Walk<'_> {
     /// Relations, and what is made of queries.
     #[expect(clippy::too_many_lines, reason = "one short arm a statement")]
     pub(super) fn define(&mut self, statement: &N) {
@@ -363,9 +363,13 @@ impl Walk {
     /// A query that is stored, not run: what it writes it does not write now.
     fn inside(&mut self, node: Option<&Node>) {
         let Some(node) = node else { return };
-        let mut inner = Self::new();
+        let fresh = self.resolver.fresh();
+        let mut inner = Walk::with(fresh);
         inner.is_a("SELECT", Class::Read);
         inner.node(node);
+        let fresh = inner.resolver.fresh();
+        let stored = std::mem::replace(&mut inner.resolver, fresh);
+        self.resolver.stores_query(stored);
         let inner = inner.finish();
         self.reads.extend(inner.reads);
         self.reads.extend(inner.writes);

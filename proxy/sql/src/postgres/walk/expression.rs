@@ -5,10 +5,13 @@ use pg_query::{
     protobuf::{self as pb, AExprKind},
 };
 
-use super::{Walk, qualified};
-use crate::{FunctionName, RelationName, SessionEffect, StatementClass, postgres::builtin};
+use super::{Walk, qualified, query::Usage};
+use crate::{
+    FunctionName, RelationName, SessionEffect, StatementClass,
+    postgres::{builtin, resolve::Ty},
+};
 
-impl Walk {
+impl Walk<'_> {
     pub(super) fn a_expr(&mut self, node: &pb::AExpr) {
         let pb::AExpr {
             kind,
@@ -26,7 +29,10 @@ impl Walk {
                 | AExprKind::AexprNotBetween
                 | AExprKind::AexprBetweenSym
                 | AExprKind::AexprNotBetweenSym,
-            ) => {}
+            ) => {
+                self.implied_operator("<=");
+                self.implied_operator(">=");
+            }
             Ok(
                 AExprKind::AexprOp
                 | AExprKind::AexprOpAny
@@ -38,23 +44,39 @@ impl Walk {
                 | AExprKind::AexprLike
                 | AExprKind::AexprIlike
                 | AExprKind::AexprSimilar,
-            ) => self.operator(name),
+            ) => self.operator(name, [lexpr.as_deref(), rexpr.as_deref()]),
             Ok(AExprKind::Undefined) | Err(_) => self.unknown("A_Expr"),
         }
         self.boxed(lexpr);
         self.boxed(rexpr);
     }
 
-    pub(super) fn operator(&mut self, name: &[Node]) {
+    pub(super) fn operator(&mut self, name: &[Node], operands: [Option<&Node>; 2]) {
         if name.is_empty() {
             return;
         }
-        match qualified(name) {
-            Some((schema, operator)) if builtin::is_operator(schema, operator) => {}
-            Some((_, operator)) => self.doubt(format!(
+        let Some((schema, operator)) = qualified(name) else {
+            return self.unknown("operator name");
+        };
+        if self.resolver.has_operator(operator) {
+            let [left, right] = operands.map(|side| side.map(|side| self.type_of(side)));
+            self.resolver.operator(schema, operator, [left, right]);
+        } else if !builtin::is_operator(schema, operator) {
+            self.doubt(format!(
                 "uses operator {operator}, not known to be free of side effects"
-            )),
-            None => self.unknown("operator name"),
+            ));
+        }
+        self.operators.insert(FunctionName {
+            schema: schema.map(str::to_owned),
+            name: operator.to_owned(),
+        });
+    }
+
+    /// An operator that no one writes: of BETWEEN, IN, USING, CASE.
+    pub(super) fn implied_operator(&mut self, name: &str) {
+        if self.resolver.has_operator(name) {
+            let unknown = Some(Ty::Unknown);
+            self.resolver.operator(None, name, [unknown, unknown]);
         }
     }
 
@@ -65,7 +87,13 @@ impl Walk {
             location: _,
         } = node;
         self.boxed(arg);
-        self.maybe_type(type_name.as_ref());
+        if let Some(name) = type_name {
+            let source = match arg.as_deref() {
+                Some(arg) if self.resolver.sighted() => self.type_of(arg),
+                _ => Ty::Unknown,
+            };
+            self.converts(name, source);
+        }
     }
 
     pub(super) fn maybe_type(&mut self, name: Option<&pb::TypeName>) {
@@ -74,11 +102,24 @@ impl Walk {
         }
     }
 
-    /// A type that values are converted to: its input and cast functions run.
     pub(super) fn type_name(&mut self, name: &pb::TypeName) {
+        self.converts(name, Ty::Unknown);
+    }
+
+    /// A type that values are converted to: its input and cast functions run.
+    fn converts(&mut self, name: &pb::TypeName, source: Ty) {
         match qualified(&name.names) {
-            Some((schema, of)) if builtin::is_type(schema, of) && !name.pct_type => {}
+            Some((schema, of)) if self.resolver.sighted() && !name.pct_type => {
+                self.note_cast(schema, of);
+                let array = !name.array_bounds.is_empty();
+                let source = if array { Ty::Unknown } else { source };
+                self.resolver.cast_to(schema, of, source);
+            }
+            Some((schema, of)) if builtin::is_type(schema, of) && !name.pct_type => {
+                self.note_cast(schema, of);
+            }
             Some((schema, of)) => {
+                self.note_cast(schema, of);
                 let of = RelationName {
                     schema: schema.map(str::to_owned),
                     name: of.to_owned(),
@@ -88,6 +129,13 @@ impl Walk {
             None => self.unknown("type name"),
         }
         self.type_parts(name);
+    }
+
+    fn note_cast(&mut self, schema: Option<&str>, name: &str) {
+        self.casts.insert(FunctionName {
+            schema: schema.map(str::to_owned),
+            name: name.to_owned(),
+        });
     }
 
     /// A type that is only named: in a definition.
@@ -113,7 +161,7 @@ impl Walk {
             agg_order,
             agg_filter,
             over,
-            agg_within_group: _,
+            agg_within_group,
             agg_star: _,
             agg_distinct: _,
             func_variadic: _,
@@ -121,7 +169,18 @@ impl Walk {
             location: _,
         } = call;
         match qualified(funcname) {
-            Some((schema, name)) => self.function(schema, name, args),
+            Some((schema, name)) => {
+                self.function(schema, name, args);
+                if self.resolver.sighted() {
+                    let given = (!agg_within_group).then_some(args.len());
+                    let types = if self.resolver.has_routine(name) {
+                        args.iter().map(|arg| self.type_of(arg)).collect()
+                    } else {
+                        Vec::new()
+                    };
+                    self.resolver.call(schema, name, given, &types);
+                }
+            }
             None => self.unknown("function name"),
         }
         self.nodes(args);
@@ -141,7 +200,7 @@ impl Walk {
         let built_in = matches!(schema, None | Some("pg_catalog"));
         if built_in && name == "set_config" {
             self.set_config(args);
-        } else if !builtin::is_function(schema, name) {
+        } else if !self.resolver.sighted() && !builtin::is_function(schema, name) {
             self.doubt(format!(
                 "calls {function}(), not known to be free of side effects"
             ));
@@ -178,7 +237,7 @@ impl Walk {
     pub(super) fn sub_link(&mut self, node: &pb::SubLink) {
         let pb::SubLink {
             xpr: _,
-            sub_link_type: _,
+            sub_link_type,
             sub_link_id: _,
             testexpr,
             oper_name,
@@ -186,8 +245,18 @@ impl Walk {
             location: _,
         } = node;
         self.boxed(testexpr);
-        self.operator(oper_name);
-        self.boxed(subselect);
+        if oper_name.is_empty() && testexpr.is_some() {
+            self.implied_operator("=");
+        }
+        self.operator(oper_name, [testexpr.as_deref(), None]);
+        let exists = *sub_link_type == pb::SubLinkType::ExistsSublink as i32;
+        match subselect.as_ref().and_then(|query| query.node.as_ref()) {
+            // EXISTS looks at rows, not at what is in them.
+            Some(N::SelectStmt(query)) if exists => {
+                self.select(query, Usage::Carried);
+            }
+            _ => self.boxed(subselect),
+        }
     }
 
     pub(super) fn window(&mut self, node: &pb::WindowDef) {

@@ -4,7 +4,7 @@ use pg_query::NodeEnum as N;
 
 use super::Walk;
 
-impl Walk {
+impl Walk<'_> {
     /// Sends a node to the function that knows its parts.
     #[expect(
         clippy::too_many_lines,
@@ -46,6 +46,9 @@ impl Walk {
             N::FuncCall(node) => self.func_call(node),
             N::SubLink(node) => self.sub_link(node),
             N::CaseExpr(node) => {
+                if node.arg.is_some() {
+                    self.implied_operator("=");
+                }
                 self.boxed(&node.arg);
                 self.nodes(&node.args);
                 self.boxed(&node.defresult);
@@ -67,7 +70,9 @@ impl Walk {
                 self.boxed(&node.lidx);
                 self.boxed(&node.uidx);
             }
-            N::AIndirection(node) => self.indirection(node),
+            N::AIndirection(node) => {
+                self.indirection(node);
+            }
             N::CollateClause(node) => self.boxed(&node.arg),
             N::NamedArgExpr(node) => self.boxed(&node.arg),
             N::GroupingFunc(node) => {
@@ -82,7 +87,7 @@ impl Walk {
             }
             N::SortBy(node) => {
                 self.boxed(&node.node);
-                self.operator(&node.use_op);
+                self.operator(&node.use_op, [node.node.as_deref(), None]);
             }
             N::WindowDef(node) => self.window(node),
             N::XmlExpr(node) => {
@@ -116,7 +121,9 @@ impl Walk {
             | N::JsonArrayAgg(_) => self.json(node),
 
             // Parts of queries.
-            N::RangeVar(node) => self.read(node),
+            N::RangeVar(node) => {
+                self.read(node);
+            }
             N::RangeSubselect(node) => self.boxed(&node.subquery),
             N::RangeFunction(node) => self.range_function(node),
             N::RangeTableFunc(node) => self.range_table_func(node),
@@ -125,27 +132,25 @@ impl Walk {
                 self.boxed(&node.colexpr);
                 self.boxed(&node.coldefexpr);
             }
-            N::RangeTableSample(node) => self.table_sample(node),
-            N::JoinExpr(node) => {
-                self.boxed(&node.larg);
-                self.boxed(&node.rarg);
-                self.nodes(&node.using_clause);
-                self.boxed(&node.quals);
-            }
+            // These come into scope in `from`, and nowhere else.
+            N::RangeTableSample(_) => self.unknown("RangeTableSample"),
+            N::JoinExpr(_) => self.unknown("JoinExpr"),
             N::LockingClause(node) => self.nodes(&node.locked_rels),
             N::IntoClause(node) => self.makes_table(node),
-            N::WithClause(node) => self.nodes(&node.ctes),
-            N::CommonTableExpr(node) => self.common_table(node),
+            N::WithClause(_) => self.unknown("WithClause"),
+            N::CommonTableExpr(node) => {
+                self.common_table(node);
+            }
             N::CtecycleClause(node) => {
                 self.boxed(&node.cycle_mark_value);
                 self.boxed(&node.cycle_mark_default);
             }
-            N::OnConflictClause(node) => self.on_conflict(node),
+            N::OnConflictClause(_) => self.unknown("OnConflictClause"),
             N::InferClause(node) => {
                 self.nodes(&node.index_elems);
                 self.boxed(&node.where_clause);
             }
-            N::MergeWhenClause(node) => self.merge_when(node),
+            N::MergeWhenClause(_) => self.unknown("MergeWhenClause"),
             N::ReturningClause(node) => self.nodes(&node.exprs),
 
             // Parts of definitions.

@@ -12,8 +12,19 @@ use pg_query::{
     protobuf::{self as pb},
 };
 
-use super::{Walk, qualified, text};
-use crate::{FunctionName, facts::shown, postgres::builtin};
+use super::{
+    Walk,
+    from::{column_name, function_name},
+    text,
+};
+use crate::{
+    FunctionName,
+    facts::shown,
+    postgres::{
+        builtin,
+        resolve::{Item, Parts, Ty},
+    },
+};
 
 /// What the statement says of columns, for judgement at its end: FROM comes after what uses it.
 #[derive(Debug, Default)]
@@ -25,31 +36,78 @@ pub(super) struct Notation {
     columns: HashSet<(String, String)>,
 }
 
-impl Walk {
+impl Walk<'_> {
     pub(super) fn column_ref(&mut self, column: &pb::ColumnRef) {
-        let pb::ColumnRef {
-            fields,
-            location: _,
-        } = column;
-        if let Some((Some(qualifier), name)) = qualified(fields) {
+        match Parts::of(&column.fields) {
+            Some(parts) => {
+                self.note_notation(&parts);
+                self.resolver.use_column(&parts);
+            }
+            None => self.unknown("ColumnRef"),
+        }
+    }
+
+    /// Without a catalog, `alias.name` is judged when all of FROM is known.
+    pub(super) fn note_notation(&mut self, parts: &Parts<'_>) {
+        if self.resolver.sighted() || parts.star {
+            return;
+        }
+        if let [.., qualifier, name] = *parts.names() {
             if builtin::is_row_function(name) {
                 self.may_call(qualifier, name);
             }
             let column = (qualifier.to_owned(), name.to_owned());
             self.notation.columns.insert(column);
         }
-        self.nodes(fields);
     }
 
-    pub(super) fn indirection(&mut self, node: &pb::AIndirection) {
+    /// `(value).field`, `value[1]`. Gives the type of what comes out.
+    pub(super) fn indirection(&mut self, node: &pb::AIndirection) -> Ty {
         let pb::AIndirection { arg, indirection } = node;
-        self.boxed(arg);
-        for name in indirection.iter().filter_map(text) {
-            if !is_harmless(name) {
-                self.may_call("it", name);
+        let mut fields = indirection.as_slice();
+        let mut ty = Ty::Unknown;
+        match (self.row_of(arg.as_deref()), fields.first().and_then(text)) {
+            // `(p).ssn` is `p.ssn`, however it is written.
+            (Some(item), Some(name)) => {
+                ty = self.resolver.use_field(&item, name);
+                if !self.resolver.sighted() {
+                    self.boxed(arg);
+                } else {
+                    fields = fields.get(1..).unwrap_or_default();
+                }
+            }
+            _ => {
+                if self.resolver.sighted() && fields.iter().any(|field| text(field).is_some()) {
+                    ty = arg.as_deref().map_or(Ty::Unknown, |arg| self.type_of(arg));
+                }
+                self.boxed(arg);
             }
         }
-        self.nodes(indirection);
+        for field in fields {
+            match text(field) {
+                Some(name) if self.resolver.sighted() => ty = self.resolver.field(ty, name),
+                Some(name) => {
+                    if !is_harmless(name) {
+                        self.may_call("it", name);
+                    }
+                }
+                None => {
+                    self.node(field);
+                    ty = Ty::Unknown;
+                }
+            }
+        }
+        ty
+    }
+
+    /// The FROM item an expression is the whole row of.
+    fn row_of(&mut self, arg: Option<&Node>) -> Option<Item> {
+        let Some(N::ColumnRef(column)) = &arg?.node else {
+            return None;
+        };
+        let parts = Parts::of(&column.fields)?;
+        let item = self.resolver.row_item(&parts)?;
+        (!self.resolver.sees_column(&parts)).then_some(item)
     }
 
     /// A function in FROM, and the name its rows go by.
@@ -135,20 +193,4 @@ impl Walk {
 fn is_harmless(name: &str) -> bool {
     !builtin::is_row_function(name)
         && (builtin::is_output_column(name) || builtin::is_function(None, name))
-}
-
-/// The name of the first function of a FROM item: `FROM abs(1)` is `abs`.
-fn function_name(item: &Node) -> Option<&str> {
-    match item.node.as_ref()? {
-        N::List(list) => list.items.first().and_then(function_name),
-        N::FuncCall(call) => qualified(&call.funcname).map(|(_, name)| name),
-        _ => None,
-    }
-}
-
-fn column_name(definition: &Node) -> Option<&str> {
-    match definition.node.as_ref()? {
-        N::ColumnDef(column) => Some(&column.colname),
-        _ => None,
-    }
 }

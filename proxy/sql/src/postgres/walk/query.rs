@@ -1,41 +1,41 @@
-//! SELECT, INSERT, UPDATE, DELETE, MERGE and what hangs on them.
-
-use std::collections::HashSet;
+//! SELECT and set operations: what is in scope, what is used, what comes out.
 
 use pg_query::{
     Node, NodeEnum as N,
-    protobuf::{self as pb, CmdType, LockClauseStrength, MergeMatchKind},
+    protobuf::{self as pb, LockClauseStrength, SetOperation, a_const::Val},
 };
 
-use super::{Walk, qualified};
+use super::{Walk, text};
 use crate::{
-    Predicate, StatementClass,
-    postgres::{builtin, predicate},
+    StatementClass,
+    postgres::{
+        predicate,
+        resolve::{Open, OutColumn, Parts, Shape, Ty},
+    },
 };
 
-impl Walk {
-    pub(super) fn select(&mut self, select: &pb::SelectStmt) {
+/// What becomes of a query's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Usage {
+    /// It is sent, stored or compared: every column counts.
+    Counted,
+    /// Its columns count when somebody refers to them.
+    Carried,
+}
+
+impl Walk<'_> {
+    /// Walks a query. Gives its columns when they are carried.
+    pub(super) fn select(&mut self, select: &pb::SelectStmt, usage: Usage) -> Shape {
         let pb::SelectStmt {
-            distinct_clause,
             into_clause,
-            target_list,
-            from_clause,
             where_clause,
-            group_clause,
-            group_distinct: _,
-            having_clause,
-            window_clause,
-            values_lists,
-            sort_clause,
             limit_offset,
             limit_count,
-            limit_option: _,
             locking_clause,
             with_clause,
-            op: _,
-            all: _,
             larg,
             rarg,
+            ..
         } = select;
         if into_clause.is_some() {
             self.is_a("SELECT INTO", StatementClass::Ddl);
@@ -46,152 +46,133 @@ impl Walk {
         } else {
             self.is_a("SELECT", StatementClass::Read);
         }
-        self.with(with_clause.as_ref(), |walk| {
-            if let Some(into) = into_clause {
-                walk.makes_table(into);
-            }
-            walk.nodes(distinct_clause);
-            walk.nodes(target_list);
-            walk.nodes(from_clause);
-            walk.boxed(where_clause);
-            walk.nodes(group_clause);
-            walk.boxed(having_clause);
-            walk.nodes(window_clause);
-            walk.nodes(values_lists);
-            walk.nodes(sort_clause);
-            walk.boxed(limit_offset);
-            walk.boxed(limit_count);
-            for side in [larg, rarg].into_iter().flatten() {
-                walk.select(side);
-            }
-        });
+        self.resolver.enter();
+        self.with_clause(with_clause.as_ref());
+        if let Some(into) = into_clause {
+            self.makes_table(into);
+        }
+        let shape = match (larg, rarg) {
+            (Some(left), Some(right)) => self.set_operation(select, left, right, usage),
+            _ => self.plain_select(select, usage),
+        };
+        self.boxed(limit_offset);
+        self.boxed(limit_count);
         // FOR UPDATE OF names aliases of this query's own FROM, already read above.
+        self.resolver.leave();
+        shape
     }
 
-    pub(super) fn insert(&mut self, insert: &pb::InsertStmt) {
-        let pb::InsertStmt {
-            relation,
-            cols,
-            select_stmt,
-            on_conflict_clause,
-            returning_clause,
-            with_clause,
-            r#override: _,
-        } = insert;
-        self.is_a("INSERT", StatementClass::Write);
-        self.write(relation.as_ref());
-        self.with(with_clause.as_ref(), |walk| {
-            walk.nodes(cols);
-            walk.boxed(select_stmt);
-            if let Some(on_conflict) = on_conflict_clause {
-                walk.on_conflict(on_conflict);
-            }
-            walk.returning(returning_clause.as_ref());
-        });
-    }
-
-    pub(super) fn update(&mut self, update: &pb::UpdateStmt) {
-        let pb::UpdateStmt {
-            relation,
+    fn plain_select(&mut self, select: &pb::SelectStmt, usage: Usage) -> Shape {
+        let pb::SelectStmt {
+            distinct_clause,
+            into_clause: _,
             target_list,
-            where_clause,
             from_clause,
-            returning_clause,
-            with_clause,
-        } = update;
-        self.is_a("UPDATE", StatementClass::Write);
-        self.write(relation.as_ref());
-        let target = predicate::Target::of(relation.as_ref(), from_clause);
-        self.narrow(predicate::of(where_clause.as_deref(), &target));
-        self.with(with_clause.as_ref(), |walk| {
-            walk.nodes(target_list);
-            walk.nodes(from_clause);
-            walk.boxed(where_clause);
-            walk.returning(returning_clause.as_ref());
-        });
-    }
-
-    pub(super) fn delete(&mut self, delete: &pb::DeleteStmt) {
-        let pb::DeleteStmt {
-            relation,
-            using_clause,
             where_clause,
-            returning_clause,
-            with_clause,
-        } = delete;
-        self.is_a("DELETE", StatementClass::Write);
-        self.write(relation.as_ref());
-        let target = predicate::Target::of(relation.as_ref(), using_clause);
-        self.narrow(predicate::of(where_clause.as_deref(), &target));
-        self.with(with_clause.as_ref(), |walk| {
-            walk.nodes(using_clause);
-            walk.boxed(where_clause);
-            walk.returning(returning_clause.as_ref());
-        });
-    }
-
-    pub(super) fn merge(&mut self, merge: &pb::MergeStmt) {
-        let pb::MergeStmt {
-            relation,
-            source_relation,
-            join_condition,
-            merge_when_clauses,
-            returning_clause,
-            with_clause,
-        } = merge;
-        self.is_a("MERGE", StatementClass::Write);
-        self.write(relation.as_ref());
-        // A join can pair one source row with every target row, and rows without a partner are
-        // touched too: nothing short of a tautology is ever narrower than a range.
-        let target = predicate::Target::of(relation.as_ref(), std::slice::from_ref(&NOTHING));
-        self.narrow(match predicate::of(join_condition.as_deref(), &target) {
-            Predicate::Tautology | Predicate::Missing => Predicate::Tautology,
-            _ => Predicate::Range,
-        });
-        self.with(with_clause.as_ref(), |walk| {
-            walk.boxed(source_relation);
-            walk.boxed(join_condition);
-            walk.nodes(merge_when_clauses);
-            walk.returning(returning_clause.as_ref());
-        });
-    }
-
-    pub(super) fn merge_when(&mut self, clause: &pb::MergeWhenClause) {
-        let pb::MergeWhenClause {
-            match_kind,
-            command_type,
-            r#override: _,
-            condition,
-            target_list,
-            values,
-        } = clause;
-        if MergeMatchKind::try_from(*match_kind).is_err() {
-            self.unknown("MergeWhenClause");
-        }
-        match CmdType::try_from(*command_type) {
-            Ok(CmdType::CmdUpdate | CmdType::CmdDelete | CmdType::CmdInsert) => {}
-            Ok(CmdType::CmdNothing) => {}
-            _ => self.unknown("MergeWhenClause"),
-        }
-        self.boxed(condition);
-        self.nodes(target_list);
-        self.nodes(values);
-    }
-
-    pub(super) fn on_conflict(&mut self, clause: &pb::OnConflictClause) {
-        let pb::OnConflictClause {
-            action: _,
-            infer,
-            target_list,
-            where_clause,
-            location: _,
-        } = clause;
-        if let Some(infer) = infer {
-            self.nodes(&infer.index_elems);
-            self.boxed(&infer.where_clause);
-        }
-        self.nodes(target_list);
+            group_clause,
+            group_distinct: _,
+            having_clause,
+            window_clause,
+            values_lists,
+            sort_clause,
+            limit_offset: _,
+            limit_count: _,
+            limit_option: _,
+            locking_clause: _,
+            with_clause: _,
+            op: _,
+            all: _,
+            larg: _,
+            rarg: _,
+        } = select;
+        self.from(from_clause);
         self.boxed(where_clause);
+        let mut shape = self.targets(target_list, usage);
+        if let Some(first) = values_lists.first() {
+            self.nodes(values_lists);
+            shape = values_shape(first);
+        }
+        let out = Output {
+            shape: &shape,
+            targets: target_list,
+        };
+        match distinct_clause.as_slice() {
+            // DISTINCT without ON compares every column.
+            [Node { node: None }] => self.resolver.touch_shape(&shape),
+            keys => self.by(keys, &out),
+        }
+        self.by(group_clause, &out);
+        self.boxed(having_clause);
+        self.nodes(window_clause);
+        self.by(sort_clause, &out);
+        shape
+    }
+
+    fn set_operation(
+        &mut self,
+        select: &pb::SelectStmt,
+        left: &pb::SelectStmt,
+        right: &pb::SelectStmt,
+        usage: Usage,
+    ) -> Shape {
+        let left = self.select(left, Usage::Carried);
+        let right = self.select(right, Usage::Carried);
+        let compares = !select.all || select.op != SetOperation::SetopUnion as i32;
+        let apart = !left.open.is_empty() || !right.open.is_empty();
+        if compares || apart {
+            self.resolver.touch_shape(&left);
+            self.resolver.touch_shape(&right);
+        }
+        let shape = if left.pending {
+            right
+        } else {
+            merge(left, right)
+        };
+        if usage == Usage::Counted {
+            self.resolver.touch_shape(&shape);
+        }
+        let out = Output {
+            shape: &shape,
+            targets: &[],
+        };
+        self.by(&select.sort_clause, &out);
+        shape
+    }
+
+    /// ORDER BY, GROUP BY and DISTINCT ON: expressions, output names and positions.
+    fn by(&mut self, keys: &[Node], out: &Output<'_>) {
+        for key in keys {
+            self.by_one(key, out);
+        }
+    }
+
+    fn by_one(&mut self, key: &Node, out: &Output<'_>) {
+        match &key.node {
+            Some(N::SortBy(sort)) => {
+                self.operator(&sort.use_op, [None, None]);
+                if let Some(key) = sort.node.as_deref() {
+                    self.by_one(key, out);
+                }
+            }
+            Some(N::GroupingSet(set)) => self.by(&set.content, out),
+            Some(N::RowExpr(row)) => self.by(&row.args, out),
+            Some(N::AConst(constant)) => {
+                if let Some(Val::Ival(position)) = &constant.val
+                    && let Ok(position) = usize::try_from(position.ival)
+                    && let Some(column) = out.shape.columns.get(position.wrapping_sub(1))
+                {
+                    self.resolver.touch_all(&column.from);
+                }
+            }
+            Some(N::ColumnRef(column)) => match Parts::of(&column.fields) {
+                Some(parts) if out.has(&parts) => {
+                    self.resolver.touch_output(out.shape, &parts);
+                    self.resolver.touch_if_any(&parts);
+                }
+                _ => self.node(key),
+            },
+            _ => self.node(key),
+        }
     }
 
     /// The table that SELECT INTO or CREATE TABLE AS makes.
@@ -214,95 +195,87 @@ impl Walk {
         }
     }
 
-    fn returning(&mut self, clause: Option<&pb::ReturningClause>) {
-        if let Some(clause) = clause {
-            self.nodes(&clause.exprs);
-        }
-    }
-
-    /// Walks a WITH clause and then `body`, with its names in scope.
-    ///
-    /// Without RECURSIVE a query sees only those before it: `WITH t AS (SELECT * FROM t)` reads
-    /// the table.
-    fn with(&mut self, clause: Option<&pb::WithClause>, body: impl FnOnce(&mut Self)) {
-        let Some(clause) = clause else {
-            return body(self);
-        };
-        let pb::WithClause {
-            ctes,
-            recursive,
-            location: _,
-        } = clause;
-        self.scopes.push(if *recursive {
-            ctes.iter().filter_map(cte_name).collect()
-        } else {
-            HashSet::new()
-        });
-        for cte in ctes {
-            self.node(cte);
-            if let (Some(name), Some(scope)) = (cte_name(cte), self.scopes.last_mut()) {
-                scope.insert(name);
-            }
-        }
-        body(self);
-        self.scopes.pop();
-    }
-
-    pub(super) fn common_table(&mut self, cte: &pb::CommonTableExpr) {
-        self.boxed(&cte.ctequery);
-        if let Some(cycle) = &cte.cycle_clause {
-            self.boxed(&cycle.cycle_mark_value);
-            self.boxed(&cycle.cycle_mark_default);
-        }
-    }
-
-    pub(super) fn range_table_func(&mut self, node: &pb::RangeTableFunc) {
-        let pb::RangeTableFunc {
-            lateral: _,
-            docexpr,
-            rowexpr,
-            namespaces,
-            columns,
-            alias: _,
-            location: _,
-        } = node;
-        self.boxed(docexpr);
-        self.boxed(rowexpr);
-        self.nodes(namespaces);
-        self.nodes(columns);
-    }
-
-    pub(super) fn table_sample(&mut self, node: &pb::RangeTableSample) {
-        let pb::RangeTableSample {
-            relation,
-            method,
-            args,
-            repeatable,
-            location: _,
-        } = node;
-        self.boxed(relation);
-        match qualified(method) {
-            Some((schema, name)) if builtin::is_sampling_method(schema, name) => {}
-            _ => self.doubt("samples with a method that is not built in".to_owned()),
-        }
-        self.nodes(args);
-        self.boxed(repeatable);
-    }
-
     /// Keeps the least narrow predicate of all writes in the statement.
-    fn narrow(&mut self, predicate: Predicate) {
+    pub(super) fn narrow(&mut self, predicate: crate::Predicate) {
         self.predicate = predicate::widest(self.predicate, predicate);
     }
 }
 
-/// Stands for "there is more than the target in FROM".
-const NOTHING: Node = Node { node: None };
+/// What comes out of a query: its columns, and its target list where they were counted at once.
+struct Output<'a> {
+    shape: &'a Shape,
+    targets: &'a [Node],
+}
 
-fn cte_name(node: &Node) -> Option<String> {
-    match &node.node {
-        Some(N::CommonTableExpr(cte)) => Some(cte.ctename.clone()),
-        _ => None,
+impl Output<'_> {
+    fn has(&self, parts: &Parts<'_>) -> bool {
+        let [name] = *parts.names() else { return false };
+        let target = |target: &Node| match &target.node {
+            Some(N::ResTarget(target)) => target.name == name,
+            _ => false,
+        };
+        self.shape.columns.iter().any(|column| column.name == name)
+            || self.targets.iter().any(target)
+            // An unnamed column of a set operation has a name all the same.
+            || (self.targets.is_empty() && !self.shape.open.is_empty())
     }
+}
+
+/// Two sides of a set operation, column by column, under the names of the first.
+fn merge(mut left: Shape, right: Shape) -> Shape {
+    let pairs = left.columns.iter_mut().zip(right.columns);
+    for (one, other) in pairs {
+        one.from.extend(other.from);
+        one.from.sort_unstable();
+        one.from.dedup();
+        if one.ty != other.ty {
+            one.ty = Ty::Unknown;
+        }
+    }
+    left.open.extend(right.open);
+    left.open.dedup();
+    left.view = None;
+    left
+}
+
+/// `VALUES`: `column1`, `column2`, with values that are counted where they stand.
+fn values_shape(first: &Node) -> Shape {
+    let count = match &first.node {
+        Some(N::List(list)) => list.items.len(),
+        _ => 0,
+    };
+    let columns = (1..=count).map(|number| OutColumn {
+        name: format!("column{number}"),
+        from: Vec::new(),
+        ty: Ty::Unknown,
+    });
+    Shape {
+        columns: columns.collect(),
+        ..Shape::default()
+    }
+}
+
+/// Columns under other names; more names than columns come from a relation that is not known.
+pub(super) fn renamed(mut shape: Shape, names: &[Node]) -> Shape {
+    for (position, name) in names.iter().filter_map(text).enumerate() {
+        match shape.columns.get_mut(position) {
+            Some(column) => name.clone_into(&mut column.name),
+            None => {
+                let mut from = Vec::new();
+                for open in &shape.open {
+                    if let Open::Relation(relation) = open {
+                        from.push(crate::postgres::resolve::named(Some(relation.clone()), "*"));
+                    }
+                }
+                shape.columns.push(OutColumn {
+                    name: name.to_owned(),
+                    from,
+                    ty: Ty::Unknown,
+                });
+            }
+        }
+    }
+    shape
 }
 
 /// `SELECT ... FOR UPDATE` locks rows, which a read-only transaction refuses.

@@ -65,7 +65,17 @@ fn compare_all() {
             let node = statement.stmt.as_ref().unwrap().node.as_ref().unwrap();
             let mut found = Found::default();
             found.look(&serde_json::to_value(node).unwrap());
-            let facts = facts_of(node);
+            let facts = facts_of(
+                node,
+                Resolver::new(
+                    None,
+                    Room {
+                        left: 0,
+                        more_elsewhere: false,
+                    },
+                ),
+            )
+            .unwrap();
             let functions: BTreeSet<_> = facts.functions.iter().map(|f| f.name.as_str()).collect();
             for function in &found.functions {
                 assert!(

@@ -6,21 +6,32 @@ use pg_query::{
     protobuf::{self as pb, DiscardMode, TransactionStmtKind, VariableSetKind},
 };
 
-use super::{Walk, expression::string_constant};
+use super::{Walk, expression::string_constant, query::Usage, text};
 use crate::{
     OpaqueReason, Predicate, RelationName, SessionEffect, StatementClass as Class,
-    TransactionEffect, postgres::builtin,
+    TransactionEffect,
+    postgres::{builtin, resolve::Event},
 };
 
-impl Walk {
+impl Walk<'_> {
     /// A statement, outermost or nested.
     pub(super) fn statement(&mut self, statement: &N) {
         match statement {
-            N::SelectStmt(node) => self.select(node),
-            N::InsertStmt(node) => self.insert(node),
-            N::UpdateStmt(node) => self.update(node),
-            N::DeleteStmt(node) => self.delete(node),
-            N::MergeStmt(node) => self.merge(node),
+            N::SelectStmt(node) => {
+                self.select(node, Usage::Counted);
+            }
+            N::InsertStmt(node) => {
+                self.insert(node, Usage::Counted);
+            }
+            N::UpdateStmt(node) => {
+                self.update(node, Usage::Counted);
+            }
+            N::DeleteStmt(node) => {
+                self.delete(node, Usage::Counted);
+            }
+            N::MergeStmt(node) => {
+                self.merge(node, Usage::Counted);
+            }
             N::ReturnStmt(node) => {
                 self.is_a("SELECT", Class::Read);
                 self.boxed(&node.returnval);
@@ -73,7 +84,7 @@ impl Walk {
             N::TruncateStmt(node) => {
                 self.is_a("TRUNCATE", Class::Write);
                 self.predicate = Predicate::Missing;
-                self.write_all(&node.relations);
+                self.truncate(node);
             }
             N::LockStmt(node) => {
                 self.is_a("LOCK", Class::Utility);
@@ -106,7 +117,10 @@ impl Walk {
             }
             N::RefreshMatViewStmt(node) => {
                 self.is_a("REFRESH MATERIALIZED VIEW", Class::Utility);
-                self.write(node.relation.as_ref());
+                let (at, _) = self.write(node.relation.as_ref());
+                if let Some(at) = at {
+                    self.resolver.refresh(at);
+                }
             }
             N::CheckPointStmt(_) => self.is_a("CHECKPOINT", Class::Utility),
             N::LoadStmt(_) => self.is_a("LOAD", Class::Utility),
@@ -122,14 +136,20 @@ impl Walk {
             self.boxed(query);
             return;
         }
-        let mut inner = Self::new();
-        inner.scopes.clone_from(&self.scopes);
+        let fresh = self.resolver.fresh();
+        let mut inner = Walk::with(std::mem::replace(&mut self.resolver, fresh));
         inner.boxed(query);
+        // It gathers on, but what would be written is only looked at.
+        let fresh = inner.resolver.fresh();
+        self.resolver = std::mem::replace(&mut inner.resolver, fresh);
+        self.resolver.only_planned();
         let inner = inner.finish();
         self.is_a("EXPLAIN", Class::Read);
         self.reads.extend(inner.reads);
         self.reads.extend(inner.writes);
         self.functions.extend(inner.functions);
+        self.operators.extend(inner.operators);
+        self.casts.extend(inner.casts);
         // Planning runs immutable functions, so what they are stays a doubt.
         self.doubts.extend(inner.doubts);
         self.refers_to = inner.refers_to;
@@ -165,15 +185,50 @@ impl Walk {
             (false, true) => "COPY",
         };
         self.is_a(kind, Class::Copy);
-        match relation {
-            Some(relation) if *is_from => self.write(Some(relation)),
-            Some(relation) => self.read(relation),
-            None => {}
+        self.resolver.enter();
+        if let Some(relation) = relation {
+            self.copied(relation, attlist, *is_from);
         }
         self.boxed(query);
         self.nodes(attlist);
         self.nodes(options);
         self.boxed(where_clause);
+        self.resolver.leave();
+    }
+
+    /// A relation that is copied as a whole, or by some of its columns.
+    fn copied(&mut self, relation: &pb::RangeVar, columns: &[Node], into: bool) {
+        let (at, source) = if into {
+            self.write(Some(relation))
+        } else {
+            (None, self.read(relation))
+        };
+        let item = self.named(relation, source);
+        for name in columns.iter().filter_map(text) {
+            self.resolver.use_of(&item, name);
+        }
+        if columns.is_empty() {
+            let shape = self.resolver.shape_of(&item);
+            self.resolver.touch_shape(&shape);
+        }
+        self.resolver.bring(item);
+        if let Some(at) = at {
+            self.resolver.stores_all(at);
+            self.resolver.event(at, Event::Insert, false, None);
+        }
+    }
+
+    fn truncate(&mut self, truncate: &pb::TruncateStmt) {
+        let cascades = truncate.behavior == pb::DropBehavior::DropCascade as i32;
+        for relation in &truncate.relations {
+            let Some(N::RangeVar(relation)) = &relation.node else {
+                self.unknown("relation");
+                continue;
+            };
+            if let (Some(at), _) = self.write(Some(relation)) {
+                self.resolver.truncate(at, !relation.inh, cascades);
+            }
+        }
     }
 
     fn call(&mut self, call: &pb::CallStmt) {
@@ -329,15 +384,6 @@ impl Walk {
         self.is_a(kind, class);
         self.transaction = effect;
         self.transaction_options(&transaction.options);
-    }
-
-    pub(super) fn write_all(&mut self, relations: &[Node]) {
-        for relation in relations {
-            match &relation.node {
-                Some(N::RangeVar(relation)) => self.write(Some(relation)),
-                _ => self.unknown("relation"),
-            }
-        }
     }
 
     pub(super) fn alter_all(&mut self, relations: &[Node]) {

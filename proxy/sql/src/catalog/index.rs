@@ -1,0 +1,139 @@
+//! Where names lead, and what definitions mean once read; both made once for a catalog.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
+
+use super::{Catalog, QualifiedName};
+use crate::postgres::Expanded;
+
+/// Positions in the catalog's lists are `u32`, in the order of those lists.
+#[derive(Debug)]
+pub(crate) struct Index {
+    relations: HashMap<Box<str>, Vec<u32>>,
+    by_oid: HashMap<u32, u32>,
+    routines: HashMap<Box<str>, Vec<u32>>,
+    operators: HashMap<Box<str>, Vec<u32>>,
+    types: HashMap<Box<str>, Vec<u32>>,
+    /// Casts by the name of their target type.
+    casts: HashMap<Box<str>, Vec<u32>>,
+    /// Relations with these parents.
+    children: HashMap<u32, Vec<u32>>,
+    /// Foreign keys that refer to a relation: the relation they are on, and which of its keys.
+    referring: HashMap<u32, Vec<(u32, u32)>>,
+    /// Casts between types that are the server's own, which may come in anywhere.
+    pub(crate) casts_anywhere: Vec<u32>,
+    /// Casts that come in without being written.
+    pub(crate) casts_implicit: Vec<u32>,
+    pub(crate) any_temporary: bool,
+    /// Views by relation.
+    pub(crate) views: Vec<OnceLock<Arc<Expanded>>>,
+    /// What runs when rows of a relation are read.
+    pub(crate) readings: Vec<OnceLock<Arc<Expanded>>>,
+    /// What runs when rows of a relation are written.
+    pub(crate) writings: Vec<OnceLock<Arc<Expanded>>>,
+    /// What runs when values of a type are made.
+    pub(crate) makings: Vec<OnceLock<Arc<Expanded>>>,
+}
+
+impl Index {
+    pub(crate) fn of(catalog: &Catalog) -> Self {
+        let by_oid: HashMap<u32, u32> = numbered(&catalog.relations)
+            .map(|(at, relation)| (relation.oid, at))
+            .collect();
+        let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+        let mut referring: HashMap<u32, Vec<(u32, u32)>> = HashMap::new();
+        for (at, relation) in numbered(&catalog.relations) {
+            for parent in relation.parents.iter().filter_map(|oid| by_oid.get(oid)) {
+                children.entry(*parent).or_default().push(at);
+            }
+            for (key, foreign) in numbered(&relation.foreign_keys) {
+                if let Some(to) = by_oid.get(&foreign.references) {
+                    referring.entry(*to).or_default().push((at, key));
+                }
+            }
+        }
+        let own = |name: &QualifiedName| name.schema == "pg_catalog";
+        let runs = |at: &u32| {
+            catalog
+                .casts
+                .get(*at as usize)
+                .is_some_and(|cast| cast.function.is_some() && !cast.built_in)
+        };
+        let implicit = numbered(&catalog.casts).filter(|(_, cast)| cast.context != 'e');
+        let (anywhere, implicit): (Vec<u32>, Vec<u32>) =
+            implicit.map(|(at, _)| at).filter(runs).partition(|at| {
+                catalog
+                    .casts
+                    .get(*at as usize)
+                    .is_some_and(|cast| own(&cast.source) && own(&cast.target))
+            });
+        let empty = |count: usize| (0..count).map(|_| OnceLock::new()).collect();
+        Self {
+            relations: by_name(&catalog.relations, |relation| &relation.name.name),
+            routines: by_name(&catalog.routines, |routine| &routine.name.name),
+            operators: by_name(&catalog.operators, |operator| &operator.name.name),
+            types: by_name(&catalog.types, |of| &of.name.name),
+            casts: by_name(&catalog.casts, |cast| &cast.target.name),
+            by_oid,
+            children,
+            referring,
+            casts_anywhere: anywhere,
+            casts_implicit: implicit,
+            any_temporary: catalog.relations.iter().any(|relation| relation.temporary),
+            views: empty(catalog.relations.len()),
+            readings: empty(catalog.relations.len()),
+            writings: empty(catalog.relations.len()),
+            makings: empty(catalog.types.len()),
+        }
+    }
+
+    pub(crate) fn relations(&self, name: &str) -> &[u32] {
+        found(&self.relations, name)
+    }
+
+    pub(crate) fn routines(&self, name: &str) -> &[u32] {
+        found(&self.routines, name)
+    }
+
+    pub(crate) fn operators(&self, name: &str) -> &[u32] {
+        found(&self.operators, name)
+    }
+
+    pub(crate) fn types(&self, name: &str) -> &[u32] {
+        found(&self.types, name)
+    }
+
+    pub(crate) fn casts(&self, target: &str) -> &[u32] {
+        found(&self.casts, target)
+    }
+
+    pub(crate) fn by_oid(&self, oid: u32) -> Option<u32> {
+        self.by_oid.get(&oid).copied()
+    }
+
+    pub(crate) fn children(&self, relation: u32) -> &[u32] {
+        self.children.get(&relation).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn referring(&self, relation: u32) -> &[(u32, u32)] {
+        self.referring.get(&relation).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn numbered<T>(list: &[T]) -> impl Iterator<Item = (u32, &T)> {
+    (0..).zip(list)
+}
+
+fn by_name<T>(list: &[T], name: impl Fn(&T) -> &str) -> HashMap<Box<str>, Vec<u32>> {
+    let mut map: HashMap<Box<str>, Vec<u32>> = HashMap::with_capacity(list.len());
+    for (at, item) in numbered(list) {
+        map.entry(name(item).into()).or_default().push(at);
+    }
+    map
+}
+
+fn found<'a>(map: &'a HashMap<Box<str>, Vec<u32>>, name: &str) -> &'a [u32] {
+    map.get(name).map_or(&[], Vec::as_slice)
+}
