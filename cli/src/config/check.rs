@@ -10,7 +10,7 @@ use super::{
     datapath::{AgentEntry, TargetEntry},
     decision::{PersonEntry, RouteEntry},
     model::Role,
-    policy::{PolicyEntry, RuleEntry},
+    policy::{PolicyEntry, ProtectionEntry, RuleEntry},
     problem::Problems,
     section::At,
     suggest,
@@ -26,6 +26,7 @@ pub struct Parts {
     pub routes: Vec<RouteEntry>,
     pub policy: Option<PolicyEntry>,
     pub rules: Vec<RuleEntry>,
+    pub protections: Vec<ProtectionEntry>,
     pub slack: bool,
     /// Some entry of this kind could not be read, so references may lead to it.
     pub people_lost: bool,
@@ -128,6 +129,14 @@ fn references(parts: &Parts, problems: &Problems) {
         known_agents.check_all(&rule.agents, problems);
         known_targets.check_all(&rule.targets, problems);
         known_environments.check_all(&rule.environments, problems);
+    }
+    for protection in &parts.protections {
+        if let Some(route) = &protection.route {
+            known_routes.check(route, problems);
+        }
+        known_agents.check_all(&protection.agents, problems);
+        known_targets.check_all(&protection.targets, problems);
+        known_environments.check_all(&protection.environments, problems);
     }
 }
 
@@ -240,14 +249,22 @@ fn somebody_may_approve(parts: &Parts, problems: &Problems) {
 /// Whether a statement of this agent can be held by this route.
 fn reaches(parts: &Parts, agent: &AgentEntry, route: &str) -> bool {
     let by = |decision: &Decision| matches!(decision, Decision::Hold { route: by } if by == route);
-    let by_default = parts
-        .policy
-        .as_ref()
-        .is_some_and(|policy| by(&policy.default));
-    by_default
-        || parts.rules.iter().any(|entry| {
-            let agents = entry.rule.matcher.agents.as_ref();
-            by(&entry.rule.decision)
-                && agents.is_none_or(|agents| agents.contains(&agent.name.value))
+    let named = |agents: Option<&Vec<String>>| {
+        agents.is_none_or(|agents| agents.contains(&agent.name.value))
+    };
+    let policy = parts.policy.as_ref();
+    let policy_route = policy.and_then(|policy| policy.route.as_ref());
+    let policy_route = policy_route.map(|route| route.value.as_str());
+    policy.is_some_and(|policy| {
+        by(&policy.default)
+            || policy_route == Some(route) && policy.packs.iter().any(|pack| pack.holds())
+    }) || parts
+        .rules
+        .iter()
+        .any(|entry| by(&entry.rule.decision) && named(entry.rule.matcher.agents.as_ref()))
+        || parts.protections.iter().any(|entry| {
+            let protection = &entry.protection;
+            protection.route.as_deref().or(policy_route) == Some(route)
+                && named(protection.agents.as_ref())
         })
 }

@@ -85,7 +85,7 @@ pub fn read(
     let problems = Problems::default();
     let (document, syntax) = DeTable::parse_recoverable(&source);
     let root = Section::new("the file", 0..0, document.get_ref(), &problems);
-    let config = whole(root, around, role);
+    let config = whole(root, around, role, &source);
     problems.add_syntax(&source, &syntax);
     drop(document);
     let report = problems.into_report(path.to_owned(), source);
@@ -95,7 +95,12 @@ pub fn read(
     }
 }
 
-fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role) -> Option<Config> {
+fn whole(
+    root: Section<'_>,
+    around: &Surroundings<'_>,
+    role: Role,
+    source: &str,
+) -> Option<Config> {
     let problems = root.problems;
     let table = |key, name: &str, needed: bool| {
         if needed && !root.has(key) {
@@ -123,6 +128,7 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role) -> Option<Con
     let (people, people_lost) = all(root.sections("person"), decision::person);
     let (routes, routes_lost) = all(root.sections("route"), decision::route);
     let (rules, rules_lost) = all(root.sections("rule"), policy::rule);
+    let (protections, protections_lost) = all(root.sections("protect"), policy::protection);
     let parts = Parts {
         role,
         targets,
@@ -131,6 +137,7 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role) -> Option<Con
         routes,
         policy,
         rules,
+        protections,
         slack: has_slack,
         people_lost,
         routes_lost,
@@ -140,8 +147,8 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role) -> Option<Con
     some_of_each(&parts, &root);
     root.finish();
     check::cross_check(&parts, problems);
-    let rules = rule_set(&parts, role, problems)?;
-    if rules_lost {
+    let rules = rule_set(&parts, role, problems, source)?;
+    if rules_lost || protections_lost {
         return None;
     }
     Some(Config {
@@ -156,13 +163,13 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role) -> Option<Con
     })
 }
 
-fn rule_set(parts: &Parts, role: Role, problems: &Problems) -> Option<RuleSet> {
-    let default = match &parts.policy {
-        Some(policy) => policy.default.clone(),
-        // An approver judges nothing; and after a mistake in [policy] the rules are still checked.
-        None => abeyance_policy::Decision::Deny,
+fn rule_set(parts: &Parts, role: Role, problems: &Problems, source: &str) -> Option<RuleSet> {
+    let entries = policy::Entries {
+        policy: parts.policy.as_ref(),
+        rules: &parts.rules,
+        protections: &parts.protections,
     };
-    let rules = policy::rule_set(&parts.rules, default, problems);
+    let rules = policy::rule_set(entries, problems, source);
     rules.filter(|_| parts.policy.is_some() || !role.judges())
 }
 

@@ -1,6 +1,8 @@
-//! Reads `[policy]` and `[[rule]]`.
+//! Reads `[policy]`, `[[rule]]` and `[[protect]]`.
 
-use abeyance_policy::{Decision, Matcher, Mode, Rule, RuleError, RuleSet};
+use abeyance_policy::{
+    Decision, Entry, Matcher, Mode, Pack, Policy, Protection, Rule, RuleError, RuleSet,
+};
 use abeyance_sql::{Predicate, StatementClass};
 
 use super::{
@@ -12,8 +14,25 @@ use super::{
 #[derive(Debug)]
 pub struct PolicyEntry {
     pub default: Decision,
-    /// Where the default's route is written.
+    /// Where the route is written.
     pub route: Option<At<String>>,
+    pub packs: Vec<Pack>,
+    pub plain_tables: Vec<String>,
+    span: Span,
+    /// Where each key stands, for what the rule set says about it.
+    keys: Vec<(&'static str, Span)>,
+}
+
+/// A protection with the places its parts are written at.
+#[derive(Debug)]
+pub struct ProtectionEntry {
+    pub protection: Protection,
+    pub span: Span,
+    pub route: Option<At<String>>,
+    pub agents: Vec<At<String>>,
+    pub targets: Vec<At<String>>,
+    pub environments: Vec<At<String>>,
+    keys: Vec<(&'static str, Span)>,
 }
 
 /// A rule with the places its parts are written at.
@@ -25,7 +44,8 @@ pub struct RuleEntry {
     pub agents: Vec<At<String>>,
     pub targets: Vec<At<String>>,
     pub environments: Vec<At<String>>,
-    /// Where each key stands, for what the rule set says about it.
+    /// The condition as the file spells it, for places inside it.
+    when: Option<At<String>>,
     keys: Vec<(&'static str, Span)>,
 }
 
@@ -42,9 +62,19 @@ const VERDICTS: [(&str, Word); 3] = [
     ("deny", Word::Deny),
 ];
 
-/// The keys of a rule that the rule set may find fault with, by the names it calls them.
-const KEYS: [&str; 10] = [
+const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
+
+/// The keys that the rule set may find fault with, by the names it calls them.
+const KEYS: [&str; 18] = [
     "name",
+    "columns",
+    "column",
+    "when",
+    "rows_max",
+    "route",
+    "default",
+    "packs",
+    "plain_tables",
     "agent",
     "target",
     "environment",
@@ -63,11 +93,54 @@ pub fn policy(section: Section<'_>) -> Option<PolicyEntry> {
     }
     let word = section.choice("default", &VERDICTS);
     let route = section.string("route");
-    let default = decision(&section, word.as_ref(), route.as_ref());
+    let packs = section.choices("packs", &words(Pack::ALL, Pack::as_str));
+    let plain_tables = section.strings("plain_tables");
+    // Packs and protections ask by this route even when the default does not.
+    let default = match word.as_ref().map(|word| word.value) {
+        Some(Word::Allow) => Some(Decision::Allow),
+        Some(Word::Deny) => Some(Decision::Deny),
+        Some(Word::Hold) | None => decision(&section, word.as_ref(), route.as_ref()),
+    };
+    let (keys, span) = (keys(&section), section.span().clone());
     section.finish();
     Some(PolicyEntry {
         default: default?,
         route,
+        packs: packs.unwrap_or_default(),
+        plain_tables: plain(plain_tables.as_ref()).unwrap_or_default(),
+        span,
+        keys,
+    })
+}
+
+/// Reads one `[[protect]]`.
+pub fn protection(section: Section<'_>) -> Option<ProtectionEntry> {
+    let name = section.require_string("name", "\"patients\"");
+    let columns = section.strings("columns");
+    if !section.has("columns") {
+        section.missing("columns", "[\"patients.ssn\", \"*.email\"]");
+    }
+    let route = section.string("route");
+    let agents = section.strings("agent");
+    let targets = section.strings("target");
+    let environments = section.strings("environment");
+    let (keys, span) = (keys(&section), section.span().clone());
+    section.finish();
+    Some(ProtectionEntry {
+        protection: Protection {
+            name: name?.value,
+            columns: plain(columns.as_ref())?,
+            route: route.as_ref().map(|route| route.value.clone()),
+            agents: plain(agents.as_ref()),
+            targets: plain(targets.as_ref()),
+            environments: plain(environments.as_ref()),
+        },
+        span,
+        route,
+        agents: agents.unwrap_or_default(),
+        targets: targets.unwrap_or_default(),
+        environments: environments.unwrap_or_default(),
+        keys,
     })
 }
 
@@ -118,8 +191,12 @@ pub fn rule(section: Section<'_>) -> Option<RuleEntry> {
     let classes = section.choices("class", &words(StatementClass::ALL, StatementClass::as_str));
     let kinds = section.strings("kind");
     let tables = section.strings("table");
+    let columns = section.strings("column");
     let predicates = section.choices("predicate", &words(Predicate::ALL, Predicate::as_str));
     let message = section.string("message").map(|at| at.value);
+    let when = section.text("when");
+    let rows_max = section.integer("rows_max", 1..=ROWS_MAX);
+    let mode = section.choice("mode", &MODES);
     let keys = keys(&section);
     let span = section.span().clone();
     section.finish();
@@ -133,22 +210,27 @@ pub fn rule(section: Section<'_>) -> Option<RuleEntry> {
                 classes,
                 kinds: plain(kinds.as_ref()),
                 tables: plain(tables.as_ref()),
+                columns: plain(columns.as_ref()),
                 predicates,
             },
             decision: decision?,
             message,
-            when: None,
-            rows_max: None,
-            mode: Mode::Enforce,
+            when: when.as_ref().map(|when| when.value.clone()),
+            rows_max,
+            mode: mode.map_or(Mode::Enforce, |mode| mode.value),
         },
         span,
         route,
         agents: agents.unwrap_or_default(),
         targets: targets.unwrap_or_default(),
         environments: environments.unwrap_or_default(),
+        when,
         keys,
     })
 }
+
+/// More rows than any statement writes.
+const ROWS_MAX: u64 = 1_000_000_000_000;
 
 fn words<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> Vec<(&'static str, T)> {
     all.iter().map(|one| (word(*one), *one)).collect()
@@ -165,33 +247,98 @@ fn keys(section: &Section<'_>) -> Vec<(&'static str, Span)> {
         .collect()
 }
 
-/// Checks the rules together and puts each finding where its key is written.
-pub fn rule_set(entries: &[RuleEntry], default: Decision, problems: &Problems) -> Option<RuleSet> {
-    let rules = entries.iter().map(|entry| entry.rule.clone()).collect();
-    match RuleSet::new(rules, default) {
+/// Everything the file says about verdicts.
+#[derive(Debug, Clone, Copy)]
+pub struct Entries<'a> {
+    /// Absent in an approver's file, or after a mistake.
+    pub policy: Option<&'a PolicyEntry>,
+    pub rules: &'a [RuleEntry],
+    pub protections: &'a [ProtectionEntry],
+}
+
+/// Checks the rules together and puts each finding where its key is written. `source` is the file.
+pub fn rule_set(entries: Entries<'_>, problems: &Problems, source: &str) -> Option<RuleSet> {
+    let policy = entries.policy;
+    // An approver judges nothing; and after a mistake in [policy] the rules are still checked.
+    let default = policy.map_or(Decision::Deny, |policy| policy.default.clone());
+    let route = policy.and_then(|policy| policy.route.as_ref());
+    let rules = entries.rules.iter().map(|entry| entry.rule.clone());
+    let protections = entries.protections.iter();
+    let policy = Policy {
+        rules: rules.collect(),
+        protections: protections.map(|entry| entry.protection.clone()).collect(),
+        packs: policy.map_or_else(Vec::new, |policy| policy.packs.clone()),
+        route: route.map(|route| route.value.clone()),
+        plain_tables: policy.map_or_else(Vec::new, |policy| policy.plain_tables.clone()),
+        ..Policy::new(default)
+    };
+    match RuleSet::build(policy) {
         Ok(set) => Some(set),
         Err(errors) => {
             for error in &errors {
-                place(error, entries, problems);
+                place(error, entries, problems, source);
             }
             None
         }
     }
 }
 
-fn place(error: &RuleError, entries: &[RuleEntry], problems: &Problems) {
-    let Some(entry) = entries.get(error.index) else {
-        problems.error(&(0..0), error.message.clone(), error.hint.clone());
-        return;
+fn place(error: &RuleError, entries: Entries<'_>, problems: &Problems, source: &str) {
+    let (name, whole, keys, when) = match error.entry {
+        Entry::Rule(index) => match entries.rules.get(index) {
+            Some(entry) => (
+                format!("[[rule]] `{}`", entry.rule.name),
+                &entry.span,
+                &entry.keys,
+                entry.when.as_ref(),
+            ),
+            None => return unplaced(error, problems),
+        },
+        Entry::Protection(index) => match entries.protections.get(index) {
+            Some(entry) => (
+                format!("[[protect]] `{}`", entry.protection.name),
+                &entry.span,
+                &entry.keys,
+                None,
+            ),
+            None => return unplaced(error, problems),
+        },
+        Entry::Policy => match entries.policy {
+            Some(entry) => ("[policy]".to_owned(), &entry.span, &entry.keys, None),
+            None => return unplaced(error, problems),
+        },
     };
-    let span = entry
-        .keys
-        .iter()
-        .find(|(field, _)| *field == error.field)
-        .map_or(&entry.span, |(_, span)| span);
+    let key = keys.iter().find(|(field, _)| *field == error.field);
+    let within = when
+        .filter(|_| error.field == "when")
+        .and_then(|when| within(when, error.within.as_ref()?, source));
+    let column = match &within {
+        Some((_, column)) => format!(" at column {column} of `when`"),
+        None => String::new(),
+    };
+    let span = match (&within, key) {
+        (Some((span, _)), _) | (None, Some((_, span))) => span,
+        (None, None) => whole,
+    };
     problems.error(
         span,
-        format!("[[rule]] `{}`: {}", entry.rule.name, error.message),
+        format!("{name}{column}: {}", error.message),
         error.hint.clone(),
     );
+}
+
+fn unplaced(error: &RuleError, problems: &Problems) {
+    problems.error(&(0..0), error.message.clone(), error.hint.clone());
+}
+
+/// Where a part of a condition stands in the file, when the file spells it as it is, and its
+/// column in the condition, from 1.
+fn within(when: &At<String>, part: &Span, source: &str) -> Option<(Span, usize)> {
+    let column = when.value.get(..part.start)?.chars().count() + 1;
+    let written = source.get(when.span.clone())?;
+    let Some(start) = written.find(&when.value) else {
+        return Some((when.span.clone(), column));
+    };
+    let start = when.span.start + start;
+    Some((start + part.start..start + part.end, column))
 }

@@ -109,6 +109,19 @@ impl<'a> Section<'a> {
         self.one_line(key, value, text)
     }
 
+    /// A text that may have several lines, and is not empty.
+    pub fn text(&self, key: &'static str) -> Option<At<String>> {
+        let value = self.value(key)?;
+        let Some(text) = value.get_ref().as_str() else {
+            self.wrong_type(key, value, "a string");
+            return None;
+        };
+        Some(At {
+            span: value.span(),
+            value: text.to_owned(),
+        })
+    }
+
     /// Names and texts from here end up on cards, in errors and in logs, one line each.
     fn one_line(&self, key: &str, value: &Spanned<DeValue<'_>>, text: &str) -> Option<At<String>> {
         if text.chars().any(char::is_control) {

@@ -3,11 +3,24 @@
 //! Carries the policy half of invariant 1: every statement gets a verdict, and the rule that gave
 //! it; doubt never makes a statement less guarded.
 
+mod case;
+mod check;
 mod context;
+mod exposure;
+mod matching;
+mod pack;
+mod pattern;
+mod reach;
 mod rule;
-mod table;
+mod ruleset;
+mod suggest;
+mod truth;
 mod verdict;
+mod when;
+mod words;
 
 pub use context::{Access, Blast, Context, Moment};
-pub use rule::{Matcher, Mode, Rule, RuleError, RuleSet};
-pub use verdict::{Decision, Verdict, evaluate, evaluate_batch, matching};
+pub use pack::Pack;
+pub use rule::{Entry, Matcher, Mode, Policy, Protection, Rule, RuleError};
+pub use ruleset::RuleSet;
+pub use verdict::{Decision, Match, Verdict, evaluate, evaluate_batch, matches, matching};

@@ -1,13 +1,20 @@
 //! Judging statements.
 
-use abeyance_sql::{
-    Predicate, Reach, Rewrite, SessionEffect, StatementClass, StatementFacts, Undo, shown,
+use abeyance_sql::{StatementClass, StatementFacts};
+use serde::Serialize;
+
+use crate::{
+    Context, Mode, Rule, RuleSet,
+    case::Case,
+    exposure::Exposure,
+    matching as conditions,
+    ruleset::{Ready, ReadyProtection},
+    truth::Truth,
+    words,
 };
 
-use crate::{Context, Matcher, Rule, RuleSet, table::TablePattern};
-
 /// What happens to a statement, from least to most guarded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Decision {
     Allow,
     Hold { route: String },
@@ -65,50 +72,208 @@ impl Verdict {
 /// first in order.
 ///
 /// Doubt never makes a statement less guarded:
-/// - An *allow* rule with conditions on the statement must name every class the statement is of
-///   (so `unvouched` or `opaque` by name), every kind and every relation. With a condition on
-///   kinds, tables or predicates it never lets a statement through that is not fully known.
-/// - A *hold* or *deny* rule matches when any of them is named. What cannot be known of an opaque
-///   statement (its tables, its predicate) matches nothing; the default takes it.
+/// - Conditions are three-valued. What facts, catalog, moment or blast radius do not tell is unknown, and
+///   an unknown condition counts as true for *hold* and *deny* rules and for protections, and as false
+///   for *allow* rules. So a verdict of *allow* without a moment or a blast radius stands with any.
+/// - An *allow* rule with conditions on the statement must name every class the statement is of (so
+///   `unvouched` or `opaque` by name), every kind, every relation and every column. With a
+///   condition on kinds, tables, columns or predicates it never lets a statement through that is not
+///   fully known.
+/// - A *hold* or *deny* rule matches when any of them is named, or may be.
 /// - A default of *allow* does not reach statements that are not fully known: they are denied.
+/// - Whatever allows it, a statement that touches a protected column, or may, is held.
 #[must_use]
 pub fn evaluate(rules: &RuleSet, facts: &StatementFacts, context: Context<'_>) -> Verdict {
-    let guard = |rule: &Rule| rule.decision.guard();
-    let best = matching(rules, facts, context).reduce(|best, rule| {
-        if guard(rule) > guard(best) {
-            rule
-        } else {
-            best
+    let case = Case::new(facts, &context, &rules.plain_tables);
+    let mut shadow = Vec::new();
+    let mut best: Option<(&Ready, Truth)> = None;
+    let mut rows_max: Option<u64> = None;
+    for ready in &rules.rules {
+        let rule = &ready.rule;
+        let truth = conditions::truth(ready, case);
+        if !conditions::counts(&rule.decision, truth) {
+            continue;
         }
-    });
-    match best {
-        Some(rule) => {
-            let mut reasons: Vec<String> = rule.message.iter().cloned().collect();
-            if rule.decision != Decision::Allow {
-                reasons.extend(words(facts));
+        if rule.mode == Mode::Shadow {
+            shadow.push((rule.name.clone(), rule.decision.clone()));
+            continue;
+        }
+        let guard = rule.decision.guard();
+        match best.map(|(best, _)| guard.cmp(&best.rule.decision.guard())) {
+            Some(std::cmp::Ordering::Less) => continue,
+            Some(std::cmp::Ordering::Equal) => rows_max = smaller(rows_max, rule.rows_max),
+            None | Some(std::cmp::Ordering::Greater) => {
+                best = Some((ready, truth));
+                rows_max = rule.rows_max;
             }
-            Verdict::plain(rule.decision.clone(), rule.name.clone(), reasons)
         }
-        None => by_default(rules, facts),
     }
+    let exposed = exposed(rules, case, &mut shadow);
+    let mut verdict = match best {
+        Some((ready, truth)) => by_rule(ready, truth, case),
+        None => by_default(rules, case),
+    };
+    if best.is_none() || verdict.decision == Decision::Allow {
+        hold_exposed(&mut verdict, &exposed);
+    }
+    verdict.mask = !exposed.is_empty();
+    let reasons = words::exposed(&exposed, case);
+    // After the rule's own message, before what the statement does.
+    let at = usize::from(!verdict.reasons.is_empty()).min(verdict.reasons.len());
+    verdict.reasons.splice(at..at, reasons);
+    verdict.reasons.truncate(REASONS_MAX);
+    verdict.rows_max = rows_max.filter(|_| may_write(facts));
+    verdict.shadow = shadow;
+    verdict
 }
 
-/// Every rule that matches the statement, in the order given; the verdict is the most guarded's.
+fn smaller(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.into_iter().chain(other).min()
+}
+
+/// Only what may write needs a cap.
+fn may_write(facts: &StatementFacts) -> bool {
+    let harmless = |class: &StatementClass| {
+        matches!(
+            class,
+            StatementClass::Read | StatementClass::Session | StatementClass::Transaction
+        )
+    };
+    !facts.classes.iter().all(harmless)
+}
+
+/// The protections that the statement touches, or may. Those in shadow mode are only told.
+fn exposed<'r, 'f>(
+    rules: &'r RuleSet,
+    case: Case<'f>,
+    shadow: &mut Vec<(String, Decision)>,
+) -> Vec<(&'r ReadyProtection, Exposure<'f>)> {
+    let mut found = Vec::new();
+    for one in &rules.protections {
+        let protection = &one.protection;
+        if !conditions::concerns(
+            case.context,
+            protection.agents.as_deref(),
+            protection.targets.as_deref(),
+            protection.environments.as_deref(),
+        ) {
+            continue;
+        }
+        let exposure = case.exposes(&one.columns);
+        if exposure.truth == Truth::False {
+            continue;
+        }
+        match one.mode {
+            Mode::Shadow => shadow.push((protection.name.clone(), one.decision.clone())),
+            Mode::Enforce => found.push((one, exposure)),
+        }
+    }
+    found
+}
+
+/// A statement that no rule holds or denies is held by the first protection it meets.
+fn hold_exposed(verdict: &mut Verdict, exposed: &[(&ReadyProtection, Exposure<'_>)]) {
+    let Some((one, _)) = exposed.first() else {
+        return;
+    };
+    if verdict.decision == Decision::Deny {
+        return;
+    }
+    verdict.decision = one.decision.clone();
+    verdict.rule.clone_from(&one.protection.name);
+    verdict.reasons.clear();
+}
+
+fn by_rule(ready: &Ready, truth: Truth, case: Case<'_>) -> Verdict {
+    let rule = &ready.rule;
+    let mut reasons: Vec<String> = rule.message.iter().cloned().collect();
+    if rule.decision != Decision::Allow {
+        if truth == Truth::Unknown {
+            reasons.extend(words::doubted(ready, case));
+        }
+        reasons.extend(words::words(case.facts));
+    }
+    Verdict::plain(rule.decision.clone(), rule.name.clone(), reasons)
+}
+
+/// Every rule that counts for the statement, in the order given. [`matches`] tells more.
 pub fn matching<'a>(
     rules: &'a RuleSet,
     facts: &'a StatementFacts,
     context: Context<'a>,
 ) -> impl Iterator<Item = &'a Rule> {
+    let names: Vec<&str> = matches(rules, facts, context)
+        .into_iter()
+        .filter(|found| !found.protection)
+        .map(|found| found.name)
+        .collect();
     rules
-        .with_tables()
-        .filter(move |(rule, tables)| matches(rule, *tables, facts, context))
-        .map(|(rule, _)| rule)
+        .rules()
+        .filter(move |rule| names.contains(&rule.name.as_str()))
+}
+
+/// A rule or protection that counts for a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Match<'a> {
+    /// The name of the rule or protection.
+    pub name: &'a str,
+    pub decision: &'a Decision,
+    /// Not all of its conditions are known to hold.
+    pub doubt: bool,
+    /// It is told, and decides nothing.
+    pub shadow: bool,
+    /// It is a protection of columns.
+    pub protection: bool,
+}
+
+/// Every rule that counts for the statement, in the order given, and every protection; the verdict is
+/// that of the most guarded one that is not a shadow.
+#[must_use]
+pub fn matches<'r>(
+    rules: &'r RuleSet,
+    facts: &StatementFacts,
+    context: Context<'_>,
+) -> Vec<Match<'r>> {
+    let case = Case::new(facts, &context, &rules.plain_tables);
+    let of_rules = rules.rules.iter().filter_map(|ready| {
+        let truth = conditions::truth(ready, case);
+        conditions::counts(&ready.rule.decision, truth).then_some(Match {
+            name: &ready.rule.name,
+            decision: &ready.rule.decision,
+            doubt: truth == Truth::Unknown,
+            shadow: ready.rule.mode == Mode::Shadow,
+            protection: false,
+        })
+    });
+    let of_protections = rules.protections.iter().filter_map(|one| {
+        let protection = &one.protection;
+        let concerns = conditions::concerns(
+            case.context,
+            protection.agents.as_deref(),
+            protection.targets.as_deref(),
+            protection.environments.as_deref(),
+        );
+        let truth = if concerns {
+            case.exposes(&one.columns).truth
+        } else {
+            Truth::False
+        };
+        (truth != Truth::False).then_some(Match {
+            name: &protection.name,
+            decision: &one.decision,
+            doubt: truth == Truth::Unknown,
+            shadow: one.mode == Mode::Shadow,
+            protection: true,
+        })
+    });
+    of_rules.chain(of_protections).collect()
 }
 
 /// Judges a batch: the most guarded verdict of its statements, the first of equals. An empty
 /// batch does nothing and is allowed.
 ///
-/// The reasons are those of every statement that is as guarded, with its number in the batch.
+/// The reasons are those of every statement that is as guarded, with its number in the batch; the mask,
+/// the smallest row cap and the shadows are those of all.
 #[must_use]
 pub fn evaluate_batch(rules: &RuleSet, batch: &[StatementFacts], context: Context<'_>) -> Verdict {
     let verdicts: Vec<Verdict> = batch
@@ -137,8 +302,17 @@ pub fn evaluate_batch(rules: &RuleSet, batch: &[StatementFacts], context: Contex
             }
         }
     }
+    let mut shadow: Vec<(String, Decision)> = Vec::new();
+    for told in verdicts.iter().flat_map(|verdict| &verdict.shadow) {
+        if !shadow.contains(told) {
+            shadow.push(told.clone());
+        }
+    }
     Verdict {
         reasons,
+        mask: verdicts.iter().any(|verdict| verdict.mask),
+        rows_max: verdicts.iter().filter_map(|verdict| verdict.rows_max).min(),
+        shadow,
         ..first.clone()
     }
 }
@@ -146,10 +320,10 @@ pub fn evaluate_batch(rules: &RuleSet, batch: &[StatementFacts], context: Contex
 /// Most reasons given for one verdict.
 const REASONS_MAX: usize = 20;
 
-fn by_default(rules: &RuleSet, facts: &StatementFacts) -> Verdict {
+fn by_default(rules: &RuleSet, case: Case<'_>) -> Verdict {
     let default = rules.default_decision();
     let mut reasons = Vec::new();
-    let decision = if *default == Decision::Allow && !facts.is_certain() {
+    let decision = if *default == Decision::Allow && !case.facts.is_certain() {
         reasons.push(
             "no rule matches, and the default `allow` does not reach statements that are not fully known; \
              a rule that names the class `unvouched` or `opaque` can decide them"
@@ -159,198 +333,12 @@ fn by_default(rules: &RuleSet, facts: &StatementFacts) -> Verdict {
     } else {
         if *default != Decision::Allow {
             reasons.push("no rule matches it; this is the default".to_owned());
+            reasons.extend(words::near_misses(rules, case));
         }
         default.clone()
     };
     if decision != Decision::Allow {
-        reasons.extend(words(facts));
+        reasons.extend(words::words(case.facts));
     }
     Verdict::plain(decision, "default".to_owned(), reasons)
 }
-
-fn matches(
-    rule: &Rule,
-    tables: Option<&[TablePattern]>,
-    facts: &StatementFacts,
-    context: Context<'_>,
-) -> bool {
-    let matcher = &rule.matcher;
-    let environment = context.environment;
-    if !names(&matcher.agents, context.agent)
-        || !names(&matcher.targets, context.target)
-        || !matcher.environments.as_ref().is_none_or(|list| {
-            environment.is_some_and(|environment| list.iter().any(|name| name == environment))
-        })
-    {
-        return false;
-    }
-    if matcher.takes_any_statement() {
-        return true;
-    }
-    match rule.decision {
-        Decision::Allow => covers(matcher, tables, facts),
-        Decision::Hold { .. } | Decision::Deny => touches(matcher, tables, facts),
-    }
-}
-
-fn names(list: &Option<Vec<String>>, name: &str) -> bool {
-    list.as_ref()
-        .is_none_or(|list| list.iter().any(|listed| listed == name))
-}
-
-/// Everything the statement is and touches is named.
-fn covers(matcher: &Matcher, tables: Option<&[TablePattern]>, facts: &StatementFacts) -> bool {
-    let narrow = matcher.kinds.is_some() || tables.is_some() || matcher.predicates.is_some();
-    let unsure = |class: &StatementClass| {
-        matches!(class, StatementClass::Opaque | StatementClass::Unvouched)
-    };
-    let classes = match &matcher.classes {
-        Some(named) => facts.classes.iter().all(|class| named.contains(class)),
-        None => !facts.classes.iter().any(unsure),
-    };
-    let known = facts.is_certain()
-        || !narrow
-            && matcher
-                .classes
-                .as_ref()
-                .is_some_and(|named| named.iter().any(unsure));
-    let kinds = matcher
-        .kinds
-        .as_ref()
-        .is_none_or(|named| facts.kinds.iter().all(|kind| has_kind(named, kind)));
-    let tables = tables.is_none_or(|patterns| {
-        facts.relations().next().is_some()
-            && facts.relations().all(|relation| {
-                patterns
-                    .iter()
-                    .any(|pattern| pattern.surely_matches(relation))
-            })
-    });
-    let predicates = matcher
-        .predicates
-        .as_ref()
-        .is_none_or(|named| named.contains(&facts.predicate));
-    classes && known && kinds && tables && predicates
-}
-
-/// Some of what the statement is and touches is named.
-fn touches(matcher: &Matcher, tables: Option<&[TablePattern]>, facts: &StatementFacts) -> bool {
-    let classes = matcher
-        .classes
-        .as_ref()
-        .is_none_or(|named| facts.classes.iter().any(|class| named.contains(class)));
-    let kinds = matcher
-        .kinds
-        .as_ref()
-        .is_none_or(|named| facts.kinds.iter().any(|kind| has_kind(named, kind)));
-    let tables = tables.is_none_or(|patterns| {
-        facts
-            .relations()
-            .any(|relation| patterns.iter().any(|pattern| pattern.may_match(relation)))
-    });
-    let predicates = matcher
-        .predicates
-        .as_ref()
-        .is_none_or(|named| named.contains(&facts.predicate));
-    classes && kinds && tables && predicates
-}
-
-fn has_kind(named: &[String], kind: &str) -> bool {
-    named.iter().any(|name| name.eq_ignore_ascii_case(kind))
-}
-
-/// What a reviewer should know of the statement, worst first.
-fn words(facts: &StatementFacts) -> Vec<String> {
-    let mut words = Vec::new();
-    if let Some(reason) = &facts.opaque {
-        words.push(format!("could not be fully understood: {reason}"));
-    }
-    words.extend(facts.doubts.iter().cloned());
-    let list = |relations: &std::collections::BTreeSet<_>| {
-        let names: Vec<String> = relations
-            .iter()
-            .take(RELATIONS_SHOWN)
-            .map(ToString::to_string)
-            .collect();
-        let more = relations.len().saturating_sub(RELATIONS_SHOWN);
-        match more {
-            0 => names.join(", "),
-            more => format!("{} and {more} more", names.join(", ")),
-        }
-    };
-    if !facts.writes.is_empty() {
-        let rows = match facts.predicate {
-            Predicate::Missing => "every row of ",
-            Predicate::Tautology => "every row (its condition is the same for all of them) of ",
-            Predicate::NotApplicable | Predicate::Equality | Predicate::Range => "",
-        };
-        words.push(format!(
-            "{} touches {rows}{}",
-            facts.kind,
-            list(&facts.writes)
-        ));
-    }
-    if !facts.alters.is_empty() {
-        words.push(format!("{} changes {}", facts.kind, list(&facts.alters)));
-    }
-    if facts.classes.contains(&StatementClass::SessionRisk) {
-        words.push(match &facts.session {
-            SessionEffect::Set { parameter, .. } if !parameter.is_empty() => {
-                let parameter = parameter
-                    .split('.')
-                    .map(shown)
-                    .collect::<Vec<_>>()
-                    .join(".");
-                format!("changes {parameter}, on which the judgement of later statements rests")
-            }
-            SessionEffect::Role => "changes the role that later statements run with".to_owned(),
-            _ => "changes session state that the judgement of later statements rests on".to_owned(),
-        });
-    }
-    words.extend(consequences(facts));
-    words.dedup();
-    words
-}
-
-/// What others would feel, and what is left to undo.
-fn consequences(facts: &StatementFacts) -> Vec<String> {
-    let impact = &facts.impact;
-    let mut words = Vec::new();
-    if impact.lock.blocks_reads() {
-        words.push(
-            "nobody else can read or write what it locks until its transaction ends".to_owned(),
-        );
-    } else if impact.lock.blocks_writes() {
-        words.push("nobody else can write to what it locks until its transaction ends".to_owned());
-    }
-    match impact.rewrite {
-        // TRUNCATE rewrites by leaving nothing, which is said already.
-        Rewrite::Yes if facts.kind == "TRUNCATE" => {}
-        Rewrite::Yes => words.push("writes the whole table anew".to_owned()),
-        Rewrite::Possible if facts.opaque.is_none() && facts.doubts.is_empty() => {
-            words.push("may write the whole table anew".to_owned());
-        }
-        Rewrite::Possible | Rewrite::No => {}
-    }
-    if impact.cascades {
-        words.push("CASCADE: whatever depends on it goes too".to_owned());
-    }
-    for reach in &impact.reach {
-        words.push(
-            match reach {
-                Reach::ServerFile => "reads or writes files of the database server",
-                Reach::Program => "runs programs or loads libraries on the database server",
-                Reach::Network => "opens connections that do not pass this proxy",
-                Reach::OtherSessions => "reaches other sessions or the whole server",
-            }
-            .to_owned(),
-        );
-    }
-    if impact.undo == Undo::Never {
-        words.push("cannot be undone, not even by ROLLBACK".to_owned());
-    }
-    words
-}
-
-/// Relations named in one reason.
-const RELATIONS_SHOWN: usize = 5;

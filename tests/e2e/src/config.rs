@@ -25,6 +25,7 @@ pub const PASSING: &str = r#"
 [policy]
 default = "hold"
 route = "dba"
+plain_tables = ["*"]
 
 [[rule]]
 name = "all-passes"

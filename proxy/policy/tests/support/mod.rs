@@ -1,0 +1,87 @@
+//! Reads the policy of `deploy/clinic.toml` as the configuration does, as far as this crate knows.
+
+use abeyance_policy::{Decision, Matcher, Pack, Policy, Protection, Rule, RuleSet};
+use serde::Deserialize;
+
+const CLINIC: &str = include_str!("../../../../deploy/clinic.toml");
+
+#[derive(Deserialize)]
+struct File {
+    policy: FilePolicy,
+    #[serde(default)]
+    rule: Vec<FileRule>,
+    #[serde(default)]
+    protect: Vec<FileProtection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FilePolicy {
+    default: String,
+    route: String,
+    packs: Vec<String>,
+    plain_tables: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileRule {
+    name: String,
+    verdict: String,
+    message: Option<String>,
+    kind: Option<Vec<String>>,
+    table: Option<Vec<String>>,
+    when: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileProtection {
+    name: String,
+    columns: Vec<String>,
+}
+
+/// The policy of the clinic.
+pub fn clinic() -> RuleSet {
+    RuleSet::build(policy(CLINIC)).unwrap_or_else(|errors| panic!("{errors:#?}"))
+}
+
+fn policy(source: &str) -> Policy {
+    let file: File = toml::from_str(source).unwrap_or_else(|error| panic!("{error}"));
+    let decision = |word: &str| match word {
+        "allow" => Decision::Allow,
+        "deny" => Decision::Deny,
+        _ => Decision::Hold {
+            route: file.policy.route.clone(),
+        },
+    };
+    let rules = file.rule.iter().map(|rule| Rule {
+        message: rule.message.clone(),
+        when: rule.when.clone(),
+        ..Rule::new(
+            &rule.name,
+            Matcher {
+                kinds: rule.kind.clone(),
+                tables: rule.table.clone(),
+                ..Matcher::default()
+            },
+            decision(&rule.verdict),
+        )
+    });
+    let protections = file.protect.iter().map(|one| Protection {
+        name: one.name.clone(),
+        columns: one.columns.clone(),
+        route: None,
+        agents: None,
+        targets: None,
+        environments: None,
+    });
+    let packs = file.policy.packs.iter();
+    Policy {
+        rules: rules.collect(),
+        protections: protections.collect(),
+        packs: packs.filter_map(|name| Pack::named(name)).collect(),
+        plain_tables: file.policy.plain_tables.clone(),
+        ..Policy::new(decision(&file.policy.default))
+    }
+}

@@ -1,0 +1,225 @@
+//! Conditions in CEL: what they may say, what they mean in doubt, and what they cost.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+use abeyance_policy::{
+    Access, Blast, Context, Decision, Matcher, Moment, Rule, RuleError, RuleSet, evaluate,
+};
+use abeyance_sql::{ReadOptions, StatementFacts, analyse};
+use chrono::{DateTime, Utc};
+use proptest::prelude::*;
+
+fn facts(sql: &str) -> StatementFacts {
+    analyse(sql.as_bytes(), ReadOptions::default())
+        .statements
+        .remove(0)
+}
+
+fn rule(decision: Decision, when: &str) -> Rule {
+    Rule {
+        when: Some(when.to_owned()),
+        ..Rule::new("r", Matcher::default(), decision)
+    }
+}
+
+fn errors(when: &str) -> Vec<RuleError> {
+    match RuleSet::new(vec![rule(Decision::Deny, when)], Decision::Deny) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors,
+    }
+}
+
+/// A mistake under its condition, marked where it is.
+fn shown(when: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = format!("{when}\n");
+    for error in errors(when) {
+        if let Some(within) = error.within {
+            let before = when[..within.start].chars().count();
+            let marked = when[within].chars().count().max(1);
+            let _ = writeln!(out, "{}{}", " ".repeat(before), "^".repeat(marked));
+        }
+        let _ = writeln!(out, "{}", error.message);
+        if !error.hint.is_empty() {
+            let _ = writeln!(out, "  hint: {}", error.hint);
+        }
+    }
+    out
+}
+
+#[test]
+fn mistakes_have_a_place_and_a_hint() {
+    let all: Vec<String> = [
+        // The ten of docs/policy.md.
+        r#"statement.kind == "DELET""#,
+        r#"blast.row > 100"#,
+        r#"statment.one_row"#,
+        r#"blast.rows > "100""#,
+        r#"tables.exists(t, t.nam == "patients")"#,
+        r#"statement.kind.matches("DROP.*")"#,
+        r#"blast.rows"#,
+        r#"time.zone("Europe/Berlim").hour < 7"#,
+        r#"has(blast.rows) && blast.rows > 100"#,
+        r#"statement.kind == "DELETE" and blast.rows > 100"#,
+        // More.
+        r#"statement.kind = "DELETE""#,
+        r#"(statement.one_row"#,
+        r#""#,
+        r#"kind == "DELETE""#,
+        r#"statement.class == "raed" || statement.class in ["read", "wirte"]"#,
+        r#"statement.lock > "share""#,
+        r#"size(blast.rows) > 1"#,
+        r#"statement.kind.startsWith("DROP", 1)"#,
+        r#"statement.reads.map(t, t.name) == ["a"]"#,
+        r#"statement.reads[0].name == "a""#,
+        r#"blast.rows / 2 > 1"#,
+        r#"blast.rows > 1.5"#,
+        r#"actor == null"#,
+        r#"agent == "bot""#,
+        r#"tables == ["patients"]"#,
+        r#""pat ients" in tables || "a.b.c.d" in tables || "ssn" in columns"#,
+        r#"agent.nme == "ü" && "ü" == agent.nome"#,
+        r#"true"#,
+        r#"blast.rows > 5 && blast.rows < 3"#,
+        r#"statement.kind == "SELECT" && statement.kind == "DELETE""#,
+        r#"false && statement.one_row"#,
+        r#"tables.exists(t, tables.exists(u, tables.exists(v, v.name == u.name)))"#,
+        r#"tables.exists(tables, true)"#,
+        r#"statement.one_row == "true""#,
+        r#"(agent).name.contains(1)"#,
+        r#"{"a": 1} == {"a": 1}"#,
+    ]
+    .into_iter()
+    .map(shown)
+    .collect();
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+const SOME_BLAST: Blast = Blast {
+    rows: Some(200),
+    cascade_rows: Some(0),
+    blocked_sessions: None,
+    rewrites: Some(false),
+    full_scan: Some(true),
+    reversible: Some(true),
+    transactional: Some(true),
+};
+
+fn now() -> DateTime<Utc> {
+    "2026-11-20T23:30:00Z".parse().unwrap()
+}
+
+/// Whether a condition holds (`Some(true)`), does not, or is not known.
+fn truth(when: &str, sql: &str, context: Context<'_>) -> Option<bool> {
+    let allow = RuleSet::new(vec![rule(Decision::Allow, when)], Decision::Deny);
+    let deny = RuleSet::new(
+        vec![rule(Decision::Deny, when)],
+        Decision::Hold {
+            route: "dba".to_owned(),
+        },
+    );
+    let allow = allow.unwrap_or_else(|errors| panic!("{when}: {errors:#?}"));
+    let facts = facts(sql);
+    let surely = evaluate(&allow, &facts, context).decision == Decision::Allow;
+    let possibly = evaluate(&deny.unwrap(), &facts, context).decision == Decision::Deny;
+    match (surely, possibly) {
+        (true, true) => Some(true),
+        (false, false) => Some(false),
+        (false, true) => None,
+        (true, false) => panic!("{when}: surely, but not possibly"),
+    }
+}
+
+#[test]
+fn what_conditions_mean() {
+    let blast = SOME_BLAST;
+    let context = Context {
+        owner: Some("ann"),
+        access: Access::ReadOnly,
+        environment: Some("production"),
+        database: Some("clinic_db"),
+        moment: Some(Moment {
+            in_transaction: Some(true),
+            application_name: Some("report"),
+            client_addr: Some("10.0.0.7"),
+            session_age: Some(std::time::Duration::from_secs(61)),
+            statements_in_batch: Some(2),
+            ..Moment::at(now())
+        }),
+        blast: Some(&blast),
+        ..Context::new("billing-bot", "clinic")
+    };
+    let delete = "DELETE FROM public.visits WHERE id = 5";
+    for (when, wanted) in [
+        (r#"statement.kind == "delete""#, Some(true)),
+        (r#"statement.kind != "DELETE""#, Some(false)),
+        (r#"statement.kind in ["UPDATE", "DELETE"]"#, Some(true)),
+        (r#""DELETE" in statement.kinds"#, Some(true)),
+        (r#"statement.class == "write""#, Some(true)),
+        (r#"statement.predicate == "equality""#, Some(true)),
+        (r#"statement.certain && !statement.opaque"#, Some(true)),
+        (r#"statement.one_row"#, None),
+        (r#"!statement.one_row"#, None),
+        (r#"statement.one_row || agent.name != "x""#, Some(true)),
+        (r#"statement.one_row && agent.name == "x""#, Some(false)),
+        (r#"statement.rows_max <= 10"#, None),
+        (r#""visits" in tables"#, Some(true)),
+        (r#""public.visits" in statement.writes"#, Some(true)),
+        // What a name leads to is not known without the catalog.
+        (r#""patients" in tables"#, None),
+        (r#"tables.all(t, t.name == "visits")"#, None),
+        (
+            r#"tables.exists(t, t.schema == "public" && t.access == "write")"#,
+            Some(true),
+        ),
+        (r#"tables.all(t, t.schema == "private")"#, Some(false)),
+        (r#"size(statement.triggers) == 0"#, None),
+        (r#"size(statement.kind) == 6"#, Some(true)),
+        (r#"statement.names.all(n, n.like("vis*s"))"#, Some(true)),
+        (r#"blast.rows > 100"#, Some(true)),
+        (r#"blast.rows - 150 > 100"#, Some(false)),
+        (r#"blast.rows * 9223372036854775807 > 100"#, None),
+        (r#"blast.blocked_sessions == 0"#, None),
+        (r#"blast.full_scan == !blast.rewrites"#, Some(true)),
+        (
+            r#"agent.owner == "ann" && agent.access == "read_only""#,
+            Some(true),
+        ),
+        (r#"actor == """#, Some(true)),
+        (r#"target.database.startsWith("clinic")"#, Some(true)),
+        (r#"session.in_transaction && session.age > 60"#, Some(true)),
+        (r#"session.application_name.contains("port")"#, Some(true)),
+        (r#"session.client_addr.like("10.0.*")"#, Some(true)),
+        (r#"statement.statements_in_batch > 1"#, Some(true)),
+        (r#"time.hour == 23 && time.minute == 30"#, Some(true)),
+        (r#"time.weekday == "friday""#, Some(true)),
+        (
+            r#"time.zone("Europe/Berlin").weekday == "saturday""#,
+            Some(true),
+        ),
+        (r#"time.zone("Europe/Berlin").hour in [0, 1]"#, Some(true)),
+        (
+            r#"time.date >= "2026-11-20" && time.date < "2026-12-24""#,
+            Some(true),
+        ),
+        (
+            r#"statement.one_row ? agent.name == "x" : false"#,
+            Some(false),
+        ),
+        (
+            r#"blast.full_scan ? blast.rows > 10 : blast.rows > 1000"#,
+            Some(true),
+        ),
+        (
+            r#"statement.lock == "row_exclusive" && !statement.blocks_writes"#,
+            Some(true),
+        ),
+        (r#"statement.undo == "until_commit""#, Some(true)),
+        (
+            r#"statement.session == "none" && statement.sets == """#,
+            Some(true),
+        ),
+    ] {
+        assert_eq!(truth(when, delete, context), wanted, "{when}");
+    }
+}
