@@ -197,6 +197,7 @@ fn read(sql: &str, scanned: &Scanned, options: &ReadOptions, room: Room) -> Opti
         }
     };
     let names = options.sight.as_ref().map(Names::of);
+    let is_known = |name: &str| names.is_some_and(|names| names.index.has_quoted(name));
     let statements: Option<Vec<StatementFacts>> = tree
         .stmts
         .iter()
@@ -207,7 +208,7 @@ fn read(sql: &str, scanned: &Scanned, options: &ReadOptions, room: Room) -> Opti
                 Some(node) => walk::facts_of(node, Resolver::new(names, room))?,
                 None => StatementFacts::opaque(span.clone(), OpaqueReason::Encoding),
             };
-            let redaction = redact::redact(sql, scanned.within(&span));
+            let redaction = redact::redact(sql, scanned.within(&span), &is_known);
             facts.span = span;
             facts.redacted = redaction.text;
             facts.fingerprint = redaction.fingerprint;
@@ -244,8 +245,10 @@ fn refusal(error: &pg_query::Error) -> String {
         pg_query::Error::Parse(message) => message.as_str(),
         _ => "the tree could not be read",
     };
-    // Messages quote the text between double quotes; the first quote ends what is known to be safe.
-    let safe = message.split('"').next().unwrap_or_default().trim_end();
+    // Messages quote the text between double quotes, after a colon, or as a number: what comes
+    // before the first of them is the grammar's own.
+    let quotes = |c: char| matches!(c, '"' | ':' | '\'') || c.is_ascii_digit();
+    let safe = message.split(quotes).next().unwrap_or_default().trim_end();
     let safe = safe.trim_end_matches(" at or near");
     if safe.is_empty() {
         "syntax error".to_owned()

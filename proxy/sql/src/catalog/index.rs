@@ -1,7 +1,7 @@
 //! Where names lead, and what definitions mean once read; both made once for a catalog.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, OnceLock},
 };
 
@@ -24,9 +24,13 @@ pub(crate) struct Index {
     referring: HashMap<u32, Vec<(u32, u32)>>,
     /// Casts between types that are the server's own, which may come in anywhere.
     pub(crate) casts_anywhere: Vec<u32>,
-    /// Casts that come in without being written.
+    /// Implicit casts, and those on assignment, that run code of users.
     pub(crate) casts_implicit: Vec<u32>,
+    /// Every implicit cast, whatever it runs.
+    pub(crate) casts_unwritten: Vec<u32>,
     pub(crate) any_temporary: bool,
+    /// Names that have to be written in quotes, of whatever kind.
+    quoted: HashSet<Box<str>>,
     /// Views by relation.
     pub(crate) views: Vec<OnceLock<Arc<Expanded>>>,
     /// What runs when rows of a relation are read.
@@ -81,12 +85,22 @@ impl Index {
             referring,
             casts_anywhere: anywhere,
             casts_implicit: implicit,
+            quoted: quoted_names(catalog),
+            casts_unwritten: numbered(&catalog.casts)
+                .filter(|(_, cast)| cast.context == 'i')
+                .map(|(at, _)| at)
+                .collect(),
             any_temporary: catalog.relations.iter().any(|relation| relation.temporary),
             views: empty(catalog.relations.len()),
             readings: empty(catalog.relations.len()),
             writings: empty(catalog.relations.len()),
             makings: empty(catalog.types.len()),
         }
+    }
+
+    /// Something in the catalog has this name, and is written in quotes.
+    pub(crate) fn has_quoted(&self, name: &str) -> bool {
+        self.quoted.contains(name)
     }
 
     pub(crate) fn relations(&self, name: &str) -> &[u32] {
@@ -120,6 +134,28 @@ impl Index {
     pub(crate) fn referring(&self, relation: u32) -> &[(u32, u32)] {
         self.referring.get(&relation).map_or(&[], Vec::as_slice)
     }
+}
+
+fn quoted_names(catalog: &Catalog) -> HashSet<Box<str>> {
+    let relations = catalog.relations.iter();
+    let columns = relations
+        .clone()
+        .flat_map(|relation| &relation.columns)
+        .map(|column| column.name.as_str());
+    let qualified = relations
+        .map(|relation| &relation.name)
+        .chain(catalog.routines.iter().map(|routine| &routine.name))
+        .chain(catalog.types.iter().map(|of| &of.name))
+        .flat_map(|name| [name.schema.as_str(), name.name.as_str()]);
+    let plain = |name: &&str| {
+        let small = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+        name.bytes().next().is_some_and(small)
+            && name
+                .bytes()
+                .all(|byte| small(byte) || byte.is_ascii_digit())
+    };
+    let all = columns.chain(qualified);
+    all.filter(|name| !plain(name)).map(Box::from).collect()
 }
 
 fn numbered<T>(list: &[T]) -> impl Iterator<Item = (u32, &T)> {

@@ -52,9 +52,6 @@ impl Resolver<'_> {
                 })
             });
         }
-        for routine in routines.iter().filter_map(|at| names.routine(*at)) {
-            self.in_play.extend(names.type_key(&routine.returns));
-        }
         if !routines.is_empty() {
             self.code.push(Code::Call {
                 name: name.to_owned(),
@@ -354,6 +351,9 @@ impl Resolver<'_> {
         let Some(relation) = names.relation(at) else {
             return false;
         };
+        if !self.rules.kinds.is_empty() || self.seen.through.contains(&at) {
+            return false;
+        }
         // A key of a partitioned table holds over its partitions; one of a parent does not.
         let alone = only
             || relation.kind == crate::catalog::RelationKind::Partitioned
@@ -373,6 +373,7 @@ impl Resolver<'_> {
         let mut run = std::collections::BTreeSet::new();
         let Some(names) = self.names else { return run };
         let code = std::mem::take(&mut self.code);
+        self.play_results(names, &code);
         let stores = code.contains(&Code::Assignment);
         for one in code {
             match one {
@@ -406,6 +407,27 @@ impl Resolver<'_> {
         }
         self.judge_implicit(names, stores, &mut run);
         run
+    }
+
+    /// What a routine gives back is in play too, and may bring others into play.
+    fn play_results(&mut self, names: Names<'_>, code: &[Code]) {
+        let mut before = usize::MAX;
+        while before != self.in_play.len() && self.step(code.len()) {
+            before = self.in_play.len();
+            for one in code {
+                let Code::Call {
+                    harmless, routines, ..
+                } = one
+                else {
+                    continue;
+                };
+                for routine in routines.iter().filter_map(|at| names.routine(*at)) {
+                    if !harmless || self.all_in_play(names, routine.arguments.iter()) {
+                        self.in_play.extend(names.type_key(&routine.returns));
+                    }
+                }
+            }
+        }
     }
 
     fn judge_call(

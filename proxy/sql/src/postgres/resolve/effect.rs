@@ -417,6 +417,14 @@ impl Resolver<'_> {
         .collect()
     }
 
+    /// An INSERT stores into the table that is named, or into partitions.
+    pub(crate) fn inserts(&self, item: &mut Item) {
+        if let Source::Table { relation, only } = &mut item.source {
+            let relation = self.names.and_then(|names| names.relation(*relation));
+            *only = relation.is_some_and(|one| one.kind != RelationKind::Partitioned);
+        }
+    }
+
     /// A materialised view is made anew: its query runs.
     pub(crate) fn refresh(&mut self, at: u32) {
         self.seen.writes.insert(at);

@@ -94,10 +94,15 @@ impl<'c> Names<'c> {
 
     /// A relation's qualified name.
     pub(crate) fn name_of(&self, at: u32) -> Option<RelationName> {
-        let name = &self.relation(at)?.name;
+        let relation = self.relation(at)?;
+        let schema = match relation.temporary {
+            // As the server prints it, whichever session it is.
+            true => "pg_temp",
+            false => &relation.name.schema,
+        };
         Some(RelationName {
-            schema: Some(name.schema.clone()),
-            name: name.name.clone(),
+            schema: Some(schema.to_owned()),
+            name: relation.name.name.clone(),
         })
     }
 

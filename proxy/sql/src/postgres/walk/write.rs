@@ -37,7 +37,8 @@ impl Walk<'_> {
         self.changes_rows("INSERT");
         self.resolver.enter();
         self.with_clause(with_clause.as_ref());
-        let target = self.target(relation.as_ref());
+        let mut target = self.target(relation.as_ref());
+        self.resolver.inserts(&mut target.item);
         match select_stmt.as_ref().and_then(|query| query.node.as_ref()) {
             Some(N::SelectStmt(query)) => {
                 self.select(query, Usage::Counted);
@@ -45,7 +46,11 @@ impl Walk<'_> {
             _ => self.boxed(select_stmt),
         }
         self.bring_target(&target);
-        let width = select_stmt.as_deref().and_then(values_width);
+        let width = match select_stmt.as_deref() {
+            Some(query) => values_width(query),
+            // DEFAULT VALUES.
+            None => Some(0),
+        };
         self.insert_columns(&target, cols, width);
         self.happens(&target, Event::Insert, None);
         if let Some(on_conflict) = on_conflict_clause {
@@ -318,7 +323,7 @@ impl Walk<'_> {
 /// Stands for "there is more than the target in FROM".
 const NOTHING: Node = Node { node: None };
 
-/// How many values a row of VALUES has; `Some(0)` for DEFAULT VALUES is the caller's to know.
+/// How many values a row of VALUES has.
 fn values_width(query: &Node) -> Option<usize> {
     match &query.node {
         Some(N::SelectStmt(query)) => match &query.values_lists.first()?.node {
