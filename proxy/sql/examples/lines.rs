@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p abeyance-sql --example lines [-- --catalog FILE]`. A record is one byte,
 //! `1` or `0` for `standard_conforming_strings`, then the query string, then NUL. Each is answered before the next
-//! is read, so a script can ask one at a time.
+//! is read, so a script can ask one at a time. With `--load-sql` it prints how a catalog is loaded instead.
 
 #![allow(clippy::print_stdout, reason = "an example that prints")]
 
@@ -12,9 +12,19 @@ use std::{
     time::Instant,
 };
 
-use abeyance_sql::{Catalog, ReadOptions, Sight, analyse};
+use abeyance_sql::{
+    Catalog, ReadOptions, Sight, analyse,
+    catalog::{LOAD_BEGIN_SQL, LOAD_END_SQL, LOAD_SQL},
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if std::env::args().any(|argument| argument == "--load-sql") {
+        println!(
+            "{}",
+            serde_json::json!([LOAD_BEGIN_SQL, LOAD_SQL, LOAD_END_SQL])
+        );
+        return Ok(());
+    }
     let sight = catalog_file().map(|path| sight(&path)).transpose()?;
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     let mut record = Vec::new();

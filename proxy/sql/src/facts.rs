@@ -290,19 +290,18 @@ pub fn shown(name: &str) -> &str {
     }
 }
 
-/// Letters, digits and at most two blanks; no long runs of digits.
+/// Letters, digits and underscores; no blanks, no long runs of digits.
 fn looks_like_name(name: &str) -> bool {
     let mut digits_in_a_row = 0;
     name.len() <= 63
         && name.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '*'))
-        && name.chars().filter(|c| *c == ' ').count() <= 2
         && name.chars().all(|c| {
             digits_in_a_row = if c.is_ascii_digit() {
                 digits_in_a_row + 1
             } else {
                 0
             };
-            (c.is_alphanumeric() || matches!(c, '_' | ' ' | '$' | '*')) && digits_in_a_row <= 8
+            (c.is_alphanumeric() || matches!(c, '_' | '$' | '*')) && digits_in_a_row <= 8
         })
 }
 

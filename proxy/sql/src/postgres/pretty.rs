@@ -45,13 +45,13 @@ fn is_operand(upper: &str) -> bool {
     )
 }
 
-/// The text of a statement.
-pub(super) fn print(pieces: &[Piece<'_>]) -> String {
-    let line = Layout::new(pieces, false).print();
+/// The text of a statement, up to the piece that goes beyond `bytes_max`.
+pub(super) fn print(pieces: &[Piece<'_>], bytes_max: usize) -> String {
+    let line = Layout::new(pieces, false).print(LINE_MAX);
     if line.len() <= LINE_MAX {
         return line;
     }
-    Layout::new(pieces, true).print()
+    Layout::new(pieces, true).print(bytes_max)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +82,11 @@ impl<'a> Layout<'a> {
         }
     }
 
-    fn print(mut self) -> String {
+    fn print(mut self, bytes_max: usize) -> String {
         for at in 0..self.pieces.len() {
+            if self.text.len() > bytes_max {
+                break;
+            }
             self.piece(at);
         }
         self.text
@@ -131,7 +134,8 @@ impl<'a> Layout<'a> {
         use std::fmt::Write as _;
         // Writing to a String cannot fail.
         let _ = match piece {
-            Piece::Keyword(word) | Piece::Name(word) => self.text.write_str(word),
+            Piece::Keyword(word) => self.text.write_str(word),
+            Piece::Name(name) => self.text.write_str(name.shown()),
             Piece::Value(number) => write!(self.text, "${number}"),
             Piece::Count(count, of) => write!(self.text, "/* {count} {of} */"),
             Piece::Operator(operator) => self.text.write_str(operator),
