@@ -12,7 +12,7 @@ use crate::{
     Agent, ClientTls, GatewayConfig, Limits, Target,
     cancel::CancelRegistry,
     listener,
-    session::ReadingCache,
+    session::{ReadingCache, Shapes},
     snapshot::{Current, Snapshot},
 };
 
@@ -32,6 +32,8 @@ pub struct Gateway {
     pub(crate) desk: Arc<dyn HoldDesk>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) readings: ReadingCache,
+    /// Statements the second gate has asked targets about.
+    pub(crate) shapes: Shapes,
     pub(crate) cancels: Arc<CancelRegistry>,
     /// What unknown agents are checked against.
     pub(crate) mock: MockSecret,
@@ -85,6 +87,7 @@ impl Gateway {
             desk,
             clock,
             readings: ReadingCache::new(&limits),
+            shapes: Shapes::new(),
             cancels: Arc::default(),
             mock,
             connections: Arc::new(Semaphore::new(

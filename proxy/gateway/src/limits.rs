@@ -110,6 +110,12 @@ pub(crate) const READ_BYTES_MIN: usize = 4 * 1024;
 pub(crate) const READ_BYTES_MAX: usize = 64 * 1024;
 /// The longest plan a probe reads, in bytes.
 pub(crate) const PLAN_BYTES_MAX: usize = 1024 * 1024;
+/// The longest message in which a target gives a plan, in bytes; a longer one ends the session.
+pub(crate) const PLAN_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Shapes of statements that are remembered as checked by the second gate, over all sessions.
+pub(crate) const SHAPES_MAX: usize = 16_384;
+/// How long a checked shape is remembered when no catalog tells of changes, in seconds.
+pub(crate) const SHAPE_SECONDS_MAX: i64 = 60;
 /// The longest catalog that is read, in bytes of JSON.
 pub(crate) const CATALOG_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The longest catalog that is parsed on a thread that serves sessions.

@@ -7,12 +7,14 @@
 mod bounds;
 mod builtin;
 mod impact;
+mod inner;
 mod lexer;
 pub mod plan;
 mod pool;
 mod predicate;
 mod pretty;
 mod redact;
+mod refusal;
 mod resolve;
 mod walk;
 
@@ -28,6 +30,11 @@ use crate::{Analysis, OpaqueReason, Sight, StatementFacts};
 use bounds::Scanned;
 pub(crate) use resolve::Expanded;
 use resolve::{Names, Resolver, Room};
+
+pub use self::{
+    inner::inner_query,
+    refusal::{GRAMMAR_MAJOR, SyntaxError, syntax_error},
+};
 
 /// Query strings longer than this are never parsed on the caller's own stack.
 pub const INLINE_BYTES_MAX: usize = bounds::INLINE_BYTES_MAX;

@@ -14,11 +14,12 @@ mod weigh;
 use std::sync::Arc;
 
 use abeyance_policy::{Context, RuleSet};
-use abeyance_wire::postgres::{FrontendMessage, TransactionStatus};
+use abeyance_wire::postgres::{Frame, FrontendMessage, TransactionStatus};
 
 use self::{binding::Reference, walk::Walk};
 pub(crate) use self::{
-    finding::{Culprit, Finding, Held, Place, Step},
+    finding::{Culprit, Finding, Held, Place, Refused, Step},
+    walk::status_after,
     weigh::Shown,
 };
 use super::{batch::Batch, ledger::Ledger, reading::Reading, stirs::Stirs};
@@ -35,6 +36,8 @@ pub(crate) struct JudgedBatch {
     /// The transaction state after it, when all of it succeeds.
     status_after: TransactionStatus,
     references: Vec<Reference>,
+    /// What it gives itself with `SET abeyance.reason`.
+    reason: Option<String>,
     /// After this batch, text may be read otherwise until the server has reported its settings.
     reading_doubt: bool,
     /// It runs code that analysis does not see.
@@ -62,9 +65,31 @@ impl JudgedBatch {
         &self.finding
     }
 
+    /// Makes the finding more guarded; nothing ever makes it less so.
+    pub(super) fn guard(&mut self, finding: Finding) {
+        if finding.guard() > self.finding.guard() {
+            self.finding = finding;
+        }
+    }
+
+    /// What it gives itself with `SET abeyance.reason`.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// Its messages, one for each step and possibly more.
+    pub(super) fn frames(&self) -> &[Frame] {
+        self.batch.frames()
+    }
+
     /// Every statement that would run, with its verdict.
     pub(crate) fn shown(&self) -> &[Shown] {
         &self.shown
+    }
+
+    /// What its messages will do.
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
     /// The transaction state after it, when all of it succeeds.

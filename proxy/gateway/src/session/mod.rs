@@ -9,6 +9,7 @@ mod card;
 mod cleared;
 mod desk;
 mod examine;
+mod gate;
 mod hold;
 mod judge;
 mod ledger;
@@ -48,6 +49,7 @@ use self::{
     turn::{Turn, Wants, turn},
 };
 pub(crate) use self::{
+    gate::Shapes,
     reading::{ReadingCache, Scope},
     settings::clean as clean_reason,
 };
@@ -300,7 +302,8 @@ impl Session {
             return self.settle(unsettled).await;
         }
         self.follow_policy()?;
-        let judged = self.judge(batch).await?;
+        let mut judged = self.judge(batch).await?;
+        self.second_gate(&mut judged).await?;
         match judged.finding() {
             Finding::Allowed => match clear_allowed(judged) {
                 Ok(cleared) => self.relay_allowed(cleared).await,

@@ -5,7 +5,10 @@
 
 use std::{
     hash::{Hash, Hasher},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use abeyance_policy::{Context, Decision, RuleSet, Verdict, evaluate};
@@ -13,7 +16,7 @@ use abeyance_sql::{Analysis, OpaqueReason, SessionEffect, StatementFacts, Transa
 use bytes::Bytes;
 use quick_cache::{Equivalent, Weighter, sync::Cache};
 
-use super::stirs::Stirs;
+use super::{gate, stirs::Stirs};
 use crate::{Limits, catalog::View};
 
 /// Facts and verdicts of one query string.
@@ -34,6 +37,8 @@ pub(crate) struct Reading {
     pub(crate) missing: bool,
     /// The same text, read as if something before it in its batch had changed what names stand for.
     preceded: OnceLock<Arc<Reading>>,
+    /// The second until which the second gate has nothing to ask about it.
+    checked_until: AtomicI64,
 }
 
 /// What a text was read with, besides the agent and the target.
@@ -85,7 +90,9 @@ impl Reading {
             let catalog = facts.catalog.as_ref();
             catalog.is_some_and(|catalog| !catalog.missing.is_empty())
         });
+        let planless = !facts.iter().any(gate::has_plan);
         Self {
+            checked_until: AtomicI64::new(if planless { i64::MAX } else { i64::MIN }),
             text,
             facts,
             verdicts,
@@ -95,6 +102,20 @@ impl Reading {
             missing,
             preceded: OnceLock::new(),
         }
+    }
+
+    /// Whether the second gate has nothing to ask about it. `now` is looked at only when it has to be.
+    pub(super) fn is_checked(&self, now: impl FnOnce() -> i64) -> bool {
+        match self.checked_until.load(Ordering::Relaxed) {
+            i64::MAX => true,
+            i64::MIN => false,
+            until => now() < until,
+        }
+    }
+
+    /// The second gate found all of it to be as predicted.
+    pub(super) fn mark_checked(&self, until: i64) {
+        self.checked_until.store(until, Ordering::Relaxed);
     }
 
     /// The same text as if something before it had changed what names stand for, once it was read so.

@@ -14,6 +14,8 @@ pub(crate) struct Standing {
     pub(crate) utf8: bool,
     /// Settings that decide how text is read may have changed since the last ReadyForQuery.
     pub(crate) reading_doubt: bool,
+    /// The target's version, as it reports it: 15.
+    pub(crate) server_major: Option<u32>,
     /// What the agent gave with `SET abeyance.reason`.
     pub(crate) reason: Option<String>,
 }
@@ -51,6 +53,7 @@ impl Default for Standing {
             conforming_strings: true,
             utf8: true,
             reading_doubt: false,
+            server_major: None,
             reason: None,
         }
     }
@@ -85,6 +88,7 @@ impl Standing {
     pub(crate) fn setting(&mut self, name: &[u8], value: &[u8]) {
         match name {
             b"standard_conforming_strings" => self.conforming_strings = value == b"on",
+            b"server_version" => self.server_major = major(value),
             b"client_encoding" => self.utf8 = value == b"UTF8",
             _ => {}
         }
@@ -99,4 +103,11 @@ impl Standing {
             ledger.transaction_ended();
         }
     }
+}
+
+/// The first number of a version: `15.20 (Debian 15.20-1)`, `18beta1`.
+fn major(version: &[u8]) -> Option<u32> {
+    let digits = version.iter().take_while(|byte| byte.is_ascii_digit());
+    let digits: String = digits.take(6).map(|byte| char::from(*byte)).collect();
+    digits.parse().ok()
 }

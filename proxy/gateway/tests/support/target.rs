@@ -26,6 +26,8 @@ pub struct TargetSession {
     input: BytesMut,
     pub model: Model,
     got: Arc<watch::Sender<Vec<FrontendMessage>>>,
+    /// Groups of the second gate that are still to end.
+    asked: usize,
 }
 
 /// What the server would know.
@@ -64,6 +66,7 @@ impl FakeTarget {
                 ran: Arc::default(),
             },
             got: Arc::new(watch::Sender::new(Vec::new())),
+            asked: 0,
         };
         session.greet().await;
         session
@@ -129,6 +132,13 @@ impl TargetSession {
             {
                 let message = FrontendMessage::decode(&frame).unwrap();
                 self.got.send_modify(|got| got.push(message.clone()));
+                if self.asks(&message) {
+                    let ran = self.model.ran.lock().unwrap().clone();
+                    let replies = self.model.reply(&message);
+                    *self.model.ran.lock().unwrap() = ran;
+                    self.send(&replies).await;
+                    continue;
+                }
                 return Some(message);
             }
             match self.stream.read_buf(&mut self.input).await {
@@ -136,6 +146,18 @@ impl TargetSession {
                 Ok(_) => {}
             }
         }
+    }
+
+    /// Whether the message belongs to what the second gate asks: from its BEGIN to its second Sync.
+    fn asks(&mut self, message: &FrontendMessage) -> bool {
+        if matches!(message, FrontendMessage::Parse(parse) if parse.sql.as_bytes() == ASKS) {
+            self.asked = 2;
+        }
+        let within = self.asked > 0;
+        if matches!(message, FrontendMessage::Sync) {
+            self.asked = self.asked.saturating_sub(1);
+        }
+        within
     }
 
     /// Answers as the model does until the gateway leaves.
@@ -161,6 +183,12 @@ impl TargetSession {
         }
     }
 }
+
+/// How the second gate begins to ask outside of a transaction.
+const ASKS: &[u8] = b"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
+
+/// What the model makes of every statement.
+const PLAN: &[u8] = br#"[{"Plan": {"Node Type": "Result", "Plan Rows": 1}}]"#;
 
 pub struct Served {
     pub ran: Arc<Mutex<Vec<String>>>,
@@ -306,6 +334,10 @@ impl Model {
                 };
                 let reply = self.run(&sql);
                 self.skipping = matches!(reply, BackendMessage::ErrorResponse(_));
+                if sql.starts_with("EXPLAIN (VERBOSE") && !self.skipping {
+                    let plan = bytes::Bytes::from_static(PLAN);
+                    return vec![BackendMessage::DataRow(vec![Some(plan)]), reply];
+                }
                 if sql == "SHOW transaction_isolation" && !self.skipping {
                     let level = bytes::Bytes::from_static(b"read committed");
                     return vec![BackendMessage::DataRow(vec![Some(level)]), reply];

@@ -6,12 +6,14 @@
 //! and nodes are bounded (invariant 10), and a node that is not known is reported as such, so that whoever
 //! compares can doubt it.
 
+mod compare;
 mod node;
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+pub use self::compare::{Surprise, enlightened, unvouched};
 use crate::{FunctionName, RelationName};
 
 /// How to ask: put before the statement.

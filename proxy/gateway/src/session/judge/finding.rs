@@ -43,6 +43,17 @@ pub(crate) enum Finding {
     Refused(Refused),
 }
 
+impl Finding {
+    /// How guarded: 0 allowed, 1 held, 2 refused.
+    pub(super) fn guard(&self) -> u8 {
+        match self {
+            Self::Allowed => 0,
+            Self::Held(_) => 1,
+            Self::Refused(_) => 2,
+        }
+    }
+}
+
 /// A batch somebody has to decide on.
 #[derive(Debug)]
 pub(crate) struct Held {

@@ -11,7 +11,7 @@ use crate::session::ledger::{Outlook, Prepared};
 
 /// `NAMEDATALEN`, less its terminator: two names that begin with the same 63 bytes are one to the server.
 const NAME_BYTES_MAX: usize = 63;
-/// What the gateway's own statements, portals and savepoints go by on the target.
+/// How the names of the gateway's own statements, portals and savepoints begin on the target.
 const RESERVED: &[u8] = b"_abeyance";
 /// The first object id that is not PostgreSQL's own.
 const USER_OID_MIN: u32 = 16_384;
@@ -50,10 +50,10 @@ fn sound_name(name: &[u8]) -> Result<(), ErrorFields> {
         .detail("The server would cut it short, and could then take it for another.")
         .hint("Give a shorter name."));
     }
-    if name == RESERVED {
+    if name.starts_with(RESERVED) {
         return Err(ErrorFields::error(
             SqlState::RESERVED_NAME,
-            "the name \"_abeyance\" is the proxy's own",
+            "names that begin with \"_abeyance\" are the proxy's own",
         )
         .hint("Give another name."));
     }

@@ -99,8 +99,9 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn finish(self, batch: Batch) -> JudgedBatch {
-        let (finding, shown) = self.weighed.finding(self.reason);
+        let (finding, shown) = self.weighed.finding(self.reason.clone());
         JudgedBatch {
+            reason: self.reason,
             batch,
             steps: self.steps,
             finding,
@@ -446,7 +447,7 @@ fn bounded(what: &str, have: usize, max: usize) -> Result<(), ErrorFields> {
     .hint("Close those that are no longer used."))
 }
 
-fn status_after(status: TransactionStatus, facts: &StatementFacts) -> TransactionStatus {
+pub(crate) fn status_after(status: TransactionStatus, facts: &StatementFacts) -> TransactionStatus {
     use TransactionStatus::{Failed, Idle, InTransaction};
     match facts.transaction {
         TransactionEffect::None => status,

@@ -152,13 +152,7 @@ fn hold(
         extended: false,
     });
     let [route] = routes[..] else {
-        let fields = ErrorFields::error(
-            SqlState::INSUFFICIENT_PRIVILEGE,
-            "the statements of this batch need the approval of different reviewers",
-        )
-        .detail(format!("Routes: {}.", routes.join(", ")))
-        .hint("Send the statements one by one.");
-        return Finding::Refused(Refused { fields, place });
+        return Finding::divided(&routes, place);
     };
     let route = route.to_owned();
     let mut reasons: Vec<String> = Vec::new();
@@ -183,6 +177,29 @@ fn hold(
         place,
         reason,
     }))
+}
+
+impl Finding {
+    /// One hold asks one route: a batch that would need several is refused.
+    pub(in crate::session) fn divided(routes: &[&str], place: Place) -> Self {
+        let fields = ErrorFields::error(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "the statements of this batch need the approval of different reviewers",
+        )
+        .detail(format!("Routes: {}.", routes.join(", ")))
+        .hint("Send the statements one by one.");
+        Self::Refused(Refused { fields, place })
+    }
+
+    /// A rule denies one of its statements.
+    pub(in crate::session) fn denied(
+        facts: &StatementFacts,
+        verdict: &Verdict,
+        place: Place,
+    ) -> Self {
+        let fields = denied(facts, verdict);
+        Self::Refused(Refused { fields, place })
+    }
 }
 
 /// The answer to a statement that a rule denies.
