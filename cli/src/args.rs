@@ -8,8 +8,8 @@ use crate::config::Role;
 
 /// A gateway that holds risky SQL statements on the open connection until somebody decides.
 ///
-/// Exit codes: 0 done, 64 wrong command line or configuration, 69 a port is taken or a service does
-/// not answer, 70 a part failed, 74 a file or the store cannot be read or written.
+/// Exit codes: 0 done, 64 wrong command line or configuration, 65 some lines of an input are not what they should be,
+/// 69 a port is taken or a service does not answer, 70 a part failed, 74 a file or the store cannot be read or written.
 #[derive(Debug, Parser)]
 #[command(name = "abeyance", version, propagate_version = true)]
 pub struct Cli {
@@ -62,8 +62,11 @@ pub enum Command {
     /// People: who decides
     #[command(subcommand)]
     Person(PersonCommand),
-    /// Judge a statement by the rules, without any database
+    /// Judge statements as the proxy would, without running anything
     Explain(ExplainArgs),
+    /// Catalogs: what a target's names stand for
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
 }
 
 #[derive(Debug, Args)]
@@ -126,11 +129,15 @@ pub struct ExplainArgs {
     #[command(flatten)]
     pub config: ConfigArg,
     /// The statement, or several as a client would send them at once
-    #[arg(long, required_unless_present = "lines", conflicts_with = "lines")]
+    #[arg(long, required_unless_present = "jsonl", conflicts_with = "jsonl")]
     pub sql: Option<String>,
-    /// Read JSON lines {"id": ..., "sql": ...} from standard input and judge each
-    #[arg(long)]
-    pub lines: bool,
+    /// Judge every line of a file, `-` for standard input: JSON objects with `sql` or `sql_b64`, and
+    /// `id`, `dialect` and `session` where wanted
+    #[arg(long, value_name = "FILE")]
+    pub jsonl: Option<PathBuf>,
+    /// A statement that ran on the connection before; give it as often as needed, in order
+    #[arg(long, value_name = "SQL", conflicts_with = "jsonl")]
+    pub session: Vec<String>,
     /// Judge for this agent (default: the first)
     #[arg(long)]
     pub agent: Option<String>,
@@ -140,10 +147,41 @@ pub struct ExplainArgs {
     /// How to print the judgement
     #[arg(long, default_value = "text")]
     pub format: ExplainFormat,
+    #[command(flatten)]
+    pub sight: SightArgs,
+}
+
+/// What statements are judged with beside their text.
+#[derive(Debug, Args)]
+pub struct SightArgs {
+    /// Do not connect to the target: judge by the text alone, or with `--catalog`
+    #[arg(long)]
+    pub offline: bool,
+    /// The target's catalog, as `abeyance catalog dump` wrote it
+    #[arg(long, value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ExplainFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CatalogCommand {
+    /// Write a target's catalog to a file, to judge statements with where the target cannot be reached
+    Dump(CatalogDumpArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CatalogDumpArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The target (default: the first)
+    #[arg(long)]
+    pub target: Option<String>,
+    /// Where to write it (default: standard output)
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }

@@ -12,6 +12,9 @@ pub enum Failure {
     /// The configuration is wrong and every mistake was shown: 64.
     #[error("the configuration is wrong")]
     Shown,
+    /// Some of the input is not what it should be; the rest was done: 65.
+    #[error("{0}")]
+    Data(String),
     /// A port is taken, a service does not answer: 69.
     #[error("{0}")]
     Unavailable(String),
@@ -29,6 +32,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Shown => 64,
+            Self::Data(_) => 65,
             Self::Unavailable(_) => 69,
             Self::Internal(_) => 70,
             Self::Io(_) => 74,

@@ -11,6 +11,7 @@ mod files;
 mod logging;
 mod output;
 mod ready;
+mod reload;
 mod run;
 mod wiring;
 
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{AgentCommand, Cli, Command, PersonCommand};
+use args::{AgentCommand, CatalogCommand, Cli, Command, PersonCommand};
 use config::Role;
 use exit::Failure;
 
@@ -60,5 +61,6 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Agent(AgentCommand::Add(args)) => commands::agent_add(&args),
         Command::Person(PersonCommand::Token { name }) => commands::person_token(&name),
         Command::Explain(args) => commands::explain(&args),
+        Command::Catalog(CatalogCommand::Dump(args)) => commands::catalog_dump(&args),
     }
 }

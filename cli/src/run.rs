@@ -20,6 +20,7 @@ use crate::{
     exit::Failure,
     files,
     ready::{self, Ready},
+    reload::Reloader,
     wiring,
 };
 
@@ -33,7 +34,8 @@ const CHAT_STOP: Duration = Duration::from_secs(12);
 /// # Errors
 /// When the configuration is wrong, a port or the store cannot be had, or a part fails.
 pub fn run(args: &RunArgs, role: Role) -> Result<(), Failure> {
-    let config = commands::load(&args.config.config, role)?;
+    let path = &args.config.config;
+    let (config, source) = commands::load_with_source(path, role)?;
     if let Some(proxy) = &config.proxy {
         files::allow_for(proxy.limits.connections_max);
     }
@@ -41,12 +43,20 @@ pub fn run(args: &RunArgs, role: Role) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Unavailable(format!("no threads to run on: {error}")))?;
-    let outcome = runtime.block_on(run_parts(config, role, args.ready_file.as_deref()));
+    let outcome = runtime.block_on(async {
+        let reloader = Reloader::new(path, role, source)?;
+        run_parts(config, reloader, role, args.ready_file.as_deref()).await
+    });
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn run_parts(config: Config, role: Role, ready_file: Option<&Path>) -> Result<(), Failure> {
+async fn run_parts(
+    config: Config,
+    mut reloader: Reloader,
+    role: Role,
+    ready_file: Option<&Path>,
+) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut parts = Parts::default();
@@ -76,6 +86,7 @@ async fn run_parts(config: Config, role: Role, ready_file: Option<&Path>) -> Res
         };
         let approver = running.start(listener, role, &clock, &mut parts).await?;
         desk = Some(approver.hold_desk());
+        reloader.approver(approver.clone());
         store = Some(approver);
     }
     if let (Some(mut proxy), Some(listener)) = (config.proxy, proxy_listener) {
@@ -85,12 +96,16 @@ async fn run_parts(config: Config, role: Role, ready_file: Option<&Path>) -> Res
             (None, None) => return Err(Failure::Usage("no approver is configured".to_owned())),
         };
         let stop_within = proxy.limits.shutdown_grace + proxy.limits.exchange_timeout + STOP_SLACK;
+        let version = config.rules.version().to_owned();
         let gateway = wiring::gateway(proxy, config.targets, config.agents, config.rules);
         let gateway = Gateway::new(gateway, desk, Arc::clone(&clock))
             .map_err(|error| Failure::Unavailable(error.to_string()))?;
+        reloader.gateway(Arc::clone(&gateway), &version);
+        tracing::info!(policy = version, "judging");
         parts.start("proxy", stop_within, |stop| gateway.serve(listener, stop));
     }
 
+    parts.start("reloading", STOP_SLACK, |stop| reloader.run(stop));
     if let Some(path) = ready_file {
         ready::write(path, &ready)?;
     }

@@ -27,7 +27,8 @@ pub fn gateway(
     }
 }
 
-fn target(target: config::Target) -> abeyance_gateway::Target {
+/// A target as the gateway knows it.
+pub fn target(target: config::Target) -> abeyance_gateway::Target {
     abeyance_gateway::Target {
         name: target.name,
         host: target.host,
@@ -43,7 +44,8 @@ fn target(target: config::Target) -> abeyance_gateway::Target {
     }
 }
 
-fn agent(agent: config::Agent) -> abeyance_gateway::Agent {
+/// An agent as the gateway knows it.
+pub fn agent(agent: config::Agent) -> abeyance_gateway::Agent {
     abeyance_gateway::Agent {
         name: agent.name,
         owner: agent.owner,
@@ -76,7 +78,8 @@ pub fn approver(
     }
 }
 
-fn person(person: config::Person) -> abeyance_approver::Person {
+/// A person as the approver knows them.
+pub fn person(person: config::Person) -> abeyance_approver::Person {
     abeyance_approver::Person {
         id: person.id,
         display_name: person.display_name,
@@ -85,7 +88,8 @@ fn person(person: config::Person) -> abeyance_approver::Person {
     }
 }
 
-fn route(route: config::Route) -> abeyance_approver::Route {
+/// A route as the approver knows it.
+pub fn route(route: config::Route) -> abeyance_approver::Route {
     abeyance_approver::Route {
         name: route.name,
         reviewers: route.reviewers,

@@ -129,29 +129,3 @@ fn what_is_made_is_shown_once_and_apart() {
     );
     assert_eq!(abeyance(&["agent", "add", ""]).status.code(), Some(64));
 }
-
-#[test]
-fn explain_judges_without_a_database() {
-    let sql = "DELETE FROM patients WHERE ssn = '123-45-6789'";
-    let output = abeyance(&[
-        "explain", "--config", SAMPLE, "--format", "json", "--sql", sql,
-    ]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let out = text(&output.stdout);
-    assert!(!out.contains("123-45-6789"), "{out}");
-    let judgement: serde_json::Value = serde_json::from_str(&out).expect("JSON");
-    let keys: Vec<_> = judgement.as_object().expect("object").keys().collect();
-    assert_eq!(
-        keys,
-        ["id", "verdict", "mask", "rule", "reasons", "facts", "blast"]
-    );
-    assert_eq!(judgement["verdict"], "hold");
-    assert_eq!(judgement["rule"], "writes-are-asked");
-
-    let output = abeyance(&["explain", "--config", SAMPLE, "--sql", "SELECT 1"]);
-    assert!(text(&output.stdout).starts_with("allow (rule reads-pass)"));
-    let output = abeyance(&[
-        "explain", "--config", SAMPLE, "--sql", "SELECT 1", "--agent", "nobody",
-    ]);
-    assert_eq!(output.status.code(), Some(64));
-}

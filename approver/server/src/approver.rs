@@ -1,6 +1,9 @@
 //! The approver as one thing: opened, served, run, closed.
 
-use std::sync::Arc;
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use abeyance_api::{
     CardDesk, Clock, DecisionDesk, DeskError, HoldDesk, HoldId, HoldState, HoldView, Outcome,
@@ -14,7 +17,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::ApproverConfig,
+    config::{ApproverConfig, ConfigError, Person, Route},
     console::{Pages, Sessions},
     http::Tokens,
     limits, reconcile,
@@ -29,7 +32,8 @@ pub struct Approver(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) store: Store,
-    pub(crate) roster: Roster,
+    /// Replaced whole by [`Approver::reload`].
+    roster: RwLock<Arc<Roster>>,
     pub(crate) tokens: Tokens,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) signals: Signals,
@@ -66,7 +70,7 @@ impl Approver {
         let tasks = TaskTracker::new();
         let (store, lock) = Store::open(&config.store, signals.clone(), &tasks).await?;
         let approver = Self(Arc::new(Inner {
-            roster: Roster::new(&config),
+            roster: RwLock::new(Arc::new(Roster::new(&config))),
             tokens: Tokens::new(&config.tokens),
             console_url: config.console_url.clone(),
             pages: Pages::new().map_err(|error| OpenError::Templates(error.to_string()))?,
@@ -85,6 +89,39 @@ impl Approver {
             .await
             .map_err(|source| OpenError::store(&config.store, source))?;
         Ok(approver)
+    }
+
+    /// Who is who and who is asked, at this moment.
+    pub(crate) fn roster(&self) -> Arc<Roster> {
+        let roster = self.0.roster.read();
+        Arc::clone(&roster.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other people and routes in place of the present ones. Whoever decides from now on is looked up among
+    /// them (invariant 9), also for holds that were opened before.
+    ///
+    /// # Errors
+    /// Every mistake in them; then nothing changes.
+    pub fn reload(&self, people: Vec<Person>, routes: Vec<Route>) -> Result<(), Vec<ConfigError>> {
+        let config = ApproverConfig {
+            store: PathBuf::new(),
+            console_url: None,
+            tokens: Vec::new(),
+            people,
+            routes,
+            single_process: false,
+        };
+        let mistakes = config.mistakes();
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let roster = Arc::new(Roster::new(&config));
+        *self
+            .0
+            .roster
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = roster;
+        Ok(())
     }
 
     /// The approver as proxies see it.
@@ -169,7 +206,7 @@ impl Approver {
             id,
             version: hold.version,
             state: hold.state,
-            reviewers: self.0.roster.reviewers(&hold.route),
+            reviewers: self.roster().reviewers(&hold.route),
             request,
             asked,
             created_at: hold.created_at,

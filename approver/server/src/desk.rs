@@ -57,13 +57,14 @@ impl Approver {
 
     fn new_record(&self, request: HoldRequest, key: Uuid) -> Result<NewRecord, DeskError> {
         check_request(&request)?;
-        let Some(route) = self.0.roster.route(&request.route) else {
+        let roster = self.roster();
+        let Some(route) = roster.route(&request.route) else {
             return refused(format!(
                 "there is no route {}; add it to the approver's configuration",
                 request.route
             ));
         };
-        let possible = self.0.roster.approvers_possible(route, &request.agent);
+        let possible = roster.approvers_possible(route, &request.agent);
         if u32::try_from(possible).unwrap_or(u32::MAX) < QUORUM.get() {
             return refused(format!(
                 "route {} has nobody who may approve for agent {}: its owner and its actor never \
@@ -74,7 +75,7 @@ impl Approver {
         let timeout = TimeDelta::from_std(route.timeout).map_err(|_| DeskError::Refused {
             detail: format!("the timeout of route {} is too long", route.name),
         })?;
-        let reviewers = self.0.roster.reviewers(&route.name).len();
+        let reviewers = roster.reviewers(&route.name).len();
         let plural = if reviewers == 1 { "" } else { "s" };
         Ok(NewRecord {
             request_key: key,
@@ -199,7 +200,8 @@ impl DecisionDesk for Approver {
 
     async fn hold_decide(&self, request: DecisionRequest) -> Result<HoldView, DecideError> {
         let reason = clean_reason(request.reason)?;
-        let Some(person) = self.0.roster.claimant(&request.claimant) else {
+        let roster = self.roster();
+        let Some(person) = roster.claimant(&request.claimant) else {
             tracing::warn!(hold = %request.hold, claimant = ?request.claimant, "a stranger tried to decide");
             return Err(DecideError::UnknownPerson);
         };
@@ -207,7 +209,7 @@ impl DecisionDesk for Approver {
         let id = request.hold;
         let record = self.0.store.hold(&id).await?.ok_or(DecideError::NotFound)?;
         let ballot = Ballot {
-            reviewers: self.0.roster.reviewer_ids(&record.hold.route),
+            reviewers: roster.reviewer_ids(&record.hold.route),
             person: person.clone(),
             decision: request.decision,
             reason,

@@ -66,7 +66,7 @@ pub fn status(view: &HoldView) -> String {
             }
             _ => "Withdrawn; nothing ran".to_owned(),
         },
-        HoldState::Lapsed => format!("Approved{}, but the client had gone; nothing ran", by(view)),
+        HoldState::Lapsed => format!("Approved{}, but the client had gone or may not run it any more; nothing ran", by(view)),
         HoldState::Executed | HoldState::Failed | HoldState::RolledBack => ended(view),
     }
 }

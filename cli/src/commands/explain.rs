@@ -1,168 +1,168 @@
-//! `explain`: judges statements by the rules without a database, a session or a hold.
+//! `explain`: judges statements as the proxy would, without a session, a hold or a byte sent for them.
+//!
+//! The judging is the gateway's own, by [`Rehearsal`]; here it is put into lines. Never stops in the middle of its
+//! input: a line that cannot be read gets a line that says so.
 
-use std::{fmt::Write as _, io::BufRead as _};
+mod blast;
+mod judgement;
+mod lines;
+mod text;
 
-use abeyance_policy::{Context, Decision, Verdict, evaluate_batch};
-use abeyance_sql::{ReadOptions, StatementFacts, analyse};
-use serde::{Deserialize, Serialize};
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::Path,
+};
 
+use abeyance_gateway::{Agent, Limits, Rehearsal, Stage, Target};
+use abeyance_policy::RuleSet;
+use serde_json::Value;
+
+use self::{
+    judgement::Judgement,
+    lines::{Case, Dialect, Lines, Read},
+};
+use super::{
+    catalog::{self, Sighted},
+    stage::{Chosen, choose},
+};
 use crate::{
     args::{ExplainArgs, ExplainFormat},
     commands,
-    config::{Agent, Config, Role, Target},
+    config::Role,
     exit::Failure,
     output,
 };
 
-/// Longest line of `--lines`.
-const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// A judgement as `--format json` prints it, one object a line.
-#[derive(Debug, Serialize)]
-struct Judgement<'a> {
-    id: Option<&'a serde_json::Value>,
-    verdict: &'static str,
-    /// What would be masked in the result; always empty until masking exists.
-    mask: [&'a str; 0],
-    rule: &'a str,
-    reasons: &'a [String],
-    facts: &'a [StatementFacts],
-    /// What a probe would add; offline there is none.
-    blast: Option<()>,
-}
-
-/// A line of `--lines`; other fields are somebody else's.
-#[derive(Debug, Deserialize)]
-struct Line {
-    #[serde(default)]
-    id: Option<serde_json::Value>,
-    sql: String,
-}
-
 /// Judges what was asked for.
 ///
 /// # Errors
-/// When the configuration is wrong, or the agent or target is not in it.
+/// When the configuration is wrong, the agent or target is not in it, a file cannot be read, or some line of the
+/// input was not a statement (after all the others were judged).
 pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
     let config = commands::load(&args.config.config, Role::Judge)?;
-    let agent = named(&config.agents, args.agent.as_deref(), "agent", |a| &a.name)?;
-    let wanted = args.target.as_deref().or_else(|| default_target(agent));
-    let target = named(&config.targets, wanted, "target", |target| &target.name)?;
-    let context = Context {
-        owner: agent.and_then(|agent| Some(agent.owner.as_ref()?.as_str())),
-        actor: agent.and_then(|agent| agent.actor.as_deref()),
-        database: target.map(|target| target.database.as_str()),
-        environment: target.and_then(|target: &Target| target.environment.as_deref()),
-        ..Context::new(
-            agent.map_or("", |agent| agent.name.as_str()),
-            target.map_or("", |target| target.name.as_str()),
-        )
+    let Chosen {
+        rules,
+        agent,
+        target,
+    } = choose(config, args.agent.as_deref(), args.target.as_deref())?;
+    let sighted = catalog::sighted(&args.sight, &args.config.config, &target)?;
+    if let Some(note) = &sighted.note {
+        output::remark(&format!("abeyance: {note}"));
+    }
+    let judge = Judge {
+        rules,
+        agent,
+        target,
+        limits: Limits::default(),
+        sighted,
+        format: args.format,
     };
-    if let Some(sql) = &args.sql {
-        output::line(&judge(&config, context, None, sql, args.format)?);
-        return Ok(());
-    }
-    for line in std::io::stdin().lock().lines() {
-        let line = line.map_err(|error| Failure::Io(format!("standard input: {error}")))?;
-        if line.len() > LINE_BYTES_MAX {
-            return Err(Failure::Usage("a line is longer than 16 MiB".to_owned()));
+    match (&args.sql, &args.jsonl) {
+        (Some(sql), _) => {
+            let case = Case {
+                id: Value::Null,
+                dialect: Dialect::PostgreSql,
+                sql: sql.clone().into_bytes(),
+                session: args
+                    .session
+                    .iter()
+                    .cloned()
+                    .map(String::into_bytes)
+                    .collect(),
+            };
+            judge.show(&judge.judge(&case), None);
+            Ok(())
         }
-        if line.trim().is_empty() {
-            continue;
-        }
-        let line: Line = serde_json::from_str(&line)
-            .map_err(|error| Failure::Usage(format!("not a JSON line with `sql`: {error}")))?;
-        let id = line.id.as_ref();
-        output::line(&judge(&config, context, id, &line.sql, args.format)?);
-    }
-    Ok(())
-}
-
-fn default_target(agent: Option<&Agent>) -> Option<&str> {
-    agent?.targets.first().map(String::as_str)
-}
-
-/// The entry of that name, or the first one when no name was given.
-fn named<'a, T>(
-    all: &'a [T],
-    name: Option<&str>,
-    what: &str,
-    name_of: impl Fn(&T) -> &String,
-) -> Result<Option<&'a T>, Failure> {
-    let Some(name) = name else {
-        return Ok(all.first());
-    };
-    match all.iter().find(|entry| name_of(entry) == name) {
-        Some(found) => Ok(Some(found)),
-        None => Err(Failure::Usage(format!(
-            "the configuration has no {what} called {name}"
-        ))),
+        (None, Some(file)) => judge.lines(open(file)?),
+        (None, None) => Err(Failure::Usage("give --sql or --jsonl".to_owned())),
     }
 }
 
-fn judge(
-    config: &Config,
-    context: Context<'_>,
-    id: Option<&serde_json::Value>,
-    sql: &str,
+fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
+    if file == Path::new("-") {
+        return Ok(Box::new(BufReader::new(io::stdin())));
+    }
+    let opened = File::open(file);
+    let opened = opened.map_err(|error| Failure::Io(format!("{}: {error}", file.display())))?;
+    Ok(Box::new(BufReader::new(opened)))
+}
+
+/// Everything a judgement is made with.
+struct Judge {
+    rules: RuleSet,
+    agent: Agent,
+    target: Target,
+    limits: Limits,
+    sighted: Sighted,
     format: ExplainFormat,
-) -> Result<String, Failure> {
-    let facts = analyse(sql.as_bytes(), ReadOptions::default()).statements;
-    let verdict = evaluate_batch(&config.rules, &facts, context);
-    match format {
-        ExplainFormat::Text => Ok(text(&verdict, &facts)),
-        ExplainFormat::Json => serde_json::to_string(&Judgement {
-            id,
-            verdict: word(&verdict.decision),
-            mask: [],
-            rule: &verdict.rule,
-            reasons: &verdict.reasons,
-            facts: &facts,
-            blast: None,
-        })
-        .map_err(|error| Failure::Internal(error.to_string())),
-    }
 }
 
-fn word(decision: &Decision) -> &'static str {
-    match decision {
-        Decision::Allow => "allow",
-        Decision::Hold { .. } => "hold",
-        Decision::Deny => "deny",
-    }
-}
-
-fn text(verdict: &Verdict, facts: &[StatementFacts]) -> String {
-    let mut out = word(&verdict.decision).to_owned();
-    if let Decision::Hold { route } = &verdict.decision {
-        let _ = write!(out, " by route {route}");
-    }
-    let _ = writeln!(out, " (rule {})", verdict.rule);
-    for reason in &verdict.reasons {
-        let _ = writeln!(out, "  because: {reason}");
-    }
-    for facts in facts {
-        let _ = writeln!(out, "  statement: {} ({})", facts.kind, facts.class);
-        for (what, names) in [
-            ("reads", &facts.reads),
-            ("writes", &facts.writes),
-            ("alters", &facts.alters),
-        ] {
-            let names: Vec<String> = names.iter().map(relation).collect();
-            if !names.is_empty() {
-                let _ = writeln!(out, "    {what}: {}", names.join(", "));
+impl Judge {
+    fn lines(&self, input: Box<dyn BufRead>) -> Result<(), Failure> {
+        let mut unreadable = 0_usize;
+        for read in Lines::new(input) {
+            match read {
+                Read::Case(case) => self.show(&self.judge(&case), Some(&case.id)),
+                Read::Bad { id, line, why } => {
+                    unreadable += 1;
+                    let reason = format!("line {line} of the input is not a statement: {why}");
+                    self.show(&Judgement::not_judged(id.clone(), reason), Some(&id));
+                }
+                Read::Broken(error) => {
+                    return Err(Failure::Io(format!("the input cannot be read: {error}")));
+                }
             }
         }
-        for line in facts.redacted.lines() {
-            let _ = writeln!(out, "    | {line}");
+        if unreadable == 0 {
+            return Ok(());
+        }
+        Err(Failure::Data(format!(
+            "{unreadable} lines of the input were not statements; each has a line with verdict `deny`"
+        )))
+    }
+
+    fn judge(&self, case: &Case) -> Judgement {
+        if case.dialect == Dialect::MySql {
+            let reason = "MySQL is not carried yet: the proxy speaks to PostgreSQL only";
+            return Judgement::not_judged(case.id.clone(), reason.to_owned());
+        }
+        let mut rehearsal = Rehearsal::new(self.stage(), self.sighted.sight.clone());
+        for sql in &case.session {
+            rehearsal.follow(sql);
+        }
+        let judged = rehearsal.judge(&case.sql);
+        let matching = judged
+            .statements
+            .iter()
+            .map(|(facts, _)| {
+                let rules = rehearsal.matching(facts).into_iter();
+                rules
+                    .map(|rule| (rule.name.clone(), rule.decision.clone()))
+                    .collect()
+            })
+            .collect();
+        Judgement::new(case.id.clone(), judged, matching, &self.sighted)
+    }
+
+    fn stage(&self) -> Stage<'_> {
+        Stage {
+            rules: &self.rules,
+            agent: &self.agent,
+            target: &self.target,
+            limits: &self.limits,
         }
     }
-    out.trim_end().to_owned()
-}
 
-fn relation(name: &abeyance_sql::RelationName) -> String {
-    match &name.schema {
-        Some(schema) => format!("{schema}.{}", name.name),
-        None => name.name.clone(),
+    fn show(&self, judgement: &Judgement, id: Option<&Value>) {
+        match self.format {
+            ExplainFormat::Json => output::line(&judgement.json().to_string()),
+            ExplainFormat::Text => {
+                if let Some(id) = id {
+                    output::line(&format!("== {}", text::id(id)));
+                }
+                output::line(text::judgement(judgement).trim_end());
+            }
+        }
     }
 }

@@ -1,19 +1,22 @@
 //! The commands that answer and end.
 
 mod agent;
+mod catalog;
 mod explain;
 mod person;
+mod stage;
 
 use std::path::Path;
 
 use crate::{
     args::CheckArgs,
-    config::{self, Config, LoadError, Role, plural},
+    config::{self, Config, LoadError, Report, Role, plural},
     exit::Failure,
     output,
 };
 
 pub use agent::agent_add;
+pub use catalog::dump as catalog_dump;
 pub use explain::explain;
 pub use person::person_token;
 
@@ -22,7 +25,24 @@ pub use person::person_token;
 /// # Errors
 /// When it cannot be read or has a mistake.
 pub fn load(path: &Path, role: Role) -> Result<Config, Failure> {
-    match config::load(path, role) {
+    loaded(config::load(path, role))
+}
+
+/// As [`load`], and the text it was read from.
+///
+/// # Errors
+/// When it cannot be read or has a mistake.
+pub fn load_with_source(path: &Path, role: Role) -> Result<(Config, String), Failure> {
+    let source = match config::source(path) {
+        Ok(source) => source,
+        Err(error) => return Err(Failure::Io(error.to_string())),
+    };
+    let config = loaded(config::load_text(path, source.clone(), role))?;
+    Ok((config, source))
+}
+
+fn loaded(loaded: Result<(Config, Report), LoadError>) -> Result<Config, Failure> {
+    match loaded {
         Ok((config, report)) => {
             if report.warnings() > 0 {
                 output::remark(report.render().trim_end());
@@ -45,13 +65,14 @@ pub fn check_config(args: &CheckArgs) -> Result<(), Failure> {
     let path = &args.config.config;
     let config = load(path, args.role)?;
     output::line(&format!(
-        "{}: good; {}, {}, {}, {} people, {}",
+        "{}: good; {}, {}, {}, {} people, {}, policy {}",
         path.display(),
         plural(config.targets.len(), "target"),
         plural(config.agents.len(), "agent"),
         plural(config.routes.len(), "route"),
         config.people.len(),
         plural(config.rules.rules().len(), "rule"),
+        config.rules.version(),
     ));
     Ok(())
 }

@@ -9,6 +9,7 @@ mod datapath;
 mod decision;
 mod duration;
 mod files;
+mod live;
 mod model;
 mod policy;
 mod problem;
@@ -23,6 +24,7 @@ use abeyance_policy::RuleSet;
 use toml::de::DeTable;
 
 pub use files::Surroundings;
+pub use live::Fixed;
 pub use model::{
     Agent, Approver, Config, Person, Proxy, RemoteApprover, Role, Route, Slack, SlackMode, Target,
 };
@@ -53,6 +55,14 @@ pub enum LoadError {
 /// # Errors
 /// When the file cannot be read, or with every mistake in it.
 pub fn load(path: &Path, role: Role) -> Result<(Config, Report), LoadError> {
+    load_text(path, source(path)?, role)
+}
+
+/// The text of the file at `path`.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn source(path: &Path) -> Result<String, LoadError> {
     let unreadable = |error| LoadError::Unreadable {
         path: path.to_owned(),
         error,
@@ -61,7 +71,18 @@ pub fn load(path: &Path, role: Role) -> Result<(Config, Report), LoadError> {
     if length > FILE_BYTES_MAX {
         return Err(unreadable(std::io::Error::other("it is larger than 4 MiB")));
     }
-    let source = std::fs::read_to_string(path).map_err(unreadable)?;
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+/// As [`load`], with the text that was read from `path` before.
+///
+/// # Errors
+/// With every mistake in it.
+pub fn load_text(path: &Path, source: String, role: Role) -> Result<(Config, Report), LoadError> {
+    let unreadable = |error| LoadError::Unreadable {
+        path: path.to_owned(),
+        error,
+    };
     let base = path.parent().filter(|base| !base.as_os_str().is_empty());
     let base = std::path::absolute(base.unwrap_or(Path::new("."))).map_err(unreadable)?;
     let around = Surroundings {
@@ -70,6 +91,39 @@ pub fn load(path: &Path, role: Role) -> Result<(Config, Report), LoadError> {
         look: role != Role::Judge,
     };
     read(path, source, role, &around).map_err(LoadError::Wrong)
+}
+
+/// One target with its credentials, for looking at it: what else the file points at is left alone.
+///
+/// # Errors
+/// Why it cannot be connected to, in one line.
+pub fn connectable(path: &Path, name: &str) -> Result<Target, String> {
+    let source = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let base = path.parent().filter(|base| !base.as_os_str().is_empty());
+    let base = std::path::absolute(base.unwrap_or(Path::new("."))).map_err(|e| e.to_string())?;
+    let around = Surroundings {
+        base: &base,
+        env: &|name| std::env::var(name).ok(),
+        look: true,
+    };
+    let problems = Problems::default();
+    let (document, _) = DeTable::parse_recoverable(&source);
+    let root = Section::new("the file", 0..0, document.get_ref(), &problems);
+    let sections = root.sections("target").into_iter();
+    let named = sections.filter(|section| {
+        let found = section.value("name").and_then(|value| value.get_ref().as_str());
+        found == Some(name)
+    });
+    // Entries of other targets are never looked at: their secrets may well be elsewhere.
+    let target = named.last().and_then(|s| datapath::target(s, &around, Role::Proxy)?.target);
+    drop(root);
+    drop(document);
+    let report = problems.into_report(path.to_owned(), source);
+    match (target, report.first()) {
+        (Some(target), None) => Ok(target),
+        (_, Some(problem)) => Err(problem),
+        (None, None) => Err(format!("there is no target called {name}")),
+    }
 }
 
 /// Checks the text of a configuration.

@@ -143,6 +143,35 @@ impl Report {
         self.count(Severity::Warning)
     }
 
+    /// The first finding that keeps the program from starting, in one line.
+    #[must_use]
+    pub fn first(&self) -> Option<String> {
+        let mut errors = self.problems.iter();
+        let error = errors.find(|problem| problem.severity == Severity::Error)?;
+        Some(error.message.clone())
+    }
+
+    /// Every finding that keeps the program from starting, one line each: `file:line:column: message (hint)`.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let errors = self.problems.iter();
+        errors
+            .filter(|problem| problem.severity == Severity::Error)
+            .map(|problem| {
+                let place = Place::find(&self.source, &problem.span);
+                let hint = problem.hint.as_ref();
+                let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
+                format!(
+                    "{}:{}:{}: {}{hint}",
+                    self.path.display(),
+                    place.line,
+                    place.column,
+                    problem.message
+                )
+            })
+            .collect()
+    }
+
     fn count(&self, severity: Severity) -> usize {
         self.problems
             .iter()

@@ -136,6 +136,38 @@ impl Abeyance {
         self.process.stderr().all()
     }
 
+    /// Changes the configuration file, as an editor that replaces files does.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn edit(&self, change: impl FnOnce(String) -> String) -> Result<()> {
+        let file = self.folder.path().join("abeyance.toml");
+        let written = self.folder.path().join("abeyance.toml.new");
+        std::fs::write(&written, change(std::fs::read_to_string(&file)?))?;
+        Ok(std::fs::rename(written, file)?)
+    }
+
+    /// SIGHUP.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn hang_up(&mut self) -> Result<()> {
+        self.process.signal(Signal::HUP)
+    }
+
+    /// Waits until a line of the log says all of `words`.
+    ///
+    /// # Errors
+    /// When none does.
+    pub async fn logged(&self, words: &[&str]) -> Result<String> {
+        eventually(&format!("a log line with {words:?}"), || {
+            let says = |line: &String| words.iter().all(|word| line.contains(word));
+            let found = self.log().into_iter().find(says);
+            async move { Ok(found) }
+        })
+        .await
+    }
+
     /// The process id.
     #[must_use]
     pub fn id(&self) -> u32 {

@@ -51,7 +51,8 @@ pub(super) async fn submit(
         return page(&app, StatusCode::TOO_MANY_REQUESTS, &form.next, Some(text));
     }
     let presented = SecretString::from(form.token.trim());
-    let Some(person) = app.0.roster.person_by_token(&TokenHash::of(&presented)) else {
+    let roster = app.roster();
+    let Some(person) = roster.person_by_token(&TokenHash::of(&presented)) else {
         app.0.sessions.failed(from, now);
         tracing::warn!(client.addr = %from, "a console log-in failed");
         let text = "That token is nobody's. A platform engineer can make a new one: \

@@ -153,7 +153,7 @@ impl FromRequestParts<Approver> for LoggedIn {
         let now = app.0.clock.now();
         let logged_in = cookie.as_deref().and_then(|cookie| {
             let session = app.0.sessions.resume(cookie, now)?;
-            let person = app.0.roster.person(&session.person)?.clone();
+            let person = app.roster().person(&session.person)?.clone();
             Some(Self {
                 person,
                 csrf: session.csrf,

@@ -104,7 +104,7 @@ fn caller(parts: &Parts, app: &Approver) -> Result<Caller, Unauthorised> {
         tracing::trace!(token = name, "API call");
         return Ok(Caller::Token(scope));
     }
-    if let Some(person) = app.0.roster.person_by_token(&presented) {
+    if let Some(person) = app.roster().person_by_token(&presented) {
         return Ok(Caller::Person(person.id.clone()));
     }
     tracing::warn!(path = %parts.uri.path(), "an API call with an unknown token");

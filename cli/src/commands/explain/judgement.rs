@@ -1,0 +1,154 @@
+//! A judgement as `--format json` prints it. The names of its fields are fixed: others read them.
+
+use abeyance_gateway::{PROXY, Rehearsed};
+use abeyance_policy::{Decision, Verdict};
+use abeyance_sql::StatementFacts;
+use serde_json::{Map, Value, json};
+
+use super::blast;
+use crate::commands::catalog::Sighted;
+
+/// What judging one line came to.
+#[derive(Debug)]
+pub struct Judgement {
+    pub id: Value,
+    pub decision: Decision,
+    pub mask: bool,
+    pub rule: String,
+    pub reasons: Vec<String>,
+    pub statements: Vec<Judged>,
+    /// What could not be known, if anything.
+    pub unknown: Option<String>,
+    pub blast: Value,
+}
+
+/// One statement of it.
+#[derive(Debug)]
+pub struct Judged {
+    pub facts: StatementFacts,
+    /// `None` where the server refuses the statement whatever it is.
+    pub verdict: Option<Verdict>,
+    /// Every rule that matches, in the order of the file.
+    pub matching: Vec<(String, Decision)>,
+}
+
+impl Judgement {
+    pub fn new(
+        id: Value,
+        judged: Rehearsed,
+        matching: Vec<Vec<(String, Decision)>>,
+        sighted: &Sighted,
+    ) -> Self {
+        let statements = judged.statements.into_iter().zip(matching);
+        let statements: Vec<Judged> = statements
+            .map(|((facts, verdict), matching)| Judged {
+                facts,
+                verdict,
+                matching,
+            })
+            .collect();
+        let catalog = sighted.sight.as_ref().map(|sight| &*sight.catalog);
+        let facts: Vec<&StatementFacts> = statements.iter().map(|judged| &judged.facts).collect();
+        let blast = blast::of(&facts, catalog);
+        let mut reasons = judged.reasons;
+        reasons.extend(sighted.note.clone());
+        Self {
+            id,
+            decision: judged.decision,
+            mask: judged.mask,
+            rule: judged.rule,
+            reasons,
+            unknown: sighted.note.clone(),
+            blast: serde_json::to_value(&blast).unwrap_or_else(|_| json!({})),
+            statements,
+        }
+    }
+
+    /// Nothing of it could be judged, so nothing of it may run.
+    pub fn not_judged(id: Value, reason: String) -> Self {
+        Self {
+            id,
+            decision: Decision::Deny,
+            mask: false,
+            rule: PROXY.to_owned(),
+            blast: blast::unknown(&reason),
+            unknown: Some(reason.clone()),
+            reasons: vec![reason],
+            statements: Vec::new(),
+        }
+    }
+
+    pub fn json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "verdict": word(&self.decision),
+            "mask": self.mask,
+            "rule": self.rule,
+            "reasons": self.reasons,
+            "facts": self.facts(),
+            "blast": self.blast,
+        })
+    }
+
+    /// Those of the most guarded statement; of several, all are in `statements`.
+    fn facts(&self) -> Value {
+        let guard = |judged: &&Judged| judged.verdict.as_ref().map(|v| v.decision.guard());
+        let mut facts = self
+            .statements
+            .iter()
+            .rev()
+            .max_by_key(guard)
+            .map_or_else(Map::new, |judged| object(&judged.facts));
+        if self.statements.len() != 1 {
+            let all = self.statements.iter().map(|judged| object(&judged.facts));
+            facts.insert("statements".to_owned(), all.map(Value::Object).collect());
+        }
+        let verdicts: Vec<Value> = self.statements.iter().map(Judged::verdict).collect();
+        facts.insert("verdicts".to_owned(), Value::Array(verdicts));
+        if let Some(unknown) = &self.unknown {
+            facts.insert("not_known".to_owned(), json!([unknown]));
+        }
+        Value::Object(facts)
+    }
+}
+
+impl Judged {
+    /// What the rules make of this statement alone.
+    fn verdict(&self) -> Value {
+        let named = |rules: &[(String, Decision)]| -> Value {
+            let rule = |(rule, decision): &(String, Decision)| json!({ "rule": rule, "verdict": word(decision) });
+            rules.iter().map(rule).collect()
+        };
+        let Some(verdict) = &self.verdict else {
+            return Value::Null;
+        };
+        json!({
+            "verdict": word(&verdict.decision),
+            "route": match &verdict.decision {
+                Decision::Hold { route } => Some(route),
+                Decision::Allow | Decision::Deny => None,
+            },
+            "mask": verdict.mask,
+            "rule": verdict.rule,
+            "rows_max": verdict.rows_max,
+            "matches": named(&self.matching),
+            "shadow": named(&verdict.shadow),
+        })
+    }
+}
+
+fn object(facts: &StatementFacts) -> Map<String, Value> {
+    match serde_json::to_value(facts) {
+        Ok(Value::Object(object)) => object,
+        _ => Map::new(),
+    }
+}
+
+/// A decision as the configuration writes it.
+pub fn word(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Allow => "allow",
+        Decision::Hold { .. } => "hold",
+        Decision::Deny => "deny",
+    }
+}

@@ -1,0 +1,150 @@
+//! A judgement for people.
+
+use std::{
+    collections::BTreeSet,
+    fmt::{Display, Write as _},
+};
+
+use abeyance_policy::Decision;
+use abeyance_sql::{CatalogFacts, StatementFacts};
+use serde_json::Value;
+
+use super::judgement::{Judged, Judgement, word};
+
+pub fn id(id: &Value) -> String {
+    match id {
+        Value::String(text) => text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect(),
+        other => other.to_string(),
+    }
+}
+
+pub fn judgement(judgement: &Judgement) -> String {
+    let mut out = decision(&judgement.decision);
+    let mask = if judgement.mask { ", masked" } else { "" };
+    let _ = writeln!(out, "{mask} (rule {})", judgement.rule);
+    for reason in &judgement.reasons {
+        let _ = writeln!(out, "  because: {reason}");
+    }
+    for judged in &judgement.statements {
+        statement(&mut out, judged);
+    }
+    rows(&mut out, &judgement.blast);
+    out
+}
+
+fn decision(decision: &Decision) -> String {
+    match decision {
+        Decision::Hold { route } => format!("hold by route {route}"),
+        Decision::Allow | Decision::Deny => word(decision).to_owned(),
+    }
+}
+
+fn statement(out: &mut String, judged: &Judged) {
+    let facts = &judged.facts;
+    let _ = writeln!(
+        out,
+        "  statement: {} ({})",
+        facts.kind,
+        list(&facts.classes)
+    );
+    match &judged.verdict {
+        Some(verdict) => {
+            let masked = if verdict.mask { ", masked" } else { "" };
+            let _ = writeln!(
+                out,
+                "    verdict: {}{masked} (rule {})",
+                decision(&verdict.decision),
+                verdict.rule
+            );
+            if let Some(rows) = verdict.rows_max {
+                let _ = writeln!(out, "    rolled back beyond: {rows} rows");
+            }
+        }
+        None => {
+            let _ = writeln!(
+                out,
+                "    verdict: none; the server refuses it in a failed transaction"
+            );
+        }
+    }
+    for (rule, matched) in &judged.matching {
+        let _ = writeln!(out, "    matches: {rule} ({})", decision(matched));
+    }
+    for (rule, shadow) in judged.verdict.iter().flat_map(|verdict| &verdict.shadow) {
+        let _ = writeln!(out, "    in shadow: {rule} ({})", decision(shadow));
+    }
+    named(out, "reads", &facts.reads);
+    named(out, "writes", &facts.writes);
+    named(out, "alters", &facts.alters);
+    named(out, "calls", &facts.functions);
+    columns(out, facts);
+    if let Some(reason) = &facts.opaque {
+        let _ = writeln!(out, "    opaque: {reason}");
+    }
+    for doubt in &facts.doubts {
+        let _ = writeln!(out, "    doubt: {doubt}");
+    }
+    if let Some(catalog) = &facts.catalog {
+        added(out, catalog);
+    }
+    for line in facts.redacted.lines() {
+        let _ = writeln!(out, "    | {line}");
+    }
+}
+
+fn columns(out: &mut String, facts: &StatementFacts) {
+    if facts.columns.is_empty() {
+        return;
+    }
+    let all = if facts.columns_known {
+        ""
+    } else {
+        ", and perhaps more"
+    };
+    let _ = writeln!(out, "    columns: {}{all}", list(&facts.columns));
+}
+
+/// What the text alone did not tell.
+fn added(out: &mut String, catalog: &CatalogFacts) {
+    named(out, "not in the catalog", &catalog.missing);
+    named(out, "goes through", &catalog.through);
+    named(out, "reads in the end", &catalog.reads);
+    named(out, "writes in the end", &catalog.writes);
+    named(out, "on other servers", &catalog.foreign);
+    named(out, "cascades to", &catalog.cascades);
+    named(out, "fires", &catalog.triggers);
+    named(out, "runs", &catalog.routines);
+    if catalog.one_row {
+        let _ = writeln!(out, "    one row at most: a whole key is given");
+    }
+}
+
+fn rows(out: &mut String, blast: &Value) {
+    let Some(rows) = blast.get("rows") else {
+        return;
+    };
+    let text = |key: &str| rows.get(key).and_then(Value::as_str).unwrap_or_default();
+    let count = rows.get("rows").and_then(Value::as_u64);
+    let count = count.map_or_else(|| "unknown".to_owned(), |rows| rows.to_string());
+    let note = text("note");
+    let note = if note.is_empty() {
+        String::new()
+    } else {
+        format!("; {note}")
+    };
+    let _ = writeln!(out, "  rows: {count} ({}{note})", text("source"));
+}
+
+fn named<T: Display>(out: &mut String, what: &str, names: &BTreeSet<T>) {
+    if !names.is_empty() {
+        let _ = writeln!(out, "    {what}: {}", list(names));
+    }
+}
+
+fn list<T: Display>(names: &BTreeSet<T>) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}

@@ -1,0 +1,165 @@
+//! `explain` as others call it: names of fields, exit codes, bytes of every kind.
+
+#![allow(clippy::expect_used, reason = "a test stops where it fails")]
+
+use std::{
+    io::Write as _,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::{Value, json};
+
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/abeyance.toml");
+const CATALOG: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../proxy/sql/tests/clinic_catalog.json"
+);
+
+fn explain(args: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_abeyance"))
+        .args(["explain", "--config", SAMPLE])
+        .args(args)
+        .env_remove("CLINIC_PASSWORD")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("abeyance starts");
+    let mut stdin = child.stdin.take().expect("stdin");
+    // A command line that is refused reads nothing.
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    child.wait_with_output().expect("abeyance ends")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+fn lines(input: &[Value]) -> (Option<i32>, Vec<Value>) {
+    let input: String = input.iter().map(|line| format!("{line}\n")).collect();
+    let args = ["--offline", "--format", "json", "--jsonl", "-"];
+    let output = explain(&args, input.as_bytes());
+    let lines = text(&output.stdout);
+    let lines = lines.lines();
+    let read = lines.map(|line| serde_json::from_str(line).expect("JSON"));
+    (output.status.code(), read.collect())
+}
+
+#[test]
+fn a_judgement_has_the_fields_others_read() {
+    let sql = "DELETE FROM patients WHERE ssn = '123-45-6789'";
+    let output = explain(&["--offline", "--format", "json", "--sql", sql], b"");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let out = text(&output.stdout);
+    assert!(!out.contains("123-45-6789"), "{out}");
+    let judgement: Value = serde_json::from_str(&out).expect("JSON");
+    let keys: Vec<_> = judgement.as_object().expect("object").keys().collect();
+    let fixed = ["id", "verdict", "mask", "rule", "reasons", "facts", "blast"];
+    assert_eq!(keys, fixed);
+    assert_eq!(judgement["verdict"], "hold");
+    assert_eq!(judgement["rule"], "writes-are-asked");
+    assert_eq!(judgement["facts"]["kind"], "DELETE");
+    assert_eq!(judgement["blast"]["rows"]["source"], "unknown");
+    let reasons = judgement["reasons"].to_string();
+    assert!(
+        reasons.contains("without the target's catalog"),
+        "{reasons}"
+    );
+}
+
+#[test]
+fn a_target_that_cannot_be_reached_is_said_and_is_no_failure() {
+    let output = explain(&["--sql", "SELECT 1"], b"");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).starts_with("allow (rule reads-pass)"));
+    let said = text(&output.stderr);
+    assert!(said.contains("CLINIC_PASSWORD"), "{said}");
+    let output = explain(&["--sql", "SELECT 1", "--agent", "nobody"], b"");
+    assert_eq!(output.status.code(), Some(64));
+}
+
+#[test]
+fn every_line_gets_a_line() {
+    let (code, judged) = lines(&[
+        json!({"id": "a", "dialect": "postgresql", "sql": "SELECT 1", "expect": "allow"}),
+        json!({"id": 7, "dialect": "mysql", "sql": "SELECT 1"}),
+        json!({"id": "nul", "sql_b64": "U0VMRUNUIDEAOyBEUk9QIFRBQkxFIHg="}),
+        json!({"id": "latin", "sql_b64": "U0VMRUNUICf/Jw=="}),
+        json!({"id": "two", "sql": "SELECT 1; DROP TABLE patients"}),
+        json!({"id": "none", "sql": ""}),
+    ]);
+    assert_eq!(code, Some(0));
+    let verdicts: Vec<_> = judged.iter().map(|line| line["verdict"].clone()).collect();
+    assert_eq!(verdicts, ["allow", "deny", "deny", "hold", "hold", "allow"]);
+    let ids: Vec<_> = judged.iter().map(|line| line["id"].clone()).collect();
+    assert_eq!(
+        ids,
+        [
+            json!("a"),
+            json!(7),
+            json!("nul"),
+            json!("latin"),
+            json!("two"),
+            json!("none")
+        ]
+    );
+    assert!(
+        judged[1]["reasons"][0]
+            .to_string()
+            .contains("MySQL is not carried yet")
+    );
+    assert_eq!(judged[4]["facts"]["kind"], "DROP TABLE");
+    assert_eq!(judged[4]["facts"]["statements"][0]["kind"], "SELECT");
+    for line in &judged {
+        assert!(
+            line["facts"].is_object() && line["blast"].is_object(),
+            "{line}"
+        );
+        assert!(
+            line["mask"].is_boolean() && line["reasons"].is_array(),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_line_that_is_none_does_not_end_the_others() {
+    let input = b"not json\n{\"id\":\"x\"}\n{\"id\":\"y\",\"sql\":\"SELECT 1\"}\n";
+    let output = explain(&["--offline", "--format", "json", "--jsonl", "-"], input);
+    assert_eq!(output.status.code(), Some(65));
+    let out = text(&output.stdout);
+    let verdicts: Vec<Value> = out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["verdict"].clone())
+        .collect();
+    assert_eq!(verdicts, ["deny", "deny", "allow"]);
+}
+
+#[test]
+fn what_ran_before_is_followed_and_not_run() {
+    let (code, judged) = lines(&[
+        json!({"id": 1, "sql": "EXECUTE p", "session": ["PREPARE p AS SELECT 1"]}),
+        json!({"id": 2, "sql": "EXECUTE p"}),
+        json!({"id": 3, "sql": "SELECT '\\''; DELETE FROM rooms --'",
+               "session": ["SET standard_conforming_strings = off"]}),
+        json!({"id": 4, "sql": "SELECT '\\''; DELETE FROM rooms --'"}),
+    ]);
+    assert_eq!(code, Some(0));
+    let verdicts: Vec<_> = judged.iter().map(|line| line["verdict"].clone()).collect();
+    assert_eq!(verdicts[1..], ["hold", "hold", "allow"]);
+    assert_eq!(judged[0]["facts"]["kind"], "SELECT");
+}
+
+#[test]
+fn a_dumped_catalog_is_as_good_as_a_target() {
+    let sql = "SELECT count(*) FROM rooms";
+    let args = ["--catalog", CATALOG, "--format", "json", "--sql", sql];
+    let output = explain(&args, b"");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let judgement: Value = serde_json::from_str(&text(&output.stdout)).expect("JSON");
+    assert!(judgement["facts"]["catalog"].is_object(), "{judgement}");
+    assert_eq!(judgement["facts"].get("not_known"), None);
+    let output = explain(&["--catalog", SAMPLE, "--sql", "SELECT 1"], b"");
+    assert_eq!(output.status.code(), Some(74));
+}
