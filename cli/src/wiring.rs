@@ -50,6 +50,7 @@ pub fn agent(agent: config::Agent) -> abeyance_gateway::Agent {
         name: agent.name,
         owner: agent.owner,
         actor: agent.actor,
+        access: agent.access,
         targets: agent.targets,
         verifier: agent.verifier,
         sessions_max: agent.sessions_max,

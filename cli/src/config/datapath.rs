@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use abeyance_api::PersonId;
+use abeyance_policy::Access;
 use abeyance_gateway::{ClientTls, Limits, UpstreamTls};
 use abeyance_sql::FunctionName;
 use secrecy::{SecretSlice, SecretString};
@@ -28,6 +29,7 @@ pub struct AgentEntry {
     pub name: At<String>,
     pub owner: Option<At<PersonId>>,
     pub actor: Option<String>,
+    pub access: Access,
     pub targets: Vec<At<String>>,
     pub verifier: Option<abeyance_wire::postgres::scram::ScramVerifier>,
     pub sessions_max: Option<usize>,
@@ -40,6 +42,7 @@ impl AgentEntry {
             name: self.name.value,
             owner: self.owner.map(|owner| owner.value),
             actor: self.actor,
+            access: self.access,
             targets: self.targets.into_iter().map(|at| at.value).collect(),
             verifier: self.verifier?,
             sessions_max: self.sessions_max,
@@ -377,11 +380,17 @@ fn is_this_machine(host: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
+const ACCESS: [(&str, Access); 2] = [
+    ("read_write", Access::ReadWrite),
+    ("read_only", Access::ReadOnly),
+];
+
 /// Reads one `[[agent]]`.
 pub fn agent(section: Section<'_>) -> Option<AgentEntry> {
     let name = section.require_string("name", "\"billing-bot\"");
     let owner = section.parsed::<PersonId>("owner", "name a [[person]]");
     let actor = section.string("actor").map(|at| at.value);
+    let access = section.choice("access", &ACCESS);
     let targets = section.strings("targets");
     match &targets {
         None if !section.has("targets") => section.missing("targets", "[\"clinic\"]"),
@@ -399,6 +408,7 @@ pub fn agent(section: Section<'_>) -> Option<AgentEntry> {
         name: name?,
         owner,
         actor,
+        access: access.map_or(Access::ReadWrite, |at| at.value),
         targets: targets.unwrap_or_default(),
         verifier,
         sessions_max,

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration}
 
 use abeyance_api::PersonId;
 use abeyance_gateway::{ClientTls, Limits, UpstreamTls};
-use abeyance_policy::RuleSet;
+use abeyance_policy::{Access, RuleSet};
 use abeyance_sql::FunctionName;
 use abeyance_wire::postgres::scram::ScramVerifier;
 use secrecy::{SecretSlice, SecretString};
@@ -103,6 +103,7 @@ pub struct Agent {
     pub name: String,
     pub owner: Option<PersonId>,
     pub actor: Option<String>,
+    pub access: Access,
     pub targets: Vec<String>,
     pub verifier: ScramVerifier,
     pub sessions_max: Option<usize>,

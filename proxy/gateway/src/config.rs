@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use abeyance_api::PersonId;
-use abeyance_policy::RuleSet;
+use abeyance_policy::{Access, RuleSet};
 use abeyance_sql::FunctionName;
 use abeyance_wire::postgres::scram::ScramVerifier;
 use secrecy::SecretString;
@@ -55,6 +55,8 @@ pub struct Agent {
     pub name: String,
     pub owner: Option<PersonId>,
     pub actor: Option<String>,
+    /// Read-only: the target itself refuses its writes, except for approved ones.
+    pub access: Access,
     /// Names of the targets it may reach.
     pub targets: Vec<String>,
     pub verifier: ScramVerifier,

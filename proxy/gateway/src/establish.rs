@@ -60,12 +60,15 @@ pub(crate) async fn establish(
     let max = gateway.limits.connections_max;
     let room = gateway.sessions.clone().try_acquire_owned();
     let room = room.map_err(|_| SessionError::TooManySessions { max })?;
-    let settings = settings(&opening.message)?;
+    let mut settings = settings(&opening.message)?;
     let client = link.as_mut().ok_or(SessionError::Internal("no link"))?;
     let proved = timeout_at(deadline, prove(gateway, client, &opening)).await;
     let agent = proved.map_err(|_| SessionError::StartupTimeout)??;
     Span::current().record("agent", agent.name.as_str());
 
+    if agent.access == abeyance_policy::Access::ReadOnly {
+        settings.read_only();
+    }
     let parts = attach(gateway, client, &opening, &settings, agent, caller).await?;
     let client = link.take().ok_or(SessionError::Internal("no link"))?;
     tracing::info!(tls = opening.tls, "session started");

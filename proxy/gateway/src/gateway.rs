@@ -28,6 +28,8 @@ pub struct Gateway {
     pub(crate) client_tls: Option<ClientTls>,
     /// Who may connect to what, and by which rules.
     pub(crate) current: Current,
+    /// Statements pass whatever they are: in tests of the read-only floor alone.
+    pub(crate) unjudged: Option<Unjudged>,
     pub(crate) limits: Limits,
     pub(crate) desk: Arc<dyn HoldDesk>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -53,6 +55,20 @@ pub struct Gateway {
     pub(crate) deadline: CancellationToken,
 }
 
+/// How a gateway under test fails to judge.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "unjudged"),
+    expect(dead_code, reason = "only tests make one")
+)]
+pub enum Unjudged {
+    /// Statements are analysed, and every verdict is *allow*.
+    Allowed,
+    /// Nothing is analysed either: each text is one statement of which nothing is known.
+    Blind,
+}
+
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gateway").finish_non_exhaustive()
@@ -69,6 +85,30 @@ impl Gateway {
         desk: Arc<dyn HoldDesk>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, GatewayError> {
+        Self::build(config, desk, clock, None).map(Arc::new)
+    }
+
+    /// A gateway that judges nothing, to test what holds all the same.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    #[cfg(feature = "unjudged")]
+    #[doc(hidden)]
+    pub fn unjudged(
+        config: GatewayConfig,
+        desk: Arc<dyn HoldDesk>,
+        clock: Arc<dyn Clock>,
+        how: Unjudged,
+    ) -> Result<Arc<Self>, GatewayError> {
+        Self::build(config, desk, clock, Some(how)).map(Arc::new)
+    }
+
+    fn build(
+        config: GatewayConfig,
+        desk: Arc<dyn HoldDesk>,
+        clock: Arc<dyn Clock>,
+        unjudged: Option<Unjudged>,
+    ) -> Result<Self, GatewayError> {
         let GatewayConfig {
             client_tls,
             targets,
@@ -81,8 +121,9 @@ impl Gateway {
             Some(mock) => mock,
             None => MockSecret::random()?,
         };
-        Ok(Arc::new(Self {
+        Ok(Self {
             client_tls,
+            unjudged,
             current: Current::new(Snapshot::new(targets, agents, rules)),
             desk,
             clock,
@@ -100,7 +141,7 @@ impl Gateway {
             shutdown: CancellationToken::new(),
             deadline: CancellationToken::new(),
             limits,
-        }))
+        })
     }
 
     /// Serves until `shutdown` is cancelled, then until every session has ended: idle ones at once, the rest

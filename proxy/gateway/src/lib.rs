@@ -27,6 +27,9 @@ mod upstream;
 
 pub use catalog::{CatalogUnavailable, LoadedCatalog, load_catalog};
 pub use config::{Agent, GatewayConfig, Target};
+#[cfg(feature = "unjudged")]
+#[doc(hidden)]
+pub use gateway::Unjudged;
 pub use gateway::{Gateway, GatewayError};
 pub use limits::Limits;
 pub use session::{PROXY, Rehearsal, Rehearsed, Stage};

@@ -44,6 +44,8 @@ pub struct Limits {
     /// Catalogs that one session alone sees (its temporary relations, its uncommitted definitions), over all
     /// sessions, in bytes as they came from the target.
     pub private_catalog_bytes: usize,
+    /// An approval that was given for an estimate covers this many times the rows.
+    pub rows_tolerance: f64,
     /// A row estimate, from the first byte to the last.
     pub probe_timeout: Duration,
     /// What the gateway itself asks of a target (settling a refused transaction, cancel requests).
@@ -85,6 +87,7 @@ impl Default for Limits {
             catalog_timeout: Duration::from_secs(30),
             catalog_wait: Duration::from_secs(5),
             private_catalog_bytes: 256 * MIB,
+            rows_tolerance: 2.0,
             probe_timeout: Duration::from_secs(1),
             exchange_timeout: Duration::from_secs(10),
             hold_open_timeout: Duration::from_secs(10),

@@ -7,7 +7,8 @@ use abeyance_api::{BindingDigest, HoldId, Permit};
 use abeyance_wire::postgres::Frame;
 
 use super::{
-    judge::{Finding, JudgedBatch, Step},
+    bracket::{Cap, lifts},
+    judge::{Finding, JudgedBatch, Shown, Step},
     ledger::Clearance,
     stirs::Stirs,
 };
@@ -21,6 +22,11 @@ pub(crate) struct Cleared {
     reading_doubt: bool,
     unseen: bool,
     stirs: Stirs,
+    cap: Option<Cap>,
+    /// Something in it is no plain read.
+    writes: bool,
+    /// It is one statement, and that cannot run inside a transaction.
+    alone: bool,
 }
 
 /// The permit is for something else.
@@ -48,6 +54,21 @@ impl Cleared {
         self.stirs
     }
 
+    /// How many rows it may change.
+    pub(crate) fn cap(&self) -> Option<&Cap> {
+        self.cap.as_ref()
+    }
+
+    /// Something in it is no plain read.
+    pub(crate) fn writes(&self) -> bool {
+        self.writes
+    }
+
+    /// It is one statement, and that cannot run inside a transaction.
+    pub(crate) fn alone(&self) -> bool {
+        self.alone
+    }
+
     /// For the writer, which spends the proof.
     pub(super) fn into_parts(self) -> (Vec<Frame>, Vec<Step>) {
         (self.frames, self.steps)
@@ -57,33 +78,47 @@ impl Cleared {
 /// Clears a batch whose every statement is allowed; gives back any other.
 pub(crate) fn clear_allowed(judged: JudgedBatch) -> Result<Cleared, Box<JudgedBatch>> {
     match judged.finding() {
-        Finding::Allowed => Ok(clear(judged, None)),
+        Finding::Allowed => {
+            let cap = judged.rows_max().map(|(rule, rows)| Cap::Ruled {
+                rule: rule.to_owned(),
+                rows,
+            });
+            Ok(clear(judged, None, cap))
+        }
         Finding::Held(_) | Finding::Refused(_) => Err(Box::new(judged)),
     }
 }
 
 /// Clears a held batch with the permit that was claimed for it. `binding` is computed anew from what
-/// is about to be written.
+/// is about to be written; `rows_cap` is what reviewers were shown.
 pub(crate) fn clear_permitted(
     judged: JudgedBatch,
     binding: BindingDigest,
     permit: Permit,
+    rows_cap: Option<u64>,
 ) -> Result<Cleared, NotCovered> {
     match judged.finding() {
         // Rules that became laxer while it waited do not spoil the approval.
         Finding::Held(_) | Finding::Allowed if permit.covers(binding) => {
             let hold = permit.hold().clone();
             drop(permit);
-            Ok(clear(judged, Some(hold)))
+            let cap = rows_cap.map(|rows| Cap::Approved {
+                hold: hold.clone(),
+                rows,
+            });
+            Ok(clear(judged, Some(hold), cap))
         }
         Finding::Allowed | Finding::Held(_) | Finding::Refused(_) => Err(NotCovered),
     }
 }
 
-fn clear(judged: JudgedBatch, hold: Option<HoldId>) -> Cleared {
+fn clear(judged: JudgedBatch, hold: Option<HoldId>, cap: Option<Cap>) -> Cleared {
     let reading_doubt = judged.reading_doubt();
     let unseen = judged.runs_unseen_code();
     let stirs = judged.stirs();
+    let facts = || judged.shown().iter().filter_map(Shown::facts);
+    let writes = facts().any(lifts);
+    let alone = facts().count() == 1 && facts().all(|facts| !facts.impact.transactional);
     let (batch, steps, _) = judged.into_parts();
     Cleared {
         frames: batch.into_frames(),
@@ -92,5 +127,8 @@ fn clear(judged: JudgedBatch, hold: Option<HoldId>) -> Cleared {
         reading_doubt,
         unseen,
         stirs,
+        cap,
+        writes,
+        alone,
     }
 }

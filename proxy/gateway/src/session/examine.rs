@@ -16,7 +16,7 @@ use super::{
     judge::{JudgedBatch, Situation, judge},
     reading::{Lookup, Reading, Stamp},
 };
-use crate::{catalog::View, error::SessionError};
+use crate::{catalog::View, error::SessionError, gateway::Unjudged};
 
 /// Prepared statements that are read again without letting others run.
 const RENEWED_AT_ONCE: usize = 64;
@@ -24,6 +24,14 @@ const RENEWED_AT_ONCE: usize = 64;
 impl Session {
     /// Judges a batch with what is known now.
     pub(super) async fn judge(&mut self, batch: Batch) -> Result<JudgedBatch, SessionError> {
+        let mut judged = self.examine(batch).await?;
+        if self.gateway.unjudged.is_some() {
+            judged.let_pass();
+        }
+        Ok(judged)
+    }
+
+    async fn examine(&mut self, batch: Batch) -> Result<JudgedBatch, SessionError> {
         self.look().await?;
         let (messages, mut readings) = self.read_all(&batch).await?;
         let missing = readings.iter().any(|reading| reading.missing);
@@ -48,7 +56,7 @@ impl Session {
             context: self.identity.context(),
             ledger: &self.ledger,
             limits: &self.gateway.limits,
-            status: self.standing.status_known(),
+            status: self.client_status(),
             reading_doubt: self.standing.reading_doubt || !self.standing.utf8,
         }
     }
@@ -114,6 +122,10 @@ impl Session {
 
     /// Reads one query string, or finds the reading that was made before.
     async fn read(&self, text: &[u8], conforming: bool, view: &View) -> Arc<Reading> {
+        if self.gateway.unjudged == Some(Unjudged::Blind) {
+            let context = self.identity.context();
+            return Arc::new(Reading::opaque(text, &self.snapshot.rules, context));
+        }
         let lookup = Lookup {
             scope: self.identity.scope,
             view: view.number,

@@ -57,10 +57,11 @@ impl Session {
         let (rule, reasons) = (held.rule.clone(), held.reasons.clone());
         let route = held.route.clone();
         let binding = self.binding(&judged);
-        let request = match self.hold_request(held, binding).await? {
+        let request = match self.hold_request(&judged, held, binding).await? {
             Ok(request) => request,
             Err(fields) => return self.hold_refused(judged, place, None, &fields).await,
         };
+        let rows_cap = request.blast.rows_cap;
         let receipt = match self.open(request).await {
             Ok(receipt) => receipt,
             Err(error) => {
@@ -78,7 +79,8 @@ impl Session {
         self.release_buffers();
         let fields = match self.wait(&story).await {
             Waited::Approved => match self.judge_again(judged, &story, &route).await? {
-                Again::Stands(judged) => match self.claim(*judged, &story, binding).await {
+                Again::Stands(judged) => match self.claim(*judged, &story, binding, rows_cap).await
+                {
                     (Claim::Cleared(cleared), None) => {
                         return self.run_approved(cleared, &receipt.id).await;
                     }
@@ -119,20 +121,26 @@ impl Session {
     /// What reviewers will see; the inner error when the batch cannot be shown to anybody.
     async fn hold_request(
         &mut self,
+        judged: &JudgedBatch,
         held: &Held,
         binding: BindingDigest,
     ) -> Result<Result<HoldRequest, ErrorFields>, SessionError> {
+        if let Some(fields) = self.floor_objects(judged, held) {
+            return Ok(Err(fields));
+        }
         let statements = match card::statements(&held.statements) {
             Ok(statements) => statements,
             Err(fields) => return Ok(Err(fields)),
         };
         let estimate = self.estimate(held).await?;
+        let mut blast = Blast::of_rows(estimate);
+        self.guard(&mut blast, judged, held);
         Ok(Ok(card::request(
             &self.identity,
             &self.standing,
             held,
             statements,
-            Blast::of_rows(estimate),
+            blast,
             binding,
             self.snapshot.rules.version(),
         )))
@@ -280,6 +288,7 @@ impl Session {
         judged: JudgedBatch,
         story: &wording::Story<'_>,
         binding: BindingDigest,
+        rows_cap: Option<u64>,
     ) -> (Claim, Option<Box<JudgedBatch>>) {
         let hold = &story.receipt.id;
         let permit = match self.gateway.claim(hold, binding).await {
@@ -311,7 +320,7 @@ impl Session {
             return (Claim::Refused(story.cancelled()), Some(Box::new(judged)));
         }
         let binding = self.binding(&judged);
-        match clear_permitted(judged, binding, permit) {
+        match clear_permitted(judged, binding, permit, rows_cap) {
             Ok(cleared) => (Claim::Cleared(cleared), None),
             Err(_) => {
                 self.gateway

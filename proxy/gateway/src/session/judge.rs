@@ -87,9 +87,28 @@ impl JudgedBatch {
         &self.shown
     }
 
+    /// For gateways that do not judge: what would wait passes.
+    pub(crate) fn let_pass(&mut self) {
+        if let Finding::Held(_) = self.finding {
+            self.finding = Finding::Allowed;
+        }
+    }
+
     /// What its messages will do.
     pub(crate) fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// The rule with the smallest cap on rows among those that let its statements pass.
+    pub(crate) fn rows_max(&self) -> Option<(&str, u64)> {
+        let writing = self
+            .shown
+            .iter()
+            .filter(|shown| shown.facts().is_some_and(super::bracket::changes_rows));
+        let verdicts = writing.filter_map(Shown::verdict);
+        verdicts
+            .filter_map(|verdict| Some((verdict.rule.as_str(), verdict.rows_max?)))
+            .min_by_key(|(_, rows)| *rows)
     }
 
     /// The transaction state after it, when all of it succeeds.

@@ -5,6 +5,7 @@
 //! so a hang-up is seen in every state.
 
 mod batch;
+mod bracket;
 mod card;
 mod cleared;
 mod desk;
@@ -88,6 +89,7 @@ fn context<'a>(agent: &'a Agent, target: &'a Target) -> Context<'a> {
     Context {
         owner: agent.owner.as_ref().map(PersonId::as_str),
         actor: agent.actor.as_deref(),
+        access: agent.access,
         database: Some(&target.database),
         environment: target.environment.as_deref(),
         ..Context::new(&agent.name, &target.name)
@@ -106,6 +108,7 @@ pub(crate) struct Session {
     standing: Standing,
     /// What names mean to the session.
     sight: Sighting,
+    brackets: bracket::Brackets,
     /// A group of the extended protocol was refused; its Sync has not come yet.
     unsettled: Option<refuse::Unsettled>,
     /// Ends the session when it is idle.
@@ -162,6 +165,7 @@ impl Session {
             ledger: Ledger::default(),
             standing,
             sight: Sighting::new(parts.catalog),
+            brackets: bracket::Brackets::default(),
             unsettled: None,
             shutdown,
             deadline,
@@ -303,7 +307,9 @@ impl Session {
         }
         self.follow_policy()?;
         let mut judged = self.judge(batch).await?;
-        self.second_gate(&mut judged).await?;
+        if self.gateway.unjudged.is_none() {
+            self.second_gate(&mut judged).await?;
+        }
         match judged.finding() {
             Finding::Allowed => match clear_allowed(judged) {
                 Ok(cleared) => self.relay_allowed(cleared).await,

@@ -17,6 +17,8 @@ pub(crate) struct Ran {
     rows: Option<u64>,
     last: String,
     sqlstate: Option<String>,
+    /// Why everything was rolled back although the target refused nothing.
+    pub(crate) undone: Option<String>,
     /// The target said that it ends the connection.
     pub(crate) fatal: bool,
 }
@@ -50,6 +52,9 @@ impl Ran {
 
     /// The account of a batch that ended.
     pub(crate) fn into_outcome(self, elapsed: Duration) -> Outcome {
+        if let Some(reason) = self.undone {
+            return Outcome::RolledBack { reason, elapsed };
+        }
         match self.sqlstate {
             Some(sqlstate) => Outcome::Failed { sqlstate, elapsed },
             None => Outcome::Executed {

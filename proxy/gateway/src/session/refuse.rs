@@ -78,6 +78,7 @@ impl Session {
 
     /// Brings the target's transaction into the state a failed statement would have left, and reports it.
     pub(super) async fn settle(&mut self, unsettled: Unsettled) -> Result<(), SessionError> {
+        self.abandon_bracket().await?;
         let began = unsettled.place.status == TransactionStatus::InTransaction
             && self.standing.status == TransactionStatus::Idle
             && !self.standing.is_unsynced();
@@ -96,9 +97,18 @@ impl Session {
     }
 
     /// Sends the target something that can only fail.
-    async fn fail_transaction(&mut self, begin: bool, what: &str) -> Result<(), SessionError> {
+    pub(super) async fn fail_transaction(
+        &mut self,
+        begin: bool,
+        what: &str,
+    ) -> Result<(), SessionError> {
         if begin {
-            own_statement(&mut self.target, "BEGIN")?;
+            let begin = if self.floored() {
+                "BEGIN READ ONLY"
+            } else {
+                "BEGIN"
+            };
+            own_statement(&mut self.target, begin)?;
         }
         self.target.write_own(&FrontendMessage::Parse(Parse {
             name: WireStr::from_static("_abeyance"),

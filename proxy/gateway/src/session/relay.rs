@@ -28,6 +28,14 @@ pub(super) struct Broken {
     pub(super) ran: Ran,
 }
 
+/// What happened while a batch runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The target said something.
+    Replies,
+    Other,
+}
+
 impl Session {
     /// Runs a batch nobody has to be told of.
     pub(super) async fn relay_allowed(&mut self, cleared: Cleared) -> Result<(), SessionError> {
@@ -48,6 +56,9 @@ impl Session {
     }
 
     async fn relay_cleared(&mut self, cleared: Cleared) -> Result<Ran, Broken> {
+        if self.needs_bracket(&cleared) {
+            return Box::pin(self.relay_bracketed(cleared)).await;
+        }
         let clearance = cleared.clearance();
         let permitted = clearance != super::ledger::Clearance::Allowed;
         self.standing.reading_doubt |= cleared.reading_doubt();
@@ -83,9 +94,21 @@ impl Session {
         if tracker.copying_in() {
             self.pump_copy(tracker)?;
         }
+        match self.relay_event(tracker.copying_in(), permitted).await? {
+            Event::Replies => self.pass_replies(tracker),
+            Event::Other => Ok(Progress::Running),
+        }
+    }
+
+    /// Waits for something to happen while a batch runs. `copying`: the client's COPY data is wanted.
+    pub(super) async fn relay_event(
+        &mut self,
+        copying: bool,
+        permitted: bool,
+    ) -> Result<Event, SessionError> {
         let limits = &self.gateway.limits;
         // COPY data is taken off the input as it becomes whole; the rest is read ahead within a bound.
-        let room = tracker.copying_in() || self.client.input.len() < limits.read_ahead_bytes_max;
+        let room = copying || self.client.input.len() < limits.read_ahead_bytes_max;
         let wants = Wants {
             client: room && !self.client_lost && !self.client.at_eof(),
             unwritten_max: limits.outbox_bytes_max,
@@ -94,23 +117,23 @@ impl Session {
         tokio::select! {
             biased;
             happened = turn(&mut self.client, &mut self.target, wants) => match happened {
-                Turn::Client | Turn::Drained => Ok(Progress::Running),
-                Turn::Target => self.pass_replies(tracker),
-                Turn::ClientGone if self.client.at_eof() && !tracker.copying_in() => {
+                Turn::Client | Turn::Drained => Ok(Event::Other),
+                Turn::Target => Ok(Event::Replies),
+                Turn::ClientGone if self.client.at_eof() && !copying => {
                     // Its half may be closed on purpose: what runs goes on, as in the server.
-                    Ok(Progress::Running)
+                    Ok(Event::Other)
                 }
-                Turn::ClientGone if permitted && !tracker.copying_in() => {
+                Turn::ClientGone if permitted && !copying => {
                     // The outcome of an approved batch is wanted even if its client is not.
                     self.lose_client();
-                    Ok(Progress::Running)
+                    Ok(Event::Other)
                 }
                 Turn::ClientGone => Err(SessionError::ClientGone),
                 Turn::TargetGone(error) => Err(error.map_or(TargetError::Gone, TargetError::Io).into()),
             },
             Some(request) = self.slot.requests.recv() => {
                 self.forward_cancel(request);
-                Ok(Progress::Running)
+                Ok(Event::Other)
             }
             () = &mut self.deadline => {
                 // Not awaited by anybody: what runs should end with its session.
@@ -149,7 +172,7 @@ impl Session {
     }
 
     /// Moves the client's COPY data on while the target wants it.
-    fn pump_copy(&mut self, tracker: &mut Tracker) -> Result<(), SessionError> {
+    pub(super) fn pump_copy(&mut self, tracker: &mut Tracker) -> Result<(), SessionError> {
         let outbox_max = self.gateway.limits.outbox_bytes_max;
         let message_max = self.gateway.limits.message_bytes_max;
         while tracker.copying_in() && self.target.unwritten() < outbox_max {

@@ -16,6 +16,8 @@ pub(crate) struct Standing {
     pub(crate) reading_doubt: bool,
     /// The target's version, as it reports it: 15.
     pub(crate) server_major: Option<u32>,
+    /// `default_transaction_read_only`, where the server reports it (PostgreSQL 14).
+    pub(crate) read_only: Option<bool>,
     /// What the agent gave with `SET abeyance.reason`.
     pub(crate) reason: Option<String>,
 }
@@ -54,6 +56,7 @@ impl Default for Standing {
             utf8: true,
             reading_doubt: false,
             server_major: None,
+            read_only: None,
             reason: None,
         }
     }
@@ -89,6 +92,7 @@ impl Standing {
         match name {
             b"standard_conforming_strings" => self.conforming_strings = value == b"on",
             b"server_version" => self.server_major = major(value),
+            b"default_transaction_read_only" => self.read_only = Some(value == b"on"),
             b"client_encoding" => self.utf8 = value == b"UTF8",
             _ => {}
         }

@@ -16,7 +16,7 @@ use abeyance_wire::postgres::{
 };
 use bytes::Bytes;
 
-use super::{cleared::Cleared, judge::Step};
+use super::{bracket::Piece, cleared::Cleared, judge::Step};
 use crate::{error::TargetError, exchange::target_message, io::Link};
 
 /// A session's connection to its target.
@@ -44,6 +44,13 @@ impl TargetSide {
             self.link.outbox.push(frame.into_raw());
         }
         steps
+    }
+
+    /// Queues a piece of a batch: made from a [`Cleared`] alone, or of our own text.
+    pub(super) fn write_piece(&mut self, piece: Piece) {
+        for message in piece.into_messages() {
+            self.link.outbox.push(message);
+        }
     }
 
     /// Queues a client's COPY message for the batch that runs; anything else is not written.

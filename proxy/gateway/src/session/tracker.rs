@@ -204,7 +204,12 @@ impl Tracker {
         }
     }
 
-    fn progress(&self) -> Progress {
+    /// Only ReadyForQuery is still to come.
+    pub(crate) fn awaits_ready(&self) -> bool {
+        matches!(self.steps.back(), Some(Step::Query { .. } | Step::Sync))
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
         match (self.steps.is_empty(), self.failed) {
             (false, _) => Progress::Running,
             (true, false) => Progress::Flushed,

@@ -68,6 +68,14 @@ pub(crate) fn settings(message: &StartupMessage) -> Result<Settings, SessionErro
 }
 
 impl Settings {
+    /// Transactions are read-only on the target unless they say otherwise, whatever the client asked for.
+    pub(crate) fn read_only(&mut self) {
+        const NAME: &str = "default_transaction_read_only";
+        self.forwarded
+            .retain(|(name, _)| !name.eq_ignore_ascii_case(NAME));
+        self.forwarded.push((NAME.to_owned(), "on".to_owned()));
+    }
+
     fn add(&mut self, name: &str, value: &str) -> Result<(), SessionError> {
         let folded = name.to_ascii_lowercase();
         match folded.as_str() {

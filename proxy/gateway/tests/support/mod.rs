@@ -121,6 +121,7 @@ fn config(target: &FakeTarget, limits: Limits) -> GatewayConfig {
             name: "bot".to_owned(),
             owner: None,
             actor: None,
+            access: abeyance_policy::Access::ReadWrite,
             targets: vec!["clinic".to_owned()],
             verifier: ScramVerifier::generate(PASSWORD).unwrap(),
             sessions_max: None,

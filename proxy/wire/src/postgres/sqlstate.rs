@@ -11,6 +11,8 @@ impl SqlState {
     pub const CANNOT_CONNECT: Self = Self(*b"08001");
     pub const PROTOCOL_VIOLATION: Self = Self(*b"08P01");
     pub const FEATURE_NOT_SUPPORTED: Self = Self(*b"0A000");
+    pub const READ_ONLY_TRANSACTION: Self = Self(*b"25006");
+    pub const NO_ACTIVE_TRANSACTION: Self = Self(*b"25P01");
     pub const IN_FAILED_SQL_TRANSACTION: Self = Self(*b"25P02");
     pub const INVALID_STATEMENT_NAME: Self = Self(*b"26000");
     pub const INVALID_AUTHORIZATION: Self = Self(*b"28000");

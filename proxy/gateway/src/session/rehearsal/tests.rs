@@ -35,6 +35,7 @@ fn agent() -> Agent {
         name: "bot".to_owned(),
         owner: None,
         actor: None,
+        access: abeyance_policy::Access::ReadWrite,
         targets: vec!["clinic".to_owned()],
         verifier: ScramVerifier::generate("secret").unwrap(),
         sessions_max: None,

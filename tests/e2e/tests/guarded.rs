@@ -1,0 +1,502 @@
+//! Approved and rule-bound writes that change more than they may, and what a read-only agent's session is like
+//! to its client: against a real PostgreSQL.
+
+mod inside;
+
+use std::sync::Arc;
+
+use abeyance_api::Outcome;
+use abeyance_e2e::{Database, PROTOCOL_3_0, Postgres, RawClient, Reply, message, postgres::User};
+use abeyance_gateway::Unjudged;
+use abeyance_policy::{Access, Decision, Matcher, Rule, RuleSet};
+use abeyance_sql::StatementClass;
+use anyhow::{Context, Result, anyhow, ensure};
+
+use inside::{Inside, desk::Answer, extended, play, query, sqlstate, status, tags};
+
+/// Reads and transactions pass, UPDATE passes up to 4 rows, the rest is asked; DELETE covers 2 rows at most.
+fn rules() -> Result<RuleSet> {
+    let hold = Decision::Hold {
+        route: "dba".to_owned(),
+    };
+    let passing = Matcher {
+        classes: Some(vec![
+            StatementClass::Read,
+            StatementClass::Session,
+            StatementClass::Transaction,
+        ]),
+        ..Matcher::default()
+    };
+    let kinds = |kind: &str| Matcher {
+        kinds: Some(vec![kind.to_owned()]),
+        ..Matcher::default()
+    };
+    let rules = vec![
+        Rule::new("reads", passing, Decision::Allow),
+        Rule {
+            rows_max: Some(4),
+            ..Rule::new("small-updates", kinds("UPDATE"), Decision::Allow)
+        },
+        Rule {
+            rows_max: Some(2),
+            ..Rule::new("deletes", kinds("DELETE"), hold.clone())
+        },
+    ];
+    RuleSet::new(rules, hold).map_err(|errors| anyhow!("{errors:?}"))
+}
+
+struct Bench {
+    database: Database,
+    inside: Inside,
+    client: RawClient,
+}
+
+impl Bench {
+    async fn new(access: Access) -> Result<Self> {
+        let server = Postgres::start().await?;
+        let database = server.database().await?;
+        let admin = database.admin().await?;
+        admin
+            .batch_execute(
+                "CREATE TABLE parent (id int PRIMARY KEY);
+                 CREATE TABLE child (id int REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+                 GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC; ANALYZE",
+            )
+            .await?;
+        let inside = Inside::start(&database, access, rules()?, None).await?;
+        inside.desk.answer(Answer::Approve);
+        let client = inside.connect().await?;
+        Ok(Self {
+            database,
+            inside,
+            client,
+        })
+    }
+
+    async fn ask(&mut self, sql: &str) -> Result<Vec<Reply>> {
+        self.send(&query(sql.as_bytes())).await
+    }
+
+    async fn ask_extended(&mut self, texts: &[&str]) -> Result<Vec<Reply>> {
+        let mut bytes: Vec<u8> = texts
+            .iter()
+            .flat_map(|sql| extended(sql.as_bytes()))
+            .collect();
+        bytes.extend(message(b'S', b""));
+        self.send(&bytes).await
+    }
+
+    /// Without the notices of waiting.
+    async fn send(&mut self, bytes: &[u8]) -> Result<Vec<Reply>> {
+        let mut replies = play(&mut self.client, bytes)
+            .await?
+            .context("the session ended")?;
+        replies.retain(|reply| reply.tag != b'N');
+        Ok(replies)
+    }
+
+    async fn rooms(&self) -> Result<i64> {
+        self.database.number("SELECT count(*) FROM rooms").await
+    }
+}
+
+fn outcome(bench: &Bench) -> Option<Outcome> {
+    let events = bench.inside.desk.events();
+    events.into_iter().rev().find_map(|event| match event {
+        inside::desk::Event::Reported(outcome) => Some(outcome),
+        _ => None,
+    })
+}
+
+async fn undone(bench: &Bench) -> Result<()> {
+    let told = abeyance_e2e::eventually("the outcome", || {
+        let outcome = outcome(bench);
+        async move { Ok(outcome) }
+    })
+    .await?;
+    let Outcome::RolledBack { reason, .. } = &told else {
+        anyhow::bail!("{told:?}");
+    };
+    ensure!(
+        reason.contains("12 rows") && reason.contains("cap of 2"),
+        "{reason}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_write_beyond_its_cap_is_undone() -> Result<()> {
+    let mut bench = Bench::new(Access::ReadWrite).await?;
+    let replies = bench.ask("DELETE FROM rooms").await?;
+    ensure!(
+        tags(&replies) == "EZ" && status(&replies) == 'I',
+        "{replies:?}"
+    );
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("54000"),
+        "{replies:?}"
+    );
+    undone(&bench).await?;
+    ensure!(bench.rooms().await? == 12);
+
+    let replies = bench.ask_extended(&["DELETE FROM rooms"]).await?;
+    ensure!(
+        tags(&replies) == "12nEZ" && status(&replies) == 'I',
+        "{replies:?}"
+    );
+    ensure!(bench.rooms().await? == 12);
+
+    // With RETURNING the rows were shown already, as they are before any late error.
+    let replies = bench.ask("DELETE FROM rooms RETURNING room").await?;
+    ensure!(
+        tags(&replies) == format!("T{}EZ", "D".repeat(12)),
+        "{replies:?}"
+    );
+    ensure!(bench.rooms().await? == 12);
+
+    let replies = bench
+        .ask("DELETE FROM rooms WHERE room = 'R1'; SELECT 1")
+        .await?;
+    ensure!(
+        tags(&replies) == "CTDCZ" && status(&replies) == 'I',
+        "{replies:?}"
+    );
+    ensure!(bench.rooms().await? == 11);
+    ensure!(matches!(outcome(&bench), Some(_)));
+    let replies = bench
+        .ask_extended(&["DELETE FROM rooms WHERE room = 'R2'"])
+        .await?;
+    ensure!(
+        tags(&replies) == "12nCZ" && status(&replies) == 'I',
+        "{replies:?}"
+    );
+    ensure!(bench.rooms().await? == 10);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inside_a_transaction_it_fails_the_transaction() -> Result<()> {
+    let mut bench = Bench::new(Access::ReadWrite).await?;
+    bench.ask("BEGIN").await?;
+    let replies = bench.ask("DELETE FROM rooms").await?;
+    ensure!(
+        tags(&replies) == "EZ" && status(&replies) == 'E',
+        "{replies:?}"
+    );
+    undone(&bench).await?;
+    let replies = bench.ask("SELECT 1").await?;
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("25P02"),
+        "{replies:?}"
+    );
+    let replies = bench.ask("COMMIT").await?;
+    ensure!(status(&replies) == 'I', "{replies:?}");
+    ensure!(bench.rooms().await? == 12);
+
+    // The batch's own COMMIT is not sent before the count is known.
+    for replies in [bench.ask("BEGIN; DELETE FROM rooms; COMMIT").await?, {
+        bench.ask("ROLLBACK").await?;
+        bench
+            .ask_extended(&["BEGIN", "DELETE FROM rooms", "COMMIT"])
+            .await?
+    }] {
+        ensure!(
+            sqlstate(&replies).as_deref() == Some("54000"),
+            "{replies:?}"
+        );
+        ensure!(status(&replies) == 'E', "{replies:?}");
+    }
+    bench.ask("ROLLBACK").await?;
+    ensure!(bench.rooms().await? == 12);
+    let replies = bench
+        .ask("BEGIN; DELETE FROM rooms WHERE room = 'R1'; COMMIT")
+        .await?;
+    ensure!(
+        tags(&replies) == "CCCZ" && status(&replies) == 'I',
+        "{replies:?}"
+    );
+    ensure!(bench.rooms().await? == 11);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_fails_is_the_answer() -> Result<()> {
+    let mut bench = Bench::new(Access::ReadWrite).await?;
+    bench
+        .database
+        .admin()
+        .await?
+        .batch_execute("INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1)")
+        .await?;
+    let replies = bench.ask("DELETE FROM parent").await?;
+    ensure!(
+        tags(&replies) == "EZ" && status(&replies) == 'I',
+        "{replies:?}"
+    );
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("23503"),
+        "{replies:?}"
+    );
+    let replies = bench.ask("UPDATE child SET id = 2").await?;
+    ensure!(tags(&replies) == "EZ", "{replies:?}");
+    let replies = bench.ask("SELECT 1").await?;
+    ensure!(tags(&replies) == "TDCZ", "{replies:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_limits_what_it_lets_pass() -> Result<()> {
+    let mut bench = Bench::new(Access::ReadWrite).await?;
+    let replies = bench.ask("UPDATE rooms SET beds = 9").await?;
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("54000"),
+        "{replies:?}"
+    );
+    ensure!(
+        bench
+            .database
+            .number("SELECT count(*) FROM rooms WHERE beds = 9")
+            .await?
+            == 0
+    );
+    let replies = bench
+        .ask("UPDATE rooms SET beds = 9 WHERE floor = 1")
+        .await?;
+    ensure!(tags(&replies) == "CZ", "{replies:?}");
+    // Each statement has the whole cap.
+    let two = [
+        "UPDATE rooms SET beds = 9 WHERE room = 'R1'",
+        "UPDATE rooms SET beds = 9 WHERE floor = 1",
+    ];
+    let replies = bench.ask_extended(&two).await?;
+    ensure!(
+        status(&replies) == 'I' && sqlstate(&replies).is_none(),
+        "{replies:?}"
+    );
+    ensure!(bench.inside.desk.events().is_empty(), "nobody is asked");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_write_lifts_the_floor_for_itself_alone() -> Result<()> {
+    let mut bench = Bench::new(Access::ReadOnly).await?;
+    // Let pass by a rule, and refused by the target.
+    let replies = bench
+        .ask("UPDATE rooms SET beds = 9 WHERE room = 'R1'")
+        .await?;
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("25006"),
+        "{replies:?}"
+    );
+    let replies = bench.ask("DELETE FROM rooms WHERE room = 'R1'").await?;
+    ensure!(
+        tags(&replies) == "CZ" && status(&replies) == 'I',
+        "{replies:?}"
+    );
+    ensure!(bench.rooms().await? == 11);
+    let replies = bench
+        .ask("UPDATE rooms SET beds = 9 WHERE room = 'R2'")
+        .await?;
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("25006"),
+        "{replies:?}"
+    );
+    let replies = bench.ask("DELETE FROM rooms").await?;
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("54000"),
+        "{replies:?}"
+    );
+    let replies = bench
+        .ask_extended(&["DELETE FROM rooms WHERE room = 'R2'"])
+        .await?;
+    ensure!(tags(&replies) == "12nCZ", "{replies:?}");
+    // What cannot run in a transaction.
+    let replies = bench.ask("VACUUM rooms").await?;
+    ensure!(
+        tags(&replies) == "CZ" && status(&replies) == 'I',
+        "{replies:?}"
+    );
+    let replies = bench.ask("SHOW default_transaction_read_only").await?;
+    ensure!(
+        replies.iter().any(|reply| reply.body.ends_with(b"on")),
+        "{replies:?}"
+    );
+    let asked = bench.inside.desk.events().len();
+    bench.ask("BEGIN").await?;
+    let replies = bench.ask("DELETE FROM rooms WHERE room = 'R3'").await?;
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("25006") && status(&replies) == 'E',
+        "{replies:?}"
+    );
+    bench.ask("ROLLBACK").await?;
+    let replies = bench
+        .ask("BEGIN; DELETE FROM rooms WHERE room = 'R3'; COMMIT")
+        .await?;
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("25006"),
+        "{replies:?}"
+    );
+    ensure!(
+        bench.inside.desk.events().len() == asked,
+        "nobody is asked in vain"
+    );
+    ensure!(bench.rooms().await? == 10);
+    Ok(())
+}
+
+fn sync(parts: &[&[u8]]) -> Vec<u8> {
+    [parts.concat(), message(b'S', b"")].concat()
+}
+
+/// Messages of which each is answered before the next is sent.
+fn everyday() -> Vec<Vec<u8>> {
+    let simple = [
+        "SELECT 1",
+        "SELECT 1; SELECT 2, 'x'; SHOW server_version",
+        "",
+        " ; -- nothing",
+        "SELECT * FROM nowhere",
+        "SELECT room FROM rooms ORDER BY room; SELECT 1/0; SELECT 3",
+        "INSERT INTO rooms VALUES ('X', 1, 1)",
+        "COMMIT",
+        "ROLLBACK",
+        "SAVEPOINT a",
+        "RELEASE a",
+        "BEGIN",
+        "SELECT 1",
+        "SAVEPOINT a",
+        "SELECT 1/0",
+        "SELECT 1",
+        "ROLLBACK TO a",
+        "SELECT 2",
+        "RELEASE SAVEPOINT a",
+        "BEGIN",
+        "COMMIT",
+        "BEGIN; SELECT 1; COMMIT; SELECT 2",
+        "SELECT 1; BEGIN; SELECT 2",
+        "SELECT 1/0",
+        "COMMIT",
+        "START TRANSACTION ISOLATION LEVEL SERIALIZABLE, DEFERRABLE",
+        "SHOW transaction_isolation",
+        "COMMIT AND CHAIN",
+        "SHOW transaction_isolation",
+        "SHOW transaction_deferrable",
+        "ROLLBACK",
+        "BEGIN",
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        "SHOW transaction_isolation",
+        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        "ROLLBACK",
+        "COPY rooms TO STDOUT",
+        "SET application_name = 'everyday'",
+        "SHOW application_name",
+        "SELECT set_config('my.setting', '1', false)",
+        "SHOW my.setting",
+        "BEGIN; SET LOCAL my.setting = '2'; SHOW my.setting; ROLLBACK; SHOW my.setting",
+        "PREPARE p AS SELECT $1::int + 1",
+        "EXECUTE p (3)",
+        "DEALLOCATE p",
+        "EXPLAIN (COSTS OFF) SELECT 1",
+        "DO $$ BEGIN RAISE NOTICE 'hi'; END $$",
+        "BEGIN",
+        "DECLARE c CURSOR FOR SELECT * FROM rooms ORDER BY room",
+        "FETCH 2 FROM c; MOVE 1 IN c; FETCH c",
+        "CLOSE c",
+        "COMMIT",
+        "LISTEN everyday",
+        "UNLISTEN *",
+        "TABLE rooms",
+        "SET statement_timeout = '5s'; SHOW statement_timeout",
+        "RESET statement_timeout",
+        "DISCARD ALL",
+        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        "SELECT 1; COMMIT; SELECT 2",
+        "SELECT pg_sleep(0), 'end'",
+    ];
+    let mut messages: Vec<Vec<u8>> = simple.iter().map(|sql| query(sql.as_bytes())).collect();
+    let named = message(b'P', b"n\0SELECT $1::int AS a\0\0\0");
+    let bind = message(b'B', b"\0n\0\0\0\0\x01\0\0\0\x017\0\0");
+    let execute = message(b'E', b"\0\0\0\0\0");
+    let describe = message(b'D', b"Sn\0");
+    let flush = message(b'H', b"");
+    messages.extend([
+        sync(&[]),
+        sync(&[&extended(b"SELECT 1")]),
+        sync(&[
+            &extended(b"SELECT 1"),
+            &extended(b"SELECT 1/0"),
+            &extended(b"SELECT 3"),
+        ]),
+        sync(&[&extended(b"")]),
+        sync(&[&named, &describe]),
+        sync(&[&bind, &execute]),
+        sync(&[&flush, &bind, &flush, &execute, &flush]),
+        sync(&[&bind, &execute, &message(b'C', b"Sn\0")]),
+        sync(&[&extended(b"BEGIN"), &extended(b"SELECT 1")]),
+        sync(&[&extended(b"SELECT 2")]),
+        // Three rows at a time.
+        sync(&[
+            &message(b'P', b"\0SELECT generate_series(1, 7)\0\0\0"),
+            &message(b'B', b"p\0\0\0\0\0\0\0\0"),
+            &message(b'E', b"p\0\0\0\0\x03"),
+        ]),
+        sync(&[&message(b'E', b"p\0\0\0\0\x03")]),
+        sync(&[&message(b'E', b"p\0\0\0\0\x03")]),
+        sync(&[&extended(b"COMMIT"), &extended(b"SELECT 1")]),
+        sync(&[&extended(b"COPY rooms TO STDOUT")]),
+        sync(&[&extended(b"SELECT * FROM nowhere"), &flush]),
+        sync(&[&extended(b"ROLLBACK")]),
+    ]);
+    messages
+}
+
+/// Error and notice fields without where in the server's source, and where in the text.
+fn comparable(replies: &[Reply]) -> Vec<String> {
+    let fields = |reply: &Reply| {
+        let fields = reply
+            .fields()
+            .into_iter()
+            .filter(|(name, _)| b"SCMDH".contains(name));
+        format!("{} {:?}", char::from(reply.tag), fields.collect::<Vec<_>>())
+    };
+    let shown = |reply: &Reply| match reply.tag {
+        b'E' | b'N' => fields(reply),
+        _ => format!("{reply:?}"),
+    };
+    replies.iter().map(shown).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_session_is_like_one_without_a_proxy() -> Result<()> {
+    let server = Postgres::start().await?;
+    let database = Arc::new(server.database().await?);
+    let inside = Inside::start(
+        &database,
+        Access::ReadOnly,
+        rules()?,
+        Some(Unjudged::Allowed),
+    )
+    .await?;
+    let mut through = inside.connect().await?;
+    let mut direct = RawClient::connect(&format!("127.0.0.1:{}", server.port())).await?;
+    let parameters = [
+        ("user", User::Trust.name()),
+        ("database", database.name.as_str()),
+        ("client_encoding", "UTF8"),
+        ("default_transaction_read_only", "on"),
+    ];
+    direct.startup(PROTOCOL_3_0, &parameters, "").await?;
+    for message in everyday() {
+        let said = String::from_utf8_lossy(&message).into_owned();
+        let expected = play(&mut direct, &message).await?.context("ended")?;
+        let found = play(&mut through, &message)
+            .await
+            .with_context(|| said.clone())?;
+        let found = found.with_context(|| format!("ended at {said:?}"))?;
+        ensure!(
+            comparable(&expected) == comparable(&found),
+            "{said:?}\n{expected:#?}\n{found:#?}"
+        );
+    }
+    Ok(())
+}
