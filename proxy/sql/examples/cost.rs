@@ -1,12 +1,15 @@
 //! What reading a statement costs: `cargo run --release -p abeyance-sql --example cost`.
 //!
-//! Prints microseconds per statement for ordinary statements and the time that hostile ones take.
+//! Prints microseconds per statement for ordinary statements and the time that hostile ones take,
+//! without and with the clinic's catalog.
 
 #![allow(clippy::print_stdout, reason = "an example that prints a table")]
 
-use std::{hint::black_box, time::Instant};
+use std::{hint::black_box, sync::Arc, time::Instant};
 
-use abeyance_sql::{ReadOptions, analyse};
+use abeyance_sql::{Catalog, ReadOptions, Sight, analyse};
+
+const CLINIC: &[u8] = include_bytes!("../tests/clinic_catalog.json");
 
 const ANALYTIC: &str = "
 WITH monthly AS (
@@ -42,7 +45,15 @@ ORDER BY r.month DESC, r.place
 LIMIT 100";
 
 fn main() {
-    println!("{:<44} {:>9} {:>12}", "ordinary", "bytes", "us each");
+    let plain = ReadOptions::default();
+    let sighted = ReadOptions {
+        sight: sight(),
+        ..ReadOptions::default()
+    };
+    println!(
+        "{:<44} {:>9} {:>12} {:>12}",
+        "ordinary", "bytes", "us each", "with catalog"
+    );
     let values = vec!["(1, 'name', 3.5, now())"; 100].join(", ");
     let insert = format!("INSERT INTO t (a, b, c, d) VALUES {values}");
     let ordinary = [
@@ -50,6 +61,16 @@ fn main() {
             "pgbench select",
             "SELECT abalance FROM pgbench_accounts WHERE aid = 83456;",
         ),
+        (
+            "select by key",
+            "SELECT room FROM appointments WHERE id = 83456;",
+        ),
+        (
+            "select through a view",
+            "SELECT id, city FROM patient_directory WHERE id = 42",
+        ),
+        ("select star", "SELECT * FROM patients WHERE id = 42"),
+        ("delete with cascades", "DELETE FROM patients WHERE id = 42"),
         (
             "update by key",
             "UPDATE appointments SET room = $1 WHERE id = $2 RETURNING id",
@@ -59,22 +80,44 @@ fn main() {
         ("insert of 100 rows", insert.as_str()),
     ];
     for (name, sql) in ordinary {
-        println!("{name:<44} {:>9} {:>12.1}", sql.len(), micros(sql));
+        println!(
+            "{name:<44} {:>9} {:>12.1} {:>12.1}",
+            sql.len(),
+            micros(sql, &plain),
+            micros(sql, &sighted)
+        );
     }
-    println!("\n{:<44} {:>9} {:>12}", "hostile", "bytes", "ms");
+    println!(
+        "\n{:<44} {:>9} {:>12} {:>12}",
+        "hostile", "bytes", "ms", "with catalog"
+    );
     for (name, sql) in hostile() {
         let started = Instant::now();
-        let analysis = analyse(sql.as_bytes(), ReadOptions::default());
+        let analysis = analyse(sql.as_bytes(), plain.clone());
         let elapsed = started.elapsed().as_secs_f64() * 1000.0;
+        let started = Instant::now();
+        black_box(analyse(sql.as_bytes(), sighted.clone()));
+        let resolved = started.elapsed().as_secs_f64() * 1000.0;
         let facts = analysis.statements.first();
         let opaque = facts.and_then(|facts| facts.opaque.as_ref());
         let ending = opaque.map_or_else(|| "read".to_owned(), ToString::to_string);
-        println!("{name:<44} {:>9} {elapsed:>12.2}  {ending}", sql.len());
+        println!(
+            "{name:<44} {:>9} {elapsed:>12.2} {resolved:>12.2}  {ending}",
+            sql.len()
+        );
     }
 }
 
-fn micros(sql: &str) -> f64 {
-    let options = ReadOptions::default();
+fn sight() -> Option<Sight> {
+    let catalog = Arc::new(Catalog::from_json(CLINIC).ok()?);
+    Some(Sight {
+        search_path: catalog.search_path.clone().into(),
+        catalog,
+        vouched: Arc::default(),
+    })
+}
+
+fn micros(sql: &str, options: &ReadOptions) -> f64 {
     for _ in 0..200 {
         black_box(analyse(black_box(sql.as_bytes()), options.clone()));
     }
@@ -161,6 +204,46 @@ fn hostile() -> Vec<(&'static str, String)> {
         (
             "CTEs under the bound",
             format!("WITH {} SELECT 1", vec!["a AS (SELECT 1)"; 5_500].join(",")),
+        ),
+        (
+            "FROM items under the bound",
+            format!(
+                "SELECT a.id{} FROM patients a{}",
+                ", ssn".repeat(4_000),
+                ", patients b".repeat(4_000)
+            ),
+        ),
+        (
+            "stars of stars",
+            format!(
+                "WITH a0 AS (SELECT * FROM patients){} SELECT * FROM a11",
+                (1..12)
+                    .map(|at| format!(", a{at} AS (SELECT *, * FROM a{})", at - 1))
+                    .collect::<String>()
+            ),
+        ),
+        (
+            "recursion in recursion",
+            format!(
+                "{}SELECT 1{}",
+                "WITH RECURSIVE r(a) AS (SELECT 1 UNION ALL SELECT a FROM r WHERE a IN ("
+                    .repeat(18),
+                ")) SELECT a FROM r".repeat(18)
+            ),
+        ),
+        (
+            "joins by USING",
+            format!(
+                "SELECT * FROM patients{}",
+                " JOIN patients USING (id)".repeat(250)
+            ),
+        ),
+        (
+            "natural joins",
+            format!(
+                "SELECT * FROM patients{}",
+                " NATURAL JOIN patients".repeat(250)
+            ),
         ),
         ("long name", fill("SELECT ", "x", "")),
         ("quoted name", fill("SELECT \"", "x", "\"")),

@@ -171,6 +171,19 @@ shapes! {
             format!(", c{i} AS (SELECT * FROM c{0}, c{0} d)", i - 1)
         }).collect::<String>())
     };
+    "columns that double": |n| {
+        format!("WITH c0 AS (SELECT x AS a FROM t){} SELECT a FROM c{n}", (1..=n).map(|i| {
+            format!(", c{i} AS (SELECT a || a AS a FROM c{})", i - 1)
+        }).collect::<String>())
+    };
+    "subqueries that double": |n| {
+        around("SELECT * FROM ", "(SELECT * FROM ", "t", " a, u b) c", n)
+    };
+    "common table expressions that gather": |n| {
+        format!("WITH c0 AS (SELECT 1){} SELECT 1", (1..=n).map(|i| {
+            format!(", c{i} AS (SELECT * FROM c{}, t{i})", i - 1)
+        }).collect::<String>())
+    };
     "grouping sets": |n| listed("SELECT 1 GROUP BY GROUPING SETS (", "(a)", n, ")");
     "CUBE": |n| listed("SELECT 1 GROUP BY CUBE (", "a", n, ")");
     "ORDER BY": |n| listed("SELECT 1 ORDER BY ", "a", n, "");

@@ -1,7 +1,10 @@
 //! Definitions the server keeps as SQL: views, rules, policies, defaults, checks. Read once for a
 //! catalog, bounded in size and depth.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use pg_query::{Node, NodeEnum as N, protobuf as pb};
 
@@ -223,7 +226,7 @@ impl Resolver<'_> {
                     name: "value".to_owned(),
                     schema: None,
                     source: Source::Shape(Arc::new(Shape {
-                        open: vec![Open::Values],
+                        open: BTreeSet::from([Open::Values]),
                         ..Shape::default()
                     })),
                 });

@@ -478,7 +478,7 @@ pub(super) const CONDITIONAL: &str = "?";
 /// A relation whose columns are not known.
 fn open(name: &RelationName) -> Shape {
     Shape {
-        open: vec![Open::Relation(name.clone())],
+        open: BTreeSet::from([Open::Relation(name.clone())]),
         ..Shape::default()
     }
 }

@@ -1,7 +1,7 @@
 //! What is in scope while a query is walked: FROM items, common table expressions, and what a
 //! column's name leads to among them.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use pg_query::{Node, NodeEnum as N, protobuf as pb};
 
@@ -45,7 +45,7 @@ pub(crate) enum Source {
 pub(crate) struct Shape {
     pub columns: Vec<OutColumn>,
     /// There may be more columns, of these.
-    pub open: Vec<Open>,
+    pub open: BTreeSet<Open>,
     /// Not known yet, in the midst of recursion.
     pub pending: bool,
     /// It is a function's result, whose whole row may be a single value.
@@ -61,7 +61,7 @@ pub(crate) struct OutColumn {
     pub ty: Ty,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Open {
     /// A relation whose columns are not known.
     Relation(RelationName),
@@ -447,7 +447,7 @@ impl Resolver<'_> {
                 let mut touched = Vec::new();
                 self.no_such_column(levels, Some((schema, relation)), "*", &mut touched);
                 self.touch_all(&touched);
-                shape.open.push(Open::Values);
+                shape.open.insert(Open::Values);
             }
         }
     }
@@ -489,10 +489,12 @@ impl Resolver<'_> {
 
     fn spread_item(&mut self, item: &Item, shape: &mut Shape) {
         let of = self.shape_of(item);
-        if self.step(of.columns.len()) {
+        if self.step(of.columns.len() + 4 * of.open.len()) {
             shape.columns.extend(of.columns.iter().cloned());
+            shape.open.extend(of.open.iter().cloned());
+        } else {
+            shape.open.insert(Open::Values);
         }
-        shape.open.extend(of.open.iter().cloned());
         shape.pending |= of.pending;
     }
 

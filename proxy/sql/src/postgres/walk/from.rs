@@ -1,6 +1,6 @@
 //! FROM: what comes into scope, under which name, and what of it can be seen from where.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use pg_query::{
     Node, NodeEnum as N,
@@ -176,7 +176,7 @@ impl Walk<'_> {
         });
         let shape = Shape {
             columns: columns.collect(),
-            open: vec![Open::Values],
+            open: BTreeSet::from([Open::Values]),
             function,
             ..Shape::default()
         };

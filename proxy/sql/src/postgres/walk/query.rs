@@ -233,7 +233,6 @@ fn merge(mut left: Shape, right: Shape) -> Shape {
         }
     }
     left.open.extend(right.open);
-    left.open.dedup();
     left.view = None;
     left
 }

@@ -60,9 +60,7 @@ impl Walk<'_> {
                     from,
                     ty,
                 });
-                if !shape.open.contains(&Open::Values) {
-                    shape.open.push(Open::Values);
-                }
+                shape.open.insert(Open::Values);
             }
         }
     }
@@ -116,7 +114,7 @@ impl Walk<'_> {
             }
             None => {
                 self.indirection(node);
-                shape.open.push(Open::Values);
+                shape.open.insert(Open::Values);
             }
         }
     }
