@@ -8,7 +8,7 @@ use crate::config::Role;
 
 /// A gateway that holds risky SQL statements on the open connection until somebody decides.
 ///
-/// Exit codes: 0 done, 64 wrong command line or configuration, 65 some lines of an input are not what they should be,
+/// Exit codes: 0 done, 1 a case differs, 64 wrong command line or configuration, 65 some lines of an input are not what they should be,
 /// 69 a port is taken or a service does not answer, 70 a part failed, 74 a file or the store cannot be read or written.
 #[derive(Debug, Parser)]
 #[command(name = "abeyance", version, propagate_version = true)]
@@ -64,6 +64,9 @@ pub enum Command {
     Person(PersonCommand),
     /// Judge statements as the proxy would, without running anything
     Explain(ExplainArgs),
+    /// Policies: whether they do what they are meant to
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Catalogs: what a target's names stand for
     #[command(subcommand)]
     Catalog(CatalogCommand),
@@ -166,6 +169,24 @@ pub struct SightArgs {
 pub enum ExplainFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Judge cases and compare with what they expect; exit code 1 when one differs
+    Test(PolicyTestArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct PolicyTestArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Files with [[case]] entries
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// A dumped catalog for cases that name none
+    #[arg(long, value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

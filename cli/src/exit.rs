@@ -6,6 +6,9 @@ use std::process::ExitCode;
 /// Why the program did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// What was asked about is not so, and was shown: 1.
+    #[error("the answer is no")]
+    Different,
     /// The command line or the configuration is wrong: 64.
     #[error("{0}")]
     Usage(String),
@@ -31,6 +34,7 @@ impl Failure {
     #[must_use]
     pub fn code(&self) -> u8 {
         match self {
+            Self::Different => 1,
             Self::Usage(_) | Self::Shown => 64,
             Self::Data(_) => 65,
             Self::Unavailable(_) => 69,

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{AgentCommand, CatalogCommand, Cli, Command, PersonCommand};
+use args::{AgentCommand, CatalogCommand, Cli, Command, PersonCommand, PolicyCommand};
 use config::Role;
 use exit::Failure;
 
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, Failure::Shown) {
+            if !matches!(failure, Failure::Shown | Failure::Different) {
                 output::problem(&failure.to_string());
             }
             ExitCode::from(&failure)
@@ -61,6 +61,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Agent(AgentCommand::Add(args)) => commands::agent_add(&args),
         Command::Person(PersonCommand::Token { name }) => commands::person_token(&name),
         Command::Explain(args) => commands::explain(&args),
+        Command::Policy(PolicyCommand::Test(args)) => commands::policy_test(&args),
         Command::Catalog(CatalogCommand::Dump(args)) => commands::catalog_dump(&args),
     }
 }

@@ -49,14 +49,8 @@ impl Sighted {
 /// When a file was named and is no catalog.
 pub fn sighted(args: &SightArgs, config: &Path, target: &Target) -> Result<Sighted, Failure> {
     if let Some(file) = &args.catalog {
-        let catalog = Arc::new(read(file)?);
-        let sight = Sight {
-            search_path: catalog.search_path.clone().into(),
-            catalog,
-            vouched: Arc::clone(&target.vouched_functions),
-        };
         return Ok(Sighted {
-            sight: Some(sight),
+            sight: Some(sight(Arc::new(read(file)?), target)),
             note: None,
         });
     }
@@ -70,6 +64,15 @@ pub fn sighted(args: &SightArgs, config: &Path, target: &Target) -> Result<Sight
         },
         Err(why) => Sighted::without(why),
     })
+}
+
+/// A catalog as a new session of the target's login sees it.
+pub fn sight(catalog: Arc<Catalog>, target: &Target) -> Sight {
+    Sight {
+        search_path: catalog.search_path.clone().into(),
+        catalog,
+        vouched: Arc::clone(&target.vouched_functions),
+    }
 }
 
 /// `catalog dump`: writes a target's catalog for `--catalog`.
@@ -108,7 +111,7 @@ pub fn dump(args: &CatalogDumpArgs) -> Result<(), Failure> {
 }
 
 /// Reads a dumped catalog.
-fn read(file: &Path) -> Result<Catalog, Failure> {
+pub fn read(file: &Path) -> Result<Catalog, Failure> {
     let unreadable =
         |error: &dyn std::fmt::Display| Failure::Io(format!("{}: {error}", file.display()));
     let length = std::fs::metadata(file)

@@ -8,6 +8,8 @@ mod judgement;
 mod lines;
 mod text;
 
+pub use judgement::word;
+
 use std::{
     fs::File,
     io::{self, BufRead, BufReader},

@@ -4,6 +4,7 @@ mod agent;
 mod catalog;
 mod explain;
 mod person;
+mod policy;
 mod stage;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ pub use agent::agent_add;
 pub use catalog::dump as catalog_dump;
 pub use explain::explain;
 pub use person::person_token;
+pub use policy::test as policy_test;
 
 /// Reads a configuration, and shows what is wrong with it.
 ///
