@@ -6,6 +6,7 @@
 
 mod bounds;
 mod builtin;
+pub mod counting;
 mod impact;
 mod inner;
 mod lexer;
