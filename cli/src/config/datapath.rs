@@ -198,6 +198,7 @@ fn limits(section: Section<'_>) -> Limits {
     set(&mut limits.connect_timeout, wait("connect_timeout"));
     set(&mut limits.notice_interval, wait("notice_interval"));
     set(&mut limits.probe_timeout, wait("probe_timeout"));
+    set(&mut limits.probe_budget, wait("probe_budget"));
     set(&mut limits.shutdown_grace, wait("shutdown_grace"));
     section.finish();
     limits

@@ -46,8 +46,10 @@ pub struct Limits {
     pub private_catalog_bytes: usize,
     /// An approval that was given for an estimate covers this many times the rows.
     pub rows_tolerance: f64,
-    /// A row estimate, from the first byte to the last.
+    /// One question about what a held batch would do.
     pub probe_timeout: Duration,
+    /// All questions about one held batch.
+    pub probe_budget: Duration,
     /// What the gateway itself asks of a target (settling a refused transaction, cancel requests).
     pub exchange_timeout: Duration,
     /// Opening a hold.
@@ -89,6 +91,7 @@ impl Default for Limits {
             private_catalog_bytes: 256 * MIB,
             rows_tolerance: 2.0,
             probe_timeout: Duration::from_secs(1),
+            probe_budget: Duration::from_secs(4),
             exchange_timeout: Duration::from_secs(10),
             hold_open_timeout: Duration::from_secs(10),
             claim_timeout: Duration::from_secs(10),
@@ -111,8 +114,6 @@ pub(crate) const COPY_THRESHOLD_BYTES: usize = 16 * 1024;
 /// The smallest and largest read from a socket.
 pub(crate) const READ_BYTES_MIN: usize = 4 * 1024;
 pub(crate) const READ_BYTES_MAX: usize = 64 * 1024;
-/// The longest plan a probe reads, in bytes.
-pub(crate) const PLAN_BYTES_MAX: usize = 1024 * 1024;
 /// The longest message in which a target gives a plan, in bytes; a longer one ends the session.
 pub(crate) const PLAN_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Shapes of statements that are remembered as checked by the second gate, over all sessions.

@@ -34,7 +34,7 @@ use self::{
 };
 use super::{
     Session,
-    judge::{Culprit, Finding, Held, JudgedBatch, Refused, Shown, Step},
+    judge::{Finding, Held, JudgedBatch, Refused, Shown, Step},
 };
 use crate::error::SessionError;
 
@@ -254,24 +254,6 @@ fn finding(judged: &JudgedBatch, ask: &Ask, facts: &StatementFacts, verdict: Ver
     let Decision::Hold { route } = verdict.decision.clone() else {
         return Finding::denied(facts, &verdict, ask.place);
     };
-    let (text, bound) = match &ask.words {
-        Words::Plain { sql, .. } => (sql.clone(), None),
-        Words::Prepared {
-            sql,
-            param_oids,
-            bind,
-        } => (
-            sql.clone(),
-            Some((param_oids.clone(), bind.as_ref().clone())),
-        ),
-    };
-    let culprit = Culprit {
-        text,
-        // A function or a node that is not known could do anything when it is planned again.
-        explainable: facts.is_certain() && ask.facts.explainable,
-        bound,
-        preceded: ask.obstacle.is_some(),
-    };
     let shown = judged.shown().iter().filter_map(Shown::facts);
     let known =
         |shown: &StatementFacts| shown.span == facts.span && shown.fingerprint == facts.fingerprint;
@@ -288,7 +270,6 @@ fn finding(judged: &JudgedBatch, ask: &Ask, facts: &StatementFacts, verdict: Ver
                 }
             })
             .collect(),
-        culprit: Some(culprit),
         place: ask.place,
         reason: judged.reason().map(str::to_owned),
     }))
@@ -307,7 +288,6 @@ fn stricter(first: Option<Finding>, second: Finding) -> Finding {
                 .filter(|reason| !held.reasons.contains(reason));
             let new: Vec<String> = new.collect();
             held.reasons.extend(new);
-            held.culprit = None;
             Finding::Held(held)
         }
         (Some(refused @ Finding::Refused(_)), _) => refused,

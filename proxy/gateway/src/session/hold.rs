@@ -6,8 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use abeyance_api::{
-    BindingDigest, Blast, DeskError, HoldId, HoldReceipt, HoldRequest, Outcome, Resolution,
-    WithdrawReason,
+    BindingDigest, DeskError, HoldId, HoldReceipt, HoldRequest, Outcome, Resolution, WithdrawReason,
 };
 use abeyance_wire::postgres::ErrorFields;
 use tokio::time::{Instant, interval_at, sleep_until, timeout};
@@ -132,8 +131,7 @@ impl Session {
             Ok(statements) => statements,
             Err(fields) => return Ok(Err(fields)),
         };
-        let estimate = self.estimate(held).await?;
-        let mut blast = Blast::of_rows(estimate);
+        let mut blast = self.blast(judged).await?;
         self.guard(&mut blast, judged, held);
         Ok(Ok(card::request(
             &self.identity,

@@ -18,9 +18,9 @@ use abeyance_wire::postgres::{Frame, FrontendMessage, TransactionStatus};
 
 use self::{binding::Reference, walk::Walk};
 pub(crate) use self::{
-    finding::{Culprit, Finding, Held, Place, Refused, Step},
+    finding::{Finding, Held, Place, Refused, Step},
     walk::status_after,
-    weigh::Shown,
+    weigh::{Bound, Shown},
 };
 use super::{batch::Batch, ledger::Ledger, reading::Reading, stirs::Stirs};
 use crate::Limits;

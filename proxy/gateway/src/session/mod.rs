@@ -5,6 +5,7 @@
 //! so a hang-up is seen in every state.
 
 mod batch;
+mod blast;
 mod bracket;
 mod card;
 mod cleared;
@@ -16,7 +17,6 @@ mod judge;
 mod ledger;
 mod outcome;
 mod own;
-mod probe;
 mod reading;
 mod refuse;
 mod rehearsal;

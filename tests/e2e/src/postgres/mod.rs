@@ -25,8 +25,8 @@ use install::Install;
 /// The database every test's database is cloned from.
 const TEMPLATE_DATABASE: &str = "clinic_template";
 
-/// How an estimate begins.
-const PROBE: &str = "EXPLAIN (FORMAT JSON) ";
+/// How the log names what the proxy runs on its own account: looking things up, and nothing of a client's.
+const OWN: &str = "execute _abeyance";
 
 /// How often a free port may turn out to be taken before the server has it.
 const PORT_ATTEMPTS: usize = 5;
@@ -193,7 +193,7 @@ impl Database {
     }
 
     /// Every statement this database was asked to run so far by anybody but the harness, in order.
-    /// Without estimates: EXPLAIN alone runs nothing.
+    /// Without what the proxy looks up on its own account.
     ///
     /// # Errors
     /// When the server does not answer.
@@ -243,11 +243,12 @@ fn statements_in(log: &[String], whose: &str) -> Vec<String> {
         ours = line.contains(whose) && !line.contains("postgres@");
         let statement = line.split_once("LOG:  ").and_then(|(_, said)| {
             let (what, text) = said.split_once(": ")?;
-            (what == "statement" || what.starts_with("execute") || what.starts_with("fastpath"))
-                .then_some(text)
+            let run = ["statement", "execute", "fastpath"];
+            let run = run.iter().any(|begins| what.starts_with(begins));
+            (run && !what.starts_with(OWN)).then_some(text)
         });
         match statement {
-            Some(text) if ours && !text.starts_with(PROBE) => found.push(text.to_owned()),
+            Some(text) if ours => found.push(text.to_owned()),
             _ => ours = false,
         }
     }

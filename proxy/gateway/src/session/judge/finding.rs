@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use abeyance_sql::StatementFacts;
-use abeyance_wire::postgres::{Bind, ErrorFields, TransactionStatus};
+use abeyance_wire::postgres::{ErrorFields, TransactionStatus};
 
 use crate::session::{ledger::Prepared, reading::Reading};
 
@@ -62,23 +62,9 @@ pub(crate) struct Held {
     pub(crate) reasons: Vec<String>,
     /// Every statement that would run, references resolved.
     pub(crate) statements: Vec<StatementFacts>,
-    /// The only statement that made the hold necessary, when there is only one.
-    pub(crate) culprit: Option<Culprit>,
     pub(crate) place: Place,
     /// What the batch itself gives with `SET abeyance.reason`.
     pub(crate) reason: Option<String>,
-}
-
-/// The statement a hold is about, for an estimate.
-#[derive(Debug, Clone)]
-pub(crate) struct Culprit {
-    /// Its text; a part of a Query or a prepared statement.
-    pub(crate) text: bytes::Bytes,
-    pub(crate) explainable: bool,
-    /// Parameter types and values when it came by Bind.
-    pub(crate) bound: Option<(Vec<u32>, Bind)>,
-    /// Something before it in the same batch may change what it means.
-    pub(crate) preceded: bool,
 }
 
 /// A batch that does not run at all.

@@ -15,9 +15,9 @@ use abeyance_wire::postgres::{
 use super::{
     JudgedBatch, Situation,
     binding::Reference,
-    finding::{Culprit, Place, Step},
+    finding::{Place, Step},
     names,
-    weigh::{Given, Shown, Weighed, What},
+    weigh::{Bound, Given, Shown, Weighed, What},
 };
 use crate::session::{
     batch::Batch,
@@ -46,7 +46,7 @@ pub(super) struct Walk<'a> {
     references: Vec<Reference>,
     weighed: Weighed,
     /// The Bind that is being judged.
-    bind: Option<(Vec<u32>, Bind)>,
+    bind: Option<Arc<Bound>>,
     reason: Option<String>,
 }
 
@@ -223,7 +223,10 @@ impl<'a> Walk<'a> {
         self.references
             .push(Reference::Statement(name.into(), prepared.clone()));
         let portal: Box<[u8]> = bind.portal.as_bytes().into();
-        self.bind = Some((prepared.param_oids.clone(), bind));
+        self.bind = Some(Arc::new(Bound {
+            param_oids: prepared.param_oids.clone(),
+            bind,
+        }));
         for (index, facts) in prepared.facts().iter().enumerate() {
             self.weigh(&prepared, index, facts, prepared.suspect);
             // Planning it may already run code of it.
@@ -275,22 +278,28 @@ impl<'a> Walk<'a> {
             let verdict = if refused_there {
                 Given::Nowhere
             } else {
-                self.weighed.pass(facts);
                 Given::Read
             };
             let what = What::Of(prepared.clone(), index);
-            self.weighed.show(Shown { what, verdict });
+            let bound = self.bind.clone();
+            self.weighed.show(Shown {
+                what,
+                verdict,
+                bound,
+            });
             return;
         }
         let (what, verdict) = self.verdict(prepared, index, facts, doubted);
         let shown = Given::Here(Box::new(verdict.clone()));
+        let place = self.place();
         match &what {
-            What::Of(..) => self.take(verdict, facts, prepared),
-            What::Resolved(facts) => self.take(verdict, facts, prepared),
+            What::Of(..) => self.weighed.take(verdict, facts, place),
+            What::Resolved(facts) => self.weighed.take(verdict, facts, place),
         }
         self.weighed.show(Shown {
             what,
             verdict: shown,
+            bound: self.bind.clone(),
         });
     }
 
@@ -324,17 +333,6 @@ impl<'a> Walk<'a> {
                 (What::Of(prepared.clone(), index), verdict)
             }
         }
-    }
-
-    fn take(&mut self, verdict: Verdict, facts: &StatementFacts, prepared: &Prepared) {
-        let preceded = self.weighed.unsettled();
-        let bind = &self.bind;
-        self.weighed.take(verdict, facts, self.place(), || Culprit {
-            text: prepared.reading.text_of(facts),
-            explainable: facts.explainable,
-            bound: bind.clone(),
-            preceded,
-        });
     }
 
     /// What `EXECUTE x`, `FETCH x` or `MOVE x` would run, when `x` is known.

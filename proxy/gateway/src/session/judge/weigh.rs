@@ -3,21 +3,20 @@
 use std::sync::Arc;
 
 use abeyance_policy::{Decision, Verdict};
-use abeyance_sql::{StatementClass, StatementFacts};
-use abeyance_wire::postgres::{ErrorFields, SqlState, TransactionStatus};
+use abeyance_sql::StatementFacts;
+use abeyance_wire::postgres::{Bind, ErrorFields, SqlState, TransactionStatus};
+use bytes::Bytes;
 
-use super::finding::{Culprit, Finding, Held, Place, Refused};
-use crate::session::{ledger::Prepared, reading::Reading, settings};
+use super::finding::{Finding, Held, Place, Refused};
+use crate::session::{ledger::Prepared, reading::Reading};
 
 /// What the verdicts so far come to.
 #[derive(Debug, Default)]
 pub(super) struct Weighed {
     refused: Option<Refused>,
-    held: Vec<(Verdict, Culprit, Place)>,
+    held: Vec<(Verdict, Place)>,
     /// Every statement so far that would run.
     statements: Vec<Shown>,
-    /// A statement was let through that may change what later ones mean.
-    unsettled: bool,
 }
 
 impl Weighed {
@@ -26,33 +25,17 @@ impl Weighed {
         self.refused.get_or_insert(Refused { fields, place });
     }
 
-    /// A statement that runs whatever the session's state.
-    pub(super) fn pass(&mut self, facts: &StatementFacts) {
-        self.unsettled |= unsettles(facts);
-    }
-
     /// A statement reviewers may get to see.
     pub(super) fn show(&mut self, statement: Shown) {
         self.statements.push(statement);
     }
 
-    /// Whether an estimate made now may be wrong when the next statement runs.
-    pub(super) fn unsettled(&self) -> bool {
-        self.unsettled
-    }
-
     /// Takes the verdict of one statement that would run at `place`.
-    pub(super) fn take(
-        &mut self,
-        verdict: Verdict,
-        facts: &StatementFacts,
-        place: Place,
-        culprit: impl FnOnce() -> Culprit,
-    ) {
+    pub(super) fn take(&mut self, verdict: Verdict, facts: &StatementFacts, place: Place) {
         match &verdict.decision {
-            Decision::Allow => self.pass(facts),
+            Decision::Allow => {}
             Decision::Deny => self.refuse(denied(facts, &verdict), place),
-            Decision::Hold { .. } => self.held.push((verdict, culprit(), place)),
+            Decision::Hold { .. } => self.held.push((verdict, place)),
         }
     }
 
@@ -72,6 +55,14 @@ impl Weighed {
 pub(crate) struct Shown {
     pub(super) what: What,
     pub(super) verdict: Given,
+    pub(super) bound: Option<Arc<Bound>>,
+}
+
+/// What came with Bind: the types the client gave its parameters, and their values.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) param_oids: Vec<u32>,
+    pub(crate) bind: Bind,
 }
 
 #[derive(Debug)]
@@ -98,6 +89,22 @@ impl Shown {
         }
     }
 
+    /// Its own text, where that is what runs: not of a reference to another statement.
+    pub(crate) fn text(&self) -> Option<Bytes> {
+        match &self.what {
+            What::Of(prepared, index) => {
+                let facts = prepared.facts().get(*index)?;
+                Some(prepared.reading.text_of(facts))
+            }
+            What::Resolved(_) => None,
+        }
+    }
+
+    /// The values it is bound to.
+    pub(crate) fn bound(&self) -> Option<&Arc<Bound>> {
+        self.bound.as_ref()
+    }
+
     pub(crate) fn verdict(&self) -> Option<&Verdict> {
         match (&self.verdict, &self.what) {
             (Given::Here(verdict), _) => Some(verdict),
@@ -121,22 +128,8 @@ impl Shown {
     }
 }
 
-/// Whether an estimate made before the statement ran may be wrong after it: anything but the bounds of a
-/// transaction, reads and the reason for the hold.
-fn unsettles(facts: &StatementFacts) -> bool {
-    match facts.class {
-        StatementClass::Read | StatementClass::Transaction => false,
-        StatementClass::Session => !settings::is_reason(facts),
-        _ => true,
-    }
-}
-
 /// Joins the verdicts that ask for a hold. One hold asks one route.
-fn hold(
-    mut held: Vec<(Verdict, Culprit, Place)>,
-    statements: &[Shown],
-    reason: Option<String>,
-) -> Finding {
+fn hold(mut held: Vec<(Verdict, Place)>, statements: &[Shown], reason: Option<String>) -> Finding {
     let mut routes: Vec<&str> = held
         .iter()
         .filter_map(|(verdict, ..)| match &verdict.decision {
@@ -144,7 +137,7 @@ fn hold(
             Decision::Allow | Decision::Deny => None,
         })
         .collect();
-    let place = held.first().map(|held| held.2);
+    let place = held.first().map(|held| held.1);
     routes.sort_unstable();
     routes.dedup();
     let place = place.unwrap_or(Place {
@@ -163,8 +156,7 @@ fn hold(
             }
         }
     }
-    let single = held.len() == 1;
-    let (verdict, culprit, place) = held.swap_remove(0);
+    let (verdict, place) = held.swap_remove(0);
     Finding::Held(Box::new(Held {
         rule: verdict.rule,
         route,
@@ -173,7 +165,6 @@ fn hold(
             .iter()
             .filter_map(|shown| shown.facts().cloned())
             .collect(),
-        culprit: single.then_some(culprit),
         place,
         reason,
     }))

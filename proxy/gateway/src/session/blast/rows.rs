@@ -1,0 +1,222 @@
+//! How many rows: the planner's guess first, then a count where it is cheap and safe.
+//!
+//! A count is the statement's own predicate asked of the target, bounded in rows and in time. It is only made
+//! where analysis vouches for everything in the statement, nothing before it in the batch changes rows, and the
+//! planner does not expect it to be dear.
+
+use abeyance_api::Estimate;
+use abeyance_sql::postgres::{
+    counting::{Amount, Matching},
+    plan::{EXPLAIN_PREFIX, Explained},
+};
+use abeyance_wire::postgres::Format;
+
+use super::{
+    super::Session,
+    ask::{Budget, Question, Unanswered},
+    look::{Scene, number},
+    part::Part,
+    subject::{Before, Subject},
+};
+use crate::error::SessionError;
+
+/// Rows that are counted one by one; of more it is only said that there are more.
+pub(super) const COUNT_MAX: u32 = 10_000;
+/// The planner's cost over which nothing is counted: some seconds of reading.
+const COST_MAX: f64 = 1_000_000.0;
+/// The type of parameters a query of ours does not have; their value is NULL.
+const TEXT_OID: u32 = 25;
+
+impl Session {
+    /// What the planner says; why it says nothing goes to the part.
+    pub(super) async fn probe_plan(
+        &mut self,
+        budget: Budget,
+        subject: &Subject,
+        part: &mut Part,
+    ) -> Result<Option<Explained>, SessionError> {
+        let text = match (subject.unexplainable(), &subject.text) {
+            (None, Some(text)) => text,
+            (why, _) => {
+                part.rows = Estimate::unknown(why.unwrap_or("not asked"));
+                return Ok(None);
+            }
+        };
+        let mut question = Question::of_session(EXPLAIN_PREFIX, &[]);
+        question.sql.extend_from_slice(text);
+        if let Some(bound) = &subject.bound {
+            question.param_oids.clone_from(&bound.param_oids);
+            question.param_formats.clone_from(&bound.bind.param_formats);
+            question.params.clone_from(&bound.bind.params);
+        }
+        let why = match self.ask(budget, question).await? {
+            Ok(plan) => match Explained::from_json(&plan) {
+                Ok(plan) => return Ok(Some(plan)),
+                Err(error) => format!("EXPLAIN: {error}"),
+            },
+            Err(Unanswered::Nothing) => "EXPLAIN gave no plan".to_owned(),
+            Err(why) => format!("EXPLAIN {}", why.words()),
+        };
+        part.rows = Estimate::unknown(why);
+        Ok(None)
+    }
+
+    /// Rows of the statement itself, then those that foreign keys take along.
+    pub(super) async fn probe_rows(
+        &mut self,
+        budget: Budget,
+        subject: &Subject,
+        plan: Option<&Explained>,
+        scene: &Scene,
+        part: &mut Part,
+    ) -> Result<(), SessionError> {
+        if subject.takes_tables() {
+            return self.probe_tables(budget, subject, scene, part).await;
+        }
+        part.rows_by_plan(plan);
+        let Some(plan) = plan else {
+            if subject.changes_no_rows() {
+                (part.rows, part.expected) = (Estimate::exact(0), Some(0));
+            }
+            return Ok(());
+        };
+        let Some(touched) = &subject.touched else {
+            return Ok(());
+        };
+        // Rules turn one write into others; then only the planner knows.
+        let as_written = match touched.operation {
+            None => plan.writes().next().is_none(),
+            Some(operation) => {
+                let writes: Vec<_> = plan.writes().collect();
+                matches!(&writes[..], [only] if only.operation == operation)
+                    && scene.target.is_some()
+            }
+        };
+        if !as_written {
+            return Ok(());
+        }
+        match &touched.amount {
+            Amount::Given(rows) => {
+                part.rows = Estimate::exact(*rows);
+                part.expected = Some(*rows);
+            }
+            Amount::Matching(matching) => {
+                self.count_rows(budget, subject, plan, matching, part)
+                    .await?;
+            }
+            Amount::Untold => {}
+        }
+        doubt_count(subject, scene, part);
+        let Amount::Matching(matching) = &touched.amount else {
+            return self.probe_along(budget, subject, scene, None, part).await;
+        };
+        self.probe_along(budget, subject, scene, Some(matching), part)
+            .await
+    }
+
+    async fn count_rows(
+        &mut self,
+        budget: Budget,
+        subject: &Subject,
+        plan: &Explained,
+        matching: &Matching,
+        part: &mut Part,
+    ) -> Result<(), SessionError> {
+        if subject.before == Before::Rows {
+            part.rows.note =
+                Some("statements before it in the same batch may change this".to_owned());
+        }
+        if !subject.countable() {
+            return Ok(());
+        }
+        if plan.cost() > COST_MAX {
+            part.rows.note = Some("counting would take too long".to_owned());
+            return Ok(());
+        }
+        let Some(question) = count_question(subject, matching, matching.count(COUNT_MAX + 1))
+        else {
+            return Ok(());
+        };
+        match self.ask(budget, question).await? {
+            Ok(answer) => {
+                if let Some(counted) = number(&answer) {
+                    self::counted(counted, part);
+                }
+            }
+            Err(why) => part.rows.note = Some(format!("counting {}", why.words())),
+        }
+        Ok(())
+    }
+}
+
+/// Takes a count that stopped after [`COUNT_MAX`].
+fn counted(counted: u64, part: &mut Part) {
+    let most = u64::from(COUNT_MAX);
+    let guess = part.expected;
+    if counted <= most {
+        (part.rows, part.expected) = (Estimate::exact(counted), Some(counted));
+        return;
+    }
+    match guess.filter(|guess| *guess > most) {
+        Some(guess) => {
+            part.rows = Estimate::estimated(guess);
+            let most = abeyance_api::blast::words::grouped(most);
+            part.rows.note = Some(format!("more than {most} were counted"));
+        }
+        None => {
+            part.rows = Estimate::more_than(most);
+            part.expected = Some(counted);
+        }
+    }
+}
+
+/// Says what may make the server report other rows than were counted.
+fn doubt_count(subject: &Subject, scene: &Scene, part: &mut Part) {
+    let mut doubts = Vec::new();
+    if let Some((root, events)) = scene
+        .target
+        .and_then(|target| scene.events.get_key_value(&target))
+    {
+        doubts = scene.near.inexact(*root, *events);
+    }
+    if subject.touched.as_ref().is_some_and(|t| t.on_conflict) {
+        doubts.push("rows in conflict are left out or changed instead".to_owned());
+    }
+    for doubt in doubts {
+        part.rows.note = Some(match part.rows.note.take() {
+            Some(note) => format!("{note}; {doubt}"),
+            None => doubt,
+        });
+    }
+}
+
+/// A query made from the statement's predicate, with the values the client bound. `None` where the server may
+/// take a value for one of another type.
+pub(super) fn count_question(
+    subject: &Subject,
+    matching: &Matching,
+    sql: String,
+) -> Option<Question> {
+    let mut question = Question::of_session(&sql, &[]);
+    let Some(bound) = &subject.bound else {
+        return matching.params().is_empty().then_some(question);
+    };
+    for index in 0..bound.bind.params.len() {
+        let number = u16::try_from(index + 1).ok()?;
+        let given = bound.param_oids.get(index).copied().unwrap_or(0);
+        if matching.params().contains(&number) {
+            if given == 0 && matching.shares_params() {
+                return None;
+            }
+            question.param_oids.push(given);
+            question.param_formats.push(bound.bind.param_format(index));
+            let value = bound.bind.params.get(index).cloned().flatten();
+            question.params.push(value);
+        } else {
+            question.param_oids.push(TEXT_OID);
+            question.param_formats.push(Format::Text);
+            question.params.push(None);
+        }
+    }
+    Some(question)
+}
