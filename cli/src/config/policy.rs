@@ -199,7 +199,12 @@ pub fn rule(section: Section<'_>) -> Option<RuleEntry> {
     let mode = section.choice("mode", &MODES);
     let keys = keys(&section);
     let span = section.span().clone();
+    // A rule whose condition was lost would match more than it should.
+    let lost = section.has("when") && when.is_none();
     section.finish();
+    if lost {
+        return None;
+    }
     Some(RuleEntry {
         rule: Rule {
             name: name?.value,
@@ -272,6 +277,7 @@ pub fn rule_set(entries: Entries<'_>, problems: &Problems, source: &str) -> Opti
         plain_tables: policy.map_or_else(Vec::new, |policy| policy.plain_tables.clone()),
         ..Policy::new(default)
     };
+    route_is_used(&policy, route, problems);
     match RuleSet::build(policy) {
         Ok(set) => Some(set),
         Err(errors) => {
@@ -280,6 +286,20 @@ pub fn rule_set(entries: Entries<'_>, problems: &Problems, source: &str) -> Opti
             }
             None
         }
+    }
+}
+
+/// A route that nobody is asked by is a slip.
+fn route_is_used(policy: &Policy, route: Option<&At<String>>, problems: &Problems) {
+    let used = matches!(policy.default, Decision::Hold { .. })
+        || policy.packs.iter().any(|pack| pack.holds())
+        || policy.protections.iter().any(|one| one.route.is_none());
+    if let (Some(route), false) = (route, used) {
+        problems.error(
+            &route.span,
+            "`route` in [policy] has no effect: neither the default, nor a pack, nor a [[protect]] asks by it",
+            "remove it, or use the verdict `hold`",
+        );
     }
 }
 

@@ -257,6 +257,71 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
     ("empty list in a rule", "class = [\"ddl\"]", "class = []"),
     (
+        "mistakes in conditions",
+        "class = [\"ddl\"]",
+        "when = 'statement.kind == \"DROPP TABLE\" && blast.row > \"1\"'",
+    ),
+    (
+        "a mistake in a condition of several lines",
+        "class = [\"ddl\"]",
+        "when = \"\"\"\nstatement.one_row\n  && tabels.all(t, t.name == 'a')\n\"\"\"",
+    ),
+    (
+        "a mistake in a condition with escapes",
+        "class = [\"ddl\"]",
+        "when = \"statement.kind == \\\"DROPP TABLE\\\"\"",
+    ),
+    (
+        "a condition that is no text",
+        "class = [\"ddl\"]",
+        "when = true",
+    ),
+    (
+        "not a column",
+        "class = [\"ddl\"]",
+        "column = [\"ssn\"]\nmode = \"shade\"\nrows_max = 0",
+    ),
+    (
+        "unknown pack",
+        "default = \"hold\"",
+        "default = \"hold\"\npacks = [\"guard-write\"]",
+    ),
+    (
+        "a pack that needs a stronger default",
+        "default = \"hold\"\nroute = \"dba\"",
+        "default = \"allow\"\npacks = [\"guard-writes\"]",
+    ),
+    (
+        "a pack without a route",
+        "default = \"hold\"\nroute = \"dba\"",
+        "default = \"deny\"\npacks = [\"phi\"]",
+    ),
+    (
+        "a route without use",
+        "default = \"hold\"",
+        "default = \"deny\"",
+    ),
+    (
+        "a protection with mistakes",
+        "[[rule]]\nname = \"schema\"",
+        "[[protect]]\nname = \"p\"\ncolumns = [\"ssn\"]\nroute = \"dbas\"\nagent = [\"bot\"]\n\n[[rule]]\nname = \"schema\"",
+    ),
+    (
+        "a protection of nothing",
+        "[[rule]]\nname = \"schema\"",
+        "[[protect]]\nname = \"p\"\n\n[[rule]]\nname = \"schema\"",
+    ),
+    (
+        "two rules that say the same",
+        "name = \"schema\"",
+        "name = \"more-reads\"\nclass = [\"read\"]\nverdict = \"allow\"\n\n[[rule]]\nname = \"schema\"",
+    ),
+    (
+        "a rule that is always beaten",
+        "class = [\"ddl\"]",
+        "class = [\"read\", \"ddl\"]",
+    ),
+    (
         "limit out of range",
         "[[target]]",
         "limits = { connections_max = 0, notice_interval = \"1ms\" }\n[[target]]",
@@ -393,9 +458,16 @@ fn broken_files_never_break_the_report() {
 #[test]
 fn the_sample_configuration_is_good() {
     let folder = folder();
-    let sample = include_str!("../../../deploy/abeyance.toml");
-    if let Err(report) = check(sample, folder.path(), Role::Judge) {
-        panic!("deploy/abeyance.toml:\n{}", report.render());
+    for (name, sample) in [
+        (
+            "abeyance.toml",
+            include_str!("../../../deploy/abeyance.toml"),
+        ),
+        ("clinic.toml", include_str!("../../../deploy/clinic.toml")),
+    ] {
+        if let Err(report) = check(sample, folder.path(), Role::Judge) {
+            panic!("deploy/{name}:\n{}", report.render());
+        }
     }
 }
 
@@ -404,6 +476,7 @@ fn the_documentation_is_good_and_names_every_key() {
     let folder = folder();
     let page = include_str!("../../../docs/configuration.md");
     let readme = include_str!("../../../README.md");
+    let policy = include_str!("../../../docs/policy.md");
     let examples = |text: &'static str| text.split("```toml\n").skip(1);
     for example in examples(page).chain(examples(readme)) {
         let example = example.split("```").next().unwrap();
@@ -413,6 +486,14 @@ fn the_documentation_is_good_and_names_every_key() {
     }
     let good = GOOD.replace("VERIFIER", &verifier());
     check(&good, folder.path(), Role::Serve).unwrap();
+    let before_policy = good.split("[policy]").next().unwrap();
+    for example in examples(policy) {
+        let example = example.split("```").next().unwrap();
+        let whole = format!("{before_policy}{example}");
+        if let Err(report) = check(&whole, folder.path(), Role::Judge) {
+            panic!("an example in docs/policy.md:\n{}", report.render());
+        }
+    }
     let named = |key: &str| {
         let ways = [format!("`{key}`"), format!("{key} ="), format!("[{key}]")];
         ways.iter().any(|way| page.contains(way))

@@ -3,6 +3,8 @@
 //! Names are what the statement says and, with the catalog, what they lead to. Without the catalog
 //! a name may stand for anything behind it: a view, a rule, a cascade.
 
+use std::collections::BTreeSet;
+
 use abeyance_sql::{FunctionName, RelationName, StatementFacts};
 
 use crate::{
@@ -62,9 +64,22 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Every relation it touches, as named and, with the catalog, as reached. Some come twice.
+    /// Every relation it touches: with the catalog those that are reached, and what is named and
+    /// not found there; without it as named.
     pub(crate) fn tables(&self) -> impl Iterator<Item = (&'a RelationName, TableAccess)> {
         let facts = self.facts;
+        let found = move |named: &RelationName| {
+            let sets = facts.catalog.iter().flat_map(|catalog| {
+                [
+                    &catalog.reads,
+                    &catalog.writes,
+                    &catalog.through,
+                    &catalog.foreign,
+                ]
+            });
+            let mut same = sets.flatten().filter(|found| found.name == named.name);
+            same.any(|found| named.schema.is_none() || named.schema == found.schema)
+        };
         let named = [
             (&facts.reads, TableAccess::Read),
             (&facts.writes, TableAccess::Write),
@@ -78,10 +93,14 @@ impl<'a> Case<'a> {
                 (&catalog.cascades, TableAccess::Cascade),
             ]
         });
+        let pairs = |(set, access): (&'a BTreeSet<RelationName>, TableAccess)| {
+            set.iter().map(move |relation| (relation, access))
+        };
         named
             .into_iter()
-            .chain(reached)
-            .flat_map(|(set, access)| set.iter().map(move |relation| (relation, access)))
+            .flat_map(pairs)
+            .filter(move |(relation, access)| *access == TableAccess::Alter || !found(relation))
+            .chain(reached.flat_map(pairs))
     }
 
     /// `tables` is all of them: nothing unknown is run, and every name is resolved.

@@ -91,5 +91,5 @@ fn takes_all_of(wide: &Ready, narrow: &Ready) -> bool {
             wide_rule.predicates.as_ref(),
             narrow_rule.predicates.as_ref(),
         )
-        && (wide.when.is_none() || wide.rule.when == narrow.rule.when)
+        && (wide.rule.when.is_none() || wide.rule.when == narrow.rule.when)
 }

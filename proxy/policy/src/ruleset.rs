@@ -160,7 +160,7 @@ impl Ready {
     /// No condition at all.
     pub(crate) fn takes_anything(&self) -> bool {
         let matcher: &Matcher = &self.rule.matcher;
-        matcher.takes_any_statement() && matcher.takes_anyone() && self.when.is_none()
+        matcher.takes_any_statement() && matcher.takes_anyone() && self.rule.when.is_none()
     }
 }
 

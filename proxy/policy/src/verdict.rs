@@ -80,6 +80,7 @@ impl Verdict {
 ///   condition on kinds, tables, columns or predicates it never lets a statement through that is not
 ///   fully known.
 /// - A *hold* or *deny* rule matches when any of them is named, or may be.
+/// - Where only doubt makes rules match, the default counts beside them.
 /// - A default of *allow* does not reach statements that are not fully known: they are denied.
 /// - Whatever allows it, a statement that touches a protected column, or may, is held.
 #[must_use]
@@ -87,6 +88,7 @@ pub fn evaluate(rules: &RuleSet, facts: &StatementFacts, context: Context<'_>) -
     let case = Case::new(facts, &context, &rules.plain_tables);
     let mut shadow = Vec::new();
     let mut best: Option<(&Ready, Truth)> = None;
+    let mut some_rule_for_sure = false;
     let mut rows_max: Option<u64> = None;
     for ready in &rules.rules {
         let rule = &ready.rule;
@@ -98,6 +100,7 @@ pub fn evaluate(rules: &RuleSet, facts: &StatementFacts, context: Context<'_>) -
             shadow.push((rule.name.clone(), rule.decision.clone()));
             continue;
         }
+        some_rule_for_sure |= truth == Truth::True;
         let guard = rule.decision.guard();
         match best.map(|(best, _)| guard.cmp(&best.rule.decision.guard())) {
             Some(std::cmp::Ordering::Less) => continue,
@@ -113,6 +116,14 @@ pub fn evaluate(rules: &RuleSet, facts: &StatementFacts, context: Context<'_>) -
         Some((ready, truth)) => by_rule(ready, truth, case),
         None => by_default(rules, case),
     };
+    if best.is_some() && !some_rule_for_sure {
+        // Perhaps no rule matches at all, and the default is the more guarded.
+        let otherwise = by_default(rules, case);
+        if otherwise.decision.guard() > verdict.decision.guard() {
+            verdict = otherwise;
+            rows_max = None;
+        }
+    }
     if best.is_none() || verdict.decision == Decision::Allow {
         hold_exposed(&mut verdict, &exposed);
     }

@@ -4,13 +4,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, LazyLock},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use abeyance_policy::{Context, Decision, RuleSet, Verdict, evaluate_batch};
-use abeyance_sql::{Catalog, ReadOptions, Sight, StatementFacts, analyse};
+use abeyance_sql::{ReadOptions, Sight, StatementFacts, analyse};
 use base64::Engine as _;
 use serde::Deserialize;
 
@@ -19,16 +16,6 @@ mod support;
 const OPEN: &str = include_str!("../../../tests/corpus/open.jsonl");
 const OWN: &str = include_str!("corpus_own.jsonl");
 const EXCEPTIONS: &str = include_str!("corpus_exceptions.txt");
-const CATALOG: &str = include_str!("../../sql/tests/clinic_catalog.json");
-
-static SIGHT: LazyLock<Sight> = LazyLock::new(|| {
-    let catalog = Catalog::from_json(CATALOG.as_bytes()).unwrap();
-    Sight {
-        search_path: catalog.search_path.clone().into(),
-        catalog: Arc::new(catalog),
-        vouched: Arc::default(),
-    }
-});
 
 #[derive(Debug, Deserialize)]
 struct Row {
@@ -126,7 +113,7 @@ fn with_the_catalog_every_statement_gets_a_safe_verdict() {
     let mut wrong = BTreeSet::new();
     let mut lines = Vec::new();
     for row in rows() {
-        let verdict = row.verdict(&rules, Some(&SIGHT));
+        let verdict = row.verdict(&rules, Some(&support::SIGHT));
         if !row.accepts(&verdict) {
             if !exceptions.contains_key(row.id.as_str()) {
                 lines.push(line(&row, &verdict));

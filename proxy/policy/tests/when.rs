@@ -1,6 +1,10 @@
 //! Conditions in CEL: what they may say, what they mean in doubt, and what they cost.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
 
 use abeyance_policy::{
     Access, Blast, Context, Decision, Matcher, Moment, Rule, RuleError, RuleSet, evaluate,
@@ -92,6 +96,10 @@ fn mistakes_have_a_place_and_a_hint() {
     .into_iter()
     .map(shown)
     .collect();
+    let page = include_str!("../../../docs/policy.md");
+    for mistake in all.iter().take(10) {
+        assert!(page.contains(mistake), "not in docs/policy.md:\n{mistake}");
+    }
     insta::assert_snapshot!(all.join("\n"));
 }
 
@@ -221,5 +229,210 @@ fn what_conditions_mean() {
         ),
     ] {
         assert_eq!(truth(when, delete, context), wanted, "{when}");
+    }
+}
+
+/// What a condition may be made of, right and wrong.
+fn piece() -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(vec![
+        "statement.kind",
+        "statement.one_row",
+        "statement.rows_max",
+        "statement.writes",
+        "tables",
+        "columns",
+        "blast.rows",
+        "blast.full_scan",
+        "time.hour",
+        "time.zone(\"Europe/Berlin\")",
+        "agent.name",
+        "actor",
+        "t",
+        "t.name",
+        "size(",
+        ")",
+        "(",
+        "[",
+        "]",
+        ".exists(t, ",
+        ".all(t, ",
+        ".like(",
+        ".contains(",
+        " == ",
+        " != ",
+        " < ",
+        " in ",
+        " && ",
+        " || ",
+        "!",
+        " ? ",
+        " : ",
+        "-",
+        " + ",
+        "1",
+        "9223372036854775807",
+        "\"DELETE\"",
+        "\"a*\"",
+        "\"\"",
+        "true",
+        "false",
+        "null",
+        "{",
+        "}",
+        "has(",
+        ".",
+        ",",
+        "\"",
+        "'",
+        "\\",
+        "`",
+        "ü",
+        "\n",
+        "1.5",
+        "1u",
+        "b\"x\"",
+        "//",
+        "in",
+        "r\"\\\"",
+    ])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 400 } else { 20_000 }))]
+
+    /// No text whatever makes loading panic, and what loads can be judged.
+    #[test]
+    fn no_condition_panics(pieces in proptest::collection::vec(piece(), 0..14), noise in ".{0,12}", at in 0usize..14) {
+        let mut pieces: Vec<&str> = pieces;
+        if at < pieces.len() {
+            pieces.insert(at, &noise);
+        }
+        let when = pieces.concat();
+        if let Ok(rules) = RuleSet::new(vec![rule(Decision::Deny, &when)], Decision::Deny) {
+            let _ = evaluate(&rules, &facts("DELETE FROM t WHERE id = 1"), Context::new("a", "t"));
+        } else {
+            for error in errors(&when) {
+                prop_assert!(error.within.is_none_or(|within| when.get(within).is_some()));
+            }
+        }
+    }
+
+    /// What becomes known later (a blast radius, a moment) never makes an allow weaker.
+    #[test]
+    fn an_allow_in_doubt_stands_when_all_is_known(
+        conditions in proptest::collection::vec(condition(), 1..4),
+        decisions in proptest::collection::vec(0u8..3, 4),
+        sql in proptest::sample::select(vec!["SELECT 1", "DELETE FROM t WHERE id = 1", "UPDATE t SET a = f()", "SELEC", "BEGIN"]),
+        rows in proptest::option::of(0u64..300),
+        hour in 0i64..24,
+    ) {
+        let decision = |word: u8| match word {
+            0 => Decision::Allow,
+            1 => Decision::Hold { route: "dba".to_owned() },
+            _ => Decision::Deny,
+        };
+        let rules: Vec<Rule> = conditions
+            .iter()
+            .zip(&decisions)
+            .enumerate()
+            .map(|(index, (when, word))| Rule { name: format!("r{index}"), ..rule(decision(*word), when) })
+            .collect();
+        let default = decision(decisions[3]);
+        let Ok(set) = RuleSet::new(rules, default) else { return Ok(()) };
+        let facts = facts(sql);
+        let blast = Blast { rows, full_scan: rows.map(|rows| rows > 100), ..Blast::default() };
+        let now = now() + chrono::Duration::hours(hour);
+        let vague = Context::new("bot", "clinic");
+        let known = Context { blast: Some(&blast), moment: Some(Moment::at(now)), ..vague };
+        let (first, second) = (evaluate(&set, &facts, vague), evaluate(&set, &facts, known));
+        prop_assert!(second.decision.guard() <= first.decision.guard(), "{first:?} {second:?}");
+        if !set.needs_blast() && !set.needs_moment() {
+            prop_assert_eq!(first, second);
+        }
+    }
+}
+
+fn condition() -> impl Strategy<Value = String> {
+    let atom = proptest::sample::select(vec![
+        "blast.rows > 100",
+        "blast.rows <= 10",
+        "blast.full_scan",
+        "time.hour < 6",
+        "time.weekday == \"friday\"",
+        "session.in_transaction",
+        "statement.kind == \"DELETE\"",
+        "statement.certain",
+        "statement.one_row",
+        "tables.exists(t, t.name == \"t\")",
+        "tables.all(t, t.access == \"write\")",
+        "agent.name == \"bot\"",
+    ]);
+    let atom = atom.prop_map(str::to_owned);
+    atom.prop_recursive(4, 12, 2, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} || {b})")),
+            inner.clone().prop_map(|a| format!("!({a})")),
+            (inner.clone(), inner.clone(), inner)
+                .prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
+        ]
+    })
+}
+
+/// The budget turns what is too long into doubt, and keeps its cost small.
+#[test]
+fn long_lists_cost_no_more_than_their_budget() {
+    let tables: Vec<String> = (0..2000).map(|n| format!("s.t{n}")).collect();
+    let sql = format!("SELECT 1 FROM {}", tables.join(", "));
+    let when = "tables.all(t, tables.exists(u, u.name == t.name && u.access != t.access))";
+    assert_eq!(truth(when, &sql, Context::new("bot", "clinic")), None);
+    let rules = RuleSet::new(vec![rule(Decision::Deny, when)], Decision::Deny).unwrap();
+    let facts = facts(&sql);
+    let started = std::time::Instant::now();
+    let _ = evaluate(&rules, &facts, Context::new("bot", "clinic"));
+    assert!(started.elapsed().as_millis() < 500);
+}
+
+/// Prints what judging costs: `cargo test --release -p abeyance-policy -- --ignored --nocapture cost`.
+#[test]
+#[ignore = "prints figures"]
+fn cost_of_twenty_rules() {
+    let conditions = [
+        "statement.kind == \"DELETE\" && blast.rows > 100",
+        "statement.one_row && size(statement.cascades) == 0",
+        "tables.exists(t, t.name == \"patients\" && t.access == \"write\")",
+        "statement.functions.exists(f, f in [\"pg_sleep\", \"dblink\"])",
+        "agent.name == \"other\" || target.environment == \"staging\"",
+    ];
+    let rules: Vec<Rule> = (0..20)
+        .map(|n| Rule {
+            name: format!("r{n}"),
+            ..rule(
+                Decision::Hold {
+                    route: "dba".to_owned(),
+                },
+                &format!(
+                    "{} && agent.name != \"n{n}\"",
+                    conditions[n % conditions.len()]
+                ),
+            )
+        })
+        .collect();
+    let rules = RuleSet::new(rules, Decision::Allow).unwrap();
+    for sql in [
+        "SELECT abalance FROM pgbench_accounts WHERE aid = 1",
+        "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = 1",
+    ] {
+        let facts = facts(sql);
+        let context = Context {
+            environment: Some("production"),
+            ..Context::new("bot", "clinic")
+        };
+        let rounds: u32 = 20_000;
+        let started = std::time::Instant::now();
+        for _ in 0..rounds {
+            std::hint::black_box(evaluate(&rules, std::hint::black_box(&facts), context));
+        }
+        println!("{:?} for each statement: {sql}", started.elapsed() / rounds);
     }
 }

@@ -415,3 +415,47 @@ pub(super) const fn undo_word(undo: Undo) -> Option<&'static str> {
         Undo::Unknown => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page for people names every variable, and no other.
+    #[test]
+    fn the_documentation_names_every_variable() {
+        let page = include_str!("../../../../docs/policy.md");
+        let table = page.split("### Variables").nth(1).unwrap_or_default();
+        let table = table.split("###").next().unwrap_or_default();
+        let mut known = Vec::new();
+        for (name, leaf) in GLOBALS {
+            match leaf {
+                Leaf::Object(object) => {
+                    known.extend(
+                        fields(*object)
+                            .iter()
+                            .map(|(field, _)| format!("{name}.{field}")),
+                    );
+                }
+                _ => known.push((*name).to_owned()),
+            }
+        }
+        for (element, object) in [("t", Object::Table), ("c", Object::Column)] {
+            let names = fields(object).iter();
+            known.extend(names.map(|(field, _)| format!("{element}.{field}")));
+        }
+        let rows = table.lines().filter(|line| line.starts_with("| `"));
+        let named: Vec<String> = rows
+            .clone()
+            .filter_map(|line| line.split('|').nth(1))
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .map(str::to_owned)
+            .collect();
+        for name in &known {
+            let anywhere = format!("`{name}`");
+            assert!(table.contains(&anywhere), "not in docs/policy.md: {name}");
+        }
+        for name in &named {
+            assert!(known.contains(name), "in docs/policy.md only: {name}");
+        }
+    }
+}

@@ -1,9 +1,31 @@
-//! Reads the policy of `deploy/clinic.toml` as the configuration does, as far as this crate knows.
+//! The clinic: its policy in `deploy/clinic.toml`, read as the configuration does as far as this crate
+//! knows, and its catalog.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
+
+use std::sync::{Arc, LazyLock};
 
 use abeyance_policy::{Decision, Matcher, Pack, Policy, Protection, Rule, RuleSet};
+use abeyance_sql::{Catalog, Sight};
 use serde::Deserialize;
 
 const CLINIC: &str = include_str!("../../../../deploy/clinic.toml");
+
+const CATALOG: &str = include_str!("../../../sql/tests/clinic_catalog.json");
+
+/// The clinic's catalog as a new session sees it.
+pub static SIGHT: LazyLock<Sight> = LazyLock::new(|| {
+    let catalog = Catalog::from_json(CATALOG.as_bytes()).unwrap();
+    Sight {
+        search_path: catalog.search_path.clone().into(),
+        catalog: Arc::new(catalog),
+        vouched: Arc::default(),
+    }
+});
 
 #[derive(Deserialize)]
 struct File {

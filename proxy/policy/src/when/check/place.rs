@@ -40,6 +40,7 @@ fn cover(expr: &IdedExpr, info: &SourceInfo, source: &str, range: &mut Option<Ra
         Expr::Call(call) => {
             call.target.iter().for_each(|target| inner(target));
             call.args.iter().for_each(inner);
+            widen_by_name(source, range, &call.func_name);
         }
         Expr::Select(select) => {
             inner(&select.operand);
@@ -53,6 +54,17 @@ fn cover(expr: &IdedExpr, info: &SourceInfo, source: &str, range: &mut Option<Ra
             }
         }
         Expr::Literal(_) | Expr::Ident(_) | Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => {}
+    }
+}
+
+/// The place of a call is its bracket; the function's name stands before it.
+fn widen_by_name(source: &str, range: &mut Option<Range<usize>>, name: &str) {
+    if let Some(found) = range
+        && source
+            .get(..found.start)
+            .is_some_and(|before| before.ends_with(name))
+    {
+        found.start -= name.len();
     }
 }
 
