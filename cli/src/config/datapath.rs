@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use abeyance_api::PersonId;
-use abeyance_policy::Access;
 use abeyance_gateway::{ClientTls, Limits, UpstreamTls};
+use abeyance_policy::Access;
 use abeyance_sql::FunctionName;
 use secrecy::{SecretSlice, SecretString};
 

@@ -111,11 +111,15 @@ pub fn connectable(path: &Path, name: &str) -> Result<Target, String> {
     let root = Section::new("the file", 0..0, document.get_ref(), &problems);
     let sections = root.sections("target").into_iter();
     let named = sections.filter(|section| {
-        let found = section.value("name").and_then(|value| value.get_ref().as_str());
+        let found = section
+            .value("name")
+            .and_then(|value| value.get_ref().as_str());
         found == Some(name)
     });
     // Entries of other targets are never looked at: their secrets may well be elsewhere.
-    let target = named.last().and_then(|s| datapath::target(s, &around, Role::Proxy)?.target);
+    let target = named
+        .last()
+        .and_then(|s| datapath::target(s, &around, Role::Proxy)?.target);
     drop(root);
     drop(document);
     let report = problems.into_report(path.to_owned(), source);
@@ -149,12 +153,7 @@ pub fn read(
     }
 }
 
-fn whole(
-    root: Section<'_>,
-    around: &Surroundings<'_>,
-    role: Role,
-    source: &str,
-) -> Option<Config> {
+fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role, source: &str) -> Option<Config> {
     let problems = root.problems;
     let table = |key, name: &str, needed: bool| {
         if needed && !root.has(key) {
@@ -202,11 +201,17 @@ fn whole(
     root.finish();
     check::cross_check(&parts, problems);
     let rules = rule_set(&parts, role, problems, source)?;
+    let tolerance = parts
+        .policy
+        .as_ref()
+        .and_then(|policy| policy.rows_tolerance);
     if rules_lost || protections_lost {
         return None;
     }
     Some(Config {
-        proxy: proxy.filter(|_| role.proxies()),
+        proxy: proxy
+            .filter(|_| role.proxies())
+            .map(|proxy| tolerant(proxy, tolerance)),
         approver: approver.filter(|_| role.approves()),
         targets: collect(parts.targets, |entry| entry.target)?,
         agents: collect(parts.agents, datapath::AgentEntry::into_agent)?,
@@ -215,6 +220,14 @@ fn whole(
         slack: slack.filter(|_| role.approves()),
         rules,
     })
+}
+
+/// Caps on rows are written beside the rules, and held by sessions.
+fn tolerant(mut proxy: Proxy, tolerance: Option<f64>) -> Proxy {
+    if let Some(tolerance) = tolerance {
+        proxy.limits.rows_tolerance = tolerance;
+    }
+    proxy
 }
 
 fn rule_set(parts: &Parts, role: Role, problems: &Problems, source: &str) -> Option<RuleSet> {

@@ -18,6 +18,8 @@ pub struct PolicyEntry {
     pub route: Option<At<String>>,
     pub packs: Vec<Pack>,
     pub plain_tables: Vec<String>,
+    /// An approved write may change this many times the rows it was estimated for.
+    pub rows_tolerance: Option<f64>,
     span: Span,
     /// Where each key stands, for what the rule set says about it.
     keys: Vec<(&'static str, Span)>,
@@ -86,6 +88,9 @@ const KEYS: [&str; 18] = [
     "message",
 ];
 
+/// How far beyond its estimate an approved write may go.
+const TOLERANCES: std::ops::RangeInclusive<f64> = 1.0..=1000.0;
+
 /// Reads `[policy]`.
 pub fn policy(section: Section<'_>) -> Option<PolicyEntry> {
     if !section.has("default") {
@@ -95,6 +100,7 @@ pub fn policy(section: Section<'_>) -> Option<PolicyEntry> {
     let route = section.string("route");
     let packs = section.choices("packs", &words(Pack::ALL, Pack::as_str));
     let plain_tables = section.strings("plain_tables");
+    let rows_tolerance = section.number("rows_tolerance", TOLERANCES);
     // Packs and protections ask by this route even when the default does not.
     let default = match word.as_ref().map(|word| word.value) {
         Some(Word::Allow) => Some(Decision::Allow),
@@ -108,6 +114,7 @@ pub fn policy(section: Section<'_>) -> Option<PolicyEntry> {
         route,
         packs: packs.unwrap_or_default(),
         plain_tables: plain(plain_tables.as_ref()).unwrap_or_default(),
+        rows_tolerance,
         span,
         keys,
     })

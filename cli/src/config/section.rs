@@ -208,6 +208,28 @@ impl<'a> Section<'a> {
         found
     }
 
+    /// A number that need not be whole, within a range.
+    pub fn number(&self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
+        let value = self.value(key)?;
+        let written = value.get_ref();
+        let float = written.as_float().map(|float| float.as_str());
+        let Some(text) = float.or_else(|| written.as_integer().map(|integer| integer.as_str()))
+        else {
+            self.wrong_type(key, value, "a number");
+            return None;
+        };
+        let parsed = text.replace('_', "").parse::<f64>().ok();
+        let found = parsed.filter(|number| range.contains(number));
+        if found.is_none() {
+            self.problems.error(
+                &value.span(),
+                format!("`{key}` in {} is out of range", self.name),
+                format!("give a number from {} to {}", range.start(), range.end()),
+            );
+        }
+        found
+    }
+
     /// A time span such as `"90s"` or `"1h30m"`, within a range.
     pub fn duration(
         &self,

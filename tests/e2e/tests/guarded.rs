@@ -154,6 +154,19 @@ async fn an_approved_write_beyond_its_cap_is_undone() -> Result<()> {
     );
     ensure!(bench.rooms().await? == 12);
 
+    // The tag of a read that writes tells nothing; the target is asked.
+    let hidden = "WITH gone AS (DELETE FROM rooms RETURNING *) SELECT count(*) FROM gone";
+    let replies = bench.ask(hidden).await?;
+    ensure!(tags(&replies) == "TDEZ", "{replies:?}");
+    let replies = bench
+        .ask("EXPLAIN (ANALYZE, COSTS OFF) DELETE FROM rooms")
+        .await?;
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("54000"),
+        "{replies:?}"
+    );
+    ensure!(bench.rooms().await? == 12);
+
     let replies = bench
         .ask("DELETE FROM rooms WHERE room = 'R1'; SELECT 1")
         .await?;

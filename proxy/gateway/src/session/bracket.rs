@@ -13,6 +13,7 @@ mod exchange;
 mod floor;
 mod pieces;
 mod words;
+mod written;
 
 use std::collections::VecDeque;
 
@@ -212,12 +213,27 @@ impl Session {
         {
             self.begin_bracket(run).await?;
         }
+        let question = command
+            .as_ref()
+            .and_then(|command| command.question.as_deref());
+        let question = question.filter(|_| self.brackets.guard.is_some());
+        let before = match question {
+            Some(question) => self.rows_written(question).await?,
+            None => None,
+        };
         let tag = self.exchange(run, piece, command.as_ref()).await?;
+        let written = match (question, self.standing.status) {
+            (Some(question), TransactionStatus::InTransaction) => {
+                let after = self.rows_written(question).await?;
+                after.map(|after| after.saturating_sub(before.unwrap_or(0)))
+            }
+            _ => None,
+        };
         if begins && !run.failed {
             // As in a string of several statements: what came before belongs to the client's transaction.
             self.brackets.open = None;
         }
-        self.judge_end(run, tag, command.as_ref()).await
+        self.judge_end(run, tag, command.as_ref(), written).await
     }
 
     /// Looks at what a piece did, before anything else runs.
@@ -226,6 +242,7 @@ impl Session {
         run: &mut Run,
         tag: Option<CommandTag>,
         command: Option<&Command>,
+        written: Option<u64>,
     ) -> Result<(), SessionError> {
         let status = self.standing.status;
         if status == TransactionStatus::Idle && self.brackets.open.take().is_some() {
@@ -240,7 +257,7 @@ impl Session {
         let Some((cap, tally)) = &mut self.brackets.guard else {
             return Ok(());
         };
-        tally.add(&tag, command.is_none_or(|command| command.changes));
+        tally.add(&tag, command.is_none_or(|command| command.changes), written);
         let Some((fields, line)) = tally.exceeds(cap) else {
             return Ok(());
         };

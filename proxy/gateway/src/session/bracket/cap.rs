@@ -1,6 +1,6 @@
 //! How many rows a batch may change, and how many it did, by the server's own command tags.
 //!
-//! Pure. Rows that cascades and triggers change besides are not in the tags, and not counted.
+//! Rows that cascades and triggers change besides are not in the tags, and not counted.
 
 use abeyance_api::{Blast, Estimate, EstimateSource, HoldId};
 use abeyance_sql::{StatementClass, StatementFacts, TransactionEffect};
@@ -93,8 +93,8 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Takes a completed statement's tag.
-    pub(super) fn add(&mut self, tag: &CommandTag, changes: bool) {
+    /// Takes a completed statement's tag; `written` is what the target counted, where it was asked.
+    pub(super) fn add(&mut self, tag: &CommandTag, changes: bool, written: Option<u64>) {
         let verb = tag.as_str().split(' ').next().unwrap_or_default();
         let counts = match verb {
             "INSERT" | "UPDATE" | "DELETE" | "MERGE" => true,
@@ -102,7 +102,12 @@ impl Tally {
             "SELECT" | "COPY" | "FETCH" => changes,
             _ => false,
         };
-        self.last = if counts { tag.rows().unwrap_or(0) } else { 0 };
+        let told = if counts { tag.rows().unwrap_or(0) } else { 0 };
+        // The target's own count is better than that of rows returned.
+        self.last = match written {
+            Some(written) if matches!(verb, "SELECT" | "FETCH") => written,
+            written => told.max(written.unwrap_or(0)),
+        };
         self.total = self.total.saturating_add(self.last);
     }
 
@@ -188,7 +193,7 @@ mod tests {
             ("INSERT 0 4", true),
             ("COPY 9", false),
         ] {
-            tally.add(&CommandTag::new(WireStr::from_static(tag)), changes);
+            tally.add(&CommandTag::new(WireStr::from_static(tag)), changes, None);
         }
         assert_eq!(tally.total, 7);
         let cap = |rows| Cap::Approved {

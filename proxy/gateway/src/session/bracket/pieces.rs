@@ -15,6 +15,7 @@ use super::{
     cap::changes,
     control::{Kind, kind_of},
     words::{Word, words},
+    written::question,
 };
 use crate::session::{cleared::Cleared, judge::Step, reading::Reading};
 
@@ -33,6 +34,8 @@ pub(super) struct Command {
     pub(super) kind: Kind,
     /// Its tag may count changed rows even if it says SELECT or COPY.
     pub(super) changes: bool,
+    /// What the target is asked for the rows it changes, where its tag does not tell.
+    pub(super) question: Option<String>,
     /// It is a SHOW: the transaction is as new as before.
     pub(super) shows: bool,
     /// Data may flow from the client while it runs.
@@ -46,6 +49,10 @@ impl Command {
         Self {
             kind: kind_of(text),
             changes: changes(facts),
+            question: match &first {
+                Some(Word::Plain(first)) => question(first, facts),
+                _ => question("", facts),
+            },
             shows: is("show"),
             copies: is("copy"),
         }
