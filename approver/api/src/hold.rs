@@ -231,6 +231,8 @@ pub enum WithdrawReason {
     ProxyShutdown,
     /// The proxy's configuration changed: the batch, or its agent, would not be let through any more.
     PolicyChanged,
+    /// What the batch would do changed while it waited: the target's definitions are other ones now.
+    MeaningChanged,
 }
 
 /// What happened when an approved batch ran.

@@ -69,6 +69,7 @@ pub enum LapseCause {
     TargetGone,
     ProxyShutdown,
     PolicyChanged,
+    MeaningChanged,
 }
 
 impl From<WithdrawReason> for LapseCause {
@@ -81,6 +82,7 @@ impl From<WithdrawReason> for LapseCause {
             WithdrawReason::TargetGone => Self::TargetGone,
             WithdrawReason::ProxyShutdown => Self::ProxyShutdown,
             WithdrawReason::PolicyChanged => Self::PolicyChanged,
+            WithdrawReason::MeaningChanged => Self::MeaningChanged,
         }
     }
 }

@@ -47,6 +47,7 @@ pub fn withdrawn(reason: WithdrawReason) -> &'static str {
         WithdrawReason::ClientOverflow => "the client sent more behind it than may be kept",
         WithdrawReason::TargetGone => "the database closed its connection",
         WithdrawReason::ProxyShutdown => "the proxy was shut down",
+        WithdrawReason::MeaningChanged => "what it would do changed after it was shown",
         WithdrawReason::PolicyChanged => "the policy changed and does not let it through any more",
     }
 }
@@ -66,7 +67,10 @@ pub fn status(view: &HoldView) -> String {
             }
             _ => "Withdrawn; nothing ran".to_owned(),
         },
-        HoldState::Lapsed => format!("Approved{}, but the client had gone or may not run it any more; nothing ran", by(view)),
+        HoldState::Lapsed => format!(
+            "Approved{}, but the client had gone or may not run it any more; nothing ran",
+            by(view)
+        ),
         HoldState::Executed | HoldState::Failed | HoldState::RolledBack => ended(view),
     }
 }

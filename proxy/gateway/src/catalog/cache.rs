@@ -53,6 +53,16 @@ pub(super) struct Published {
     pub(super) shared: Option<Arc<Shared>>,
 }
 
+/// What a session gets that asks for the catalog.
+#[derive(Debug)]
+pub(crate) enum Current {
+    Is(Arc<Shared>),
+    /// The target does not give it. When it does again, the epoch says so.
+    Unreadable,
+    /// It could not be checked in time; it may be at the next attempt.
+    Late,
+}
+
 #[derive(Debug, Default)]
 struct Life {
     sessions: usize,
@@ -96,19 +106,25 @@ impl TargetCatalog {
             }
             *last = Some(now);
         }
-        self.stir();
+        // Nobody else is made to wait for it.
+        self.stirred.fetch_add(1, Ordering::AcqRel);
+        self.wake.notify_one();
         let current = self.current(wait).await;
-        current.is_some_and(|current| current.version != known)
+        matches!(current, Current::Is(current) if current.version != known)
     }
 
-    /// The catalog, checked since the last change anybody knows of; waits for the check. `None` when it cannot be
-    /// had in time.
-    pub(crate) async fn current(&self, wait: Duration) -> Option<Arc<Shared>> {
+    /// The catalog, checked since the last change anybody knows of; waits for the check.
+    pub(crate) async fn current(&self, wait: Duration) -> Current {
         let wanted = self.stirred();
         let mut published = self.published.subscribe();
         let checked = published.wait_for(|published| published.checked >= wanted);
-        let published = timeout(wait, checked).await.ok()?.ok()?;
-        published.shared.clone()
+        match timeout(wait, checked).await {
+            Ok(Ok(published)) => match &published.shared {
+                Some(shared) => Current::Is(Arc::clone(shared)),
+                None => Current::Unreadable,
+            },
+            Ok(Err(_)) | Err(_) => Current::Late,
+        }
     }
 
     /// For the keeper: the change up to which the check that now begins is good.
@@ -194,5 +210,117 @@ impl Drop for Presence {
         if life.sessions == 0 {
             self.0.wake.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(5);
+
+    fn shared(version: u64) -> Arc<Shared> {
+        let digest = bytes::Bytes::new();
+        Arc::new(Shared::new(
+            version,
+            Arc::default(),
+            0,
+            digest,
+            Arc::default(),
+        ))
+    }
+
+    fn is(current: &Current, version: u64) -> bool {
+        matches!(current, Current::Is(shared) if shared.version == version)
+    }
+
+    #[tokio::test]
+    async fn all_wait_for_one_check() {
+        let catalog = TargetCatalog::default();
+        catalog.stir();
+        let wanted = catalog.begin_check();
+        let waiting = futures::future::join_all((0..50).map(|_| catalog.current(LONG)));
+        let checked = async {
+            assert!(matches!(catalog.current(SHORT).await, Current::Late));
+            catalog.publish(wanted, Some(shared(1)));
+        };
+        let (waited, ()) = tokio::join!(waiting, checked);
+        assert!(waited.iter().all(|current| is(current, 1)));
+    }
+
+    #[tokio::test]
+    async fn what_may_have_changed_is_not_handed_out_before_a_check() {
+        let catalog = TargetCatalog::default();
+        catalog.publish(0, Some(shared(1)));
+        let epoch = catalog.epoch();
+        assert!(is(&catalog.current(SHORT).await, 1));
+        catalog.stir();
+        assert_ne!(catalog.epoch(), epoch);
+        assert!(matches!(catalog.current(SHORT).await, Current::Late));
+        let epoch = catalog.epoch();
+        catalog.publish(catalog.begin_check(), Some(shared(1)));
+        assert!(is(&catalog.current(SHORT).await, 1));
+        assert_eq!(catalog.epoch(), epoch, "the same state is no news");
+        catalog.publish(catalog.begin_check(), None);
+        assert_ne!(catalog.epoch(), epoch);
+        assert!(matches!(catalog.current(SHORT).await, Current::Unreadable));
+    }
+
+    /// A check that begins before a change is no check of it.
+    #[tokio::test]
+    async fn a_change_during_a_check_asks_for_another() {
+        let catalog = TargetCatalog::default();
+        catalog.stir();
+        let began = catalog.begin_check();
+        catalog.stir();
+        catalog.publish(began, Some(shared(1)));
+        assert!(matches!(catalog.current(SHORT).await, Current::Late));
+        catalog.publish(catalog.begin_check(), Some(shared(2)));
+        assert!(is(&catalog.current(SHORT).await, 2));
+    }
+
+    #[tokio::test]
+    async fn unread_code_makes_nobody_else_look_and_is_not_checked_all_the_time() {
+        let catalog = TargetCatalog::default();
+        catalog.publish(0, Some(shared(1)));
+        let epoch = catalog.epoch();
+        catalog.stir_unseen();
+        assert_eq!(catalog.epoch(), epoch);
+        assert!(catalog.stirred() > 0 && catalog.due().is_none());
+        let checked = catalog.begin_check();
+        catalog.publish(checked, Some(shared(1)));
+        catalog.rest(LONG);
+        catalog.stir_unseen();
+        assert_eq!(catalog.stirred(), checked);
+        assert!(catalog.due().is_some());
+        assert!(is(&catalog.current(SHORT).await, 1));
+        // What is sure to have changed something waits for nothing.
+        catalog.stir();
+        assert!(matches!(catalog.current(SHORT).await, Current::Late));
+    }
+
+    #[tokio::test]
+    async fn missing_names_ask_once_in_a_while() {
+        let catalog = Arc::new(TargetCatalog::default());
+        catalog.publish(0, Some(shared(1)));
+        assert!(!catalog.missing(1, SHORT).await, "not checked in time");
+        catalog.publish(catalog.begin_check(), Some(shared(2)));
+        assert!(!catalog.missing(1, SHORT).await, "asked a moment ago");
+    }
+
+    #[test]
+    fn the_first_session_starts_a_keeper_and_the_last_lets_it_go() {
+        let catalog = Arc::new(TargetCatalog::default());
+        let (first, start) = catalog.enter();
+        assert!(start);
+        let (second, start) = catalog.enter();
+        assert!(!start);
+        drop(first);
+        assert!(catalog.is_used() && !catalog.leave_if_idle());
+        drop(second);
+        assert!(catalog.leave_if_idle());
+        let (_third, start) = catalog.enter();
+        assert!(start);
     }
 }

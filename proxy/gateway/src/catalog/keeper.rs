@@ -43,21 +43,32 @@ struct Known {
     /// When the catalog was last known to be true.
     checked_at: Option<Instant>,
     failures: u32,
+    /// Since the last session left: when to go.
+    idle_at: Option<Instant>,
 }
 
 /// Says that the task is gone even when it panicked.
-struct Gone(Arc<TargetCatalog>);
+struct Gone {
+    catalog: Arc<TargetCatalog>,
+    /// In good form: another may be at work already.
+    left: bool,
+}
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        self.0.abandoned();
+        if !self.left {
+            self.catalog.abandoned();
+        }
     }
 }
 
 impl Keeper {
     /// Runs until the last session has left.
     pub(crate) async fn run(self) {
-        let gone = Gone(Arc::clone(&self.catalog));
+        let mut gone = Gone {
+            catalog: Arc::clone(&self.catalog),
+            left: false,
+        };
         let mut known = Known {
             shared: lock(&self.catalog.parked).take(),
             ..Known::default()
@@ -67,22 +78,26 @@ impl Keeper {
             let began = Instant::now();
             let next = self.look(&mut known, stirred).await;
             self.catalog.rest(began.elapsed());
-            if !self.rest(stirred, next).await {
+            if !self.rest(&mut known, stirred, next).await {
                 break;
             }
         }
-        *lock(&self.catalog.parked) = known.shared.take();
+        gone.left = !self.deadline.is_cancelled();
         if let Some(line) = known.line.take() {
             // It may hang as long as it likes to: nobody needs it any more.
             let _ = tokio::time::timeout(self.timeout, line.close()).await;
         }
-        drop(gone);
+    }
+
+    /// Leaves what is known to the next keeper and goes, unless somebody has come.
+    fn leave(&self, known: &Known) -> bool {
+        lock(&self.catalog.parked).clone_from(&known.shared);
+        self.catalog.leave_if_idle()
     }
 
     /// Waits for something to do; false when nobody is left.
-    async fn rest(&self, seen: u64, next: Duration) -> bool {
+    async fn rest(&self, known: &mut Known, seen: u64, next: Duration) -> bool {
         let poll_at = Instant::now() + next;
-        let mut idle_at = None;
         loop {
             let now = Instant::now();
             let poll_at = self.catalog.due().map_or(poll_at, |due| due.min(poll_at));
@@ -90,21 +105,21 @@ impl Keeper {
                 return true;
             }
             if self.catalog.is_used() {
-                idle_at = None;
+                known.idle_at = None;
             } else {
                 // Sessions that come one after the other should not begin anew each time.
-                let idle = *idle_at.get_or_insert(now + CATALOG_LINGER);
+                let idle = *known.idle_at.get_or_insert(now + CATALOG_LINGER);
                 let over = now >= idle || self.shutdown.is_cancelled();
-                if over && self.catalog.leave_if_idle() {
+                if over && self.leave(known) {
                     return false;
                 }
             }
-            let until = idle_at.map_or(poll_at, |idle| idle.min(poll_at));
+            let until = known.idle_at.map_or(poll_at, |idle| idle.min(poll_at));
             // Every arm is cancel-safe.
             tokio::select! {
                 () = self.catalog.wake.notified() => {}
                 () = tokio::time::sleep_until(until) => {}
-                () = self.shutdown.cancelled(), if idle_at.is_some() => {}
+                () = self.shutdown.cancelled(), if known.idle_at.is_some() => {}
                 () = self.deadline.cancelled() => return false,
             }
         }

@@ -11,7 +11,7 @@ mod load;
 mod view;
 
 pub(crate) use self::{
-    cache::{Presence, TargetCatalog},
+    cache::{Current, Presence, TargetCatalog},
     keeper::Keeper,
     load::{DIGEST_SQL, bounded, parse},
     view::{Shared, View},

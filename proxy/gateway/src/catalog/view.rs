@@ -150,7 +150,8 @@ impl Shared {
         }
     }
 
-    /// The view of a session with this path. Beyond a number of different paths it is the session's own.
+    /// The view of a session with this path. Lives as long as the state does; beyond a number of different paths the
+    /// oldest makes room, and whoever has it asks again.
     pub(crate) fn view(&self, search_path: &SearchPath) -> Arc<View> {
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |view: &&Arc<View>| {
@@ -160,17 +161,17 @@ impl Shared {
         if let Some(view) = views.iter().find(same) {
             return Arc::clone(view);
         }
-        let shared = views.len() < CATALOG_VIEWS_MAX;
         let view = Arc::new(View {
             number: self.numbers.next(),
             seen: Some((Arc::clone(&self.catalog), Arc::clone(search_path))),
             blind: None,
-            shared,
+            shared: true,
             _room: None,
         });
-        if shared {
-            views.push(Arc::clone(&view));
+        if views.len() >= CATALOG_VIEWS_MAX {
+            views.remove(0);
         }
+        views.push(Arc::clone(&view));
         view
     }
 }
@@ -200,10 +201,12 @@ mod tests {
     #[test]
     fn shared_views_are_bounded() {
         let shared = Shared::new(1, Arc::default(), 0, Bytes::new(), Arc::default());
-        for index in 0..CATALOG_VIEWS_MAX {
-            assert!(shared.view(&path(&[&format!("s{index}")])).shared);
+        let first = Arc::downgrade(&shared.view(&path(&["s0"])));
+        let second = Arc::downgrade(&shared.view(&path(&["s1"])));
+        for index in 2..=CATALOG_VIEWS_MAX {
+            shared.view(&path(&[&format!("s{index}")]));
         }
-        assert!(!shared.view(&path(&["one more"])).shared);
-        assert!(shared.view(&path(&["s0"])).shared);
+        assert!(first.upgrade().is_none());
+        assert!(second.upgrade().is_some());
     }
 }

@@ -16,10 +16,12 @@ use super::{
     judge::{JudgedBatch, Situation, judge},
     reading::{Lookup, Reading, Stamp},
 };
-use crate::{catalog::View, error::SessionError, gateway::Unjudged};
+use crate::{catalog::View, error::SessionError};
 
 /// Prepared statements that are read again without letting others run.
 const RENEWED_AT_ONCE: usize = 64;
+/// How often a batch is read again because the catalog changes while it is read.
+const LOOKS_MAX: usize = 3;
 
 impl Session {
     /// Judges a batch with what is known now.
@@ -32,21 +34,21 @@ impl Session {
     }
 
     async fn examine(&mut self, batch: Batch) -> Result<JudgedBatch, SessionError> {
-        self.look().await?;
-        let (messages, mut readings) = self.read_all(&batch).await?;
+        let messages = decoded(&batch)?;
+        let mut readings = self.readings(&messages).await?;
         let missing = readings.iter().any(|reading| reading.missing);
-        if missing && self.sight.view().shared && self.look_for_missing().await? {
-            readings = self.read_all(&batch).await?.1;
+        if missing && self.sight.is_shared() && self.look_for_missing().await? {
+            readings = self.readings(&messages).await?;
         }
-        self.renew_prepared().await;
-        let judged = judge(batch, messages, readings.clone(), self.situation());
+        let judged = judge(batch, messages, readings, self.situation());
         if !judged.wants_preceded() {
             return Ok(judged);
         }
-        let known: Vec<Arc<Reading>> = self.ledger.readings().cloned().collect();
-        self.read_preceded(readings.iter().chain(&known)).await;
         let (batch, _, _) = judged.into_parts();
         let messages = decoded(&batch)?;
+        let readings = self.readings(&messages).await?;
+        let known: Vec<Arc<Reading>> = self.ledger.readings().cloned().collect();
+        self.read_preceded(readings.iter().chain(&known)).await;
         Ok(judge(batch, messages, readings, self.situation()))
     }
 
@@ -61,42 +63,56 @@ impl Session {
         }
     }
 
-    /// The batch's messages, and the readings of its texts in order.
-    async fn read_all(
-        &self,
-        batch: &Batch,
-    ) -> Result<(Vec<FrontendMessage>, Vec<Arc<Reading>>), SessionError> {
-        let messages = decoded(batch)?;
+    /// The readings of a batch's texts in order, and of every prepared statement, with what names mean now.
+    async fn readings(
+        &mut self,
+        messages: &[FrontendMessage],
+    ) -> Result<Vec<Arc<Reading>>, SessionError> {
+        for _ in 0..LOOKS_MAX {
+            self.look().await?;
+            if let Some(readings) = self.read_all(messages).await {
+                return Ok(readings);
+            }
+            // The catalog has become another one in between.
+            self.sight.forget();
+        }
+        self.sight.lose(View::unreadable());
+        let readings = self.read_all(messages).await;
+        readings.ok_or(SessionError::Internal("a view that is none"))
+    }
+
+    /// `None` when the view is gone.
+    async fn read_all(&mut self, messages: &[FrontendMessage]) -> Option<Vec<Arc<Reading>>> {
+        let conforming = self.standing.conforming_strings;
         let mut readings = Vec::new();
-        for message in &messages {
+        for message in messages {
             let text = match message {
                 FrontendMessage::Query(query) => &query.sql,
                 FrontendMessage::Parse(parse) => &parse.sql,
                 _ => continue,
             };
-            let conforming = self.standing.conforming_strings;
-            let view = self.sight.view();
-            readings.push(self.read(text.as_bytes(), conforming, view).await);
+            readings.push(self.read_now(text.as_bytes(), conforming).await?);
         }
-        Ok((messages, readings))
+        self.renew_prepared().await?;
+        Some(readings)
     }
 
     /// Reads the statements the session has prepared again, when their names may stand for something else now: the
     /// server plans them anew by what its catalog says when they run.
-    async fn renew_prepared(&mut self) {
-        let stamp = self.stamp(self.standing.conforming_strings, self.sight.view());
+    async fn renew_prepared(&mut self) -> Option<()> {
+        let stamp = self.stamp(self.standing.conforming_strings, self.sight.number());
         if self.ledger.is_current(stamp) {
-            return;
+            return Some(());
         }
         for (count, (name, old)) in self.ledger.outdated(stamp).into_iter().enumerate() {
-            let view = self.sight.view();
-            let reading = self.read(&old.text, old.stamp.conforming, view).await;
+            let reading = self.read_now(&old.text, old.stamp.conforming).await?;
             self.ledger.statement_renew(&name, reading);
             if count % RENEWED_AT_ONCE == RENEWED_AT_ONCE - 1 {
                 tokio::task::yield_now().await;
             }
         }
         self.ledger.renewed(stamp);
+        Some(())
     }
 
     /// Reads texts as they are behind something that changes what names stand for.
@@ -105,38 +121,49 @@ impl Session {
         for reading in readings {
             if reading.preceded().is_none() && !reading.stamp.opaque {
                 let conforming = reading.stamp.conforming;
-                let preceded = self.read(&reading.text, conforming, &view).await;
+                let lookup = self.lookup(&reading.text, conforming, view.number);
+                let preceded = match self.gateway.readings.find(lookup) {
+                    Some(known) => known,
+                    None => self.read_with(lookup, &view).await,
+                };
                 reading.precede(preceded);
             }
         }
     }
 
-    fn stamp(&self, conforming: bool, view: &View) -> Stamp {
+    fn stamp(&self, conforming: bool, view: u64) -> Stamp {
         Stamp {
             generation: self.identity.scope.generation,
-            view: view.number,
+            view,
             conforming,
             opaque: false,
         }
     }
 
-    /// Reads one query string, or finds the reading that was made before.
-    async fn read(&self, text: &[u8], conforming: bool, view: &View) -> Arc<Reading> {
-        if self.gateway.unjudged == Some(Unjudged::Blind) {
-            let context = self.identity.context();
-            return Arc::new(Reading::opaque(text, &self.snapshot.rules, context));
-        }
-        let lookup = Lookup {
+    fn lookup<'a>(&self, text: &'a [u8], conforming: bool, view: u64) -> Lookup<'a> {
+        Lookup {
             scope: self.identity.scope,
-            view: view.number,
+            view,
             conforming,
             text,
-        };
-        if view.shared
+        }
+    }
+
+    /// Reads one query string with what names mean now, or finds the reading that was made before. `None` when the view
+    /// is gone.
+    async fn read_now(&self, text: &[u8], conforming: bool) -> Option<Arc<Reading>> {
+        let lookup = self.lookup(text, conforming, self.sight.number());
+        if self.sight.is_shared()
             && let Some(known) = self.gateway.readings.find(lookup)
         {
-            return known;
+            return Some(known);
         }
+        let view = self.sight.view()?;
+        Some(self.read_with(lookup, &view).await)
+    }
+
+    /// Reads one query string, and keeps the reading for others who have the same view.
+    async fn read_with(&self, lookup: Lookup<'_>, view: &View) -> Arc<Reading> {
         let sight = view.seen.as_ref().map(|(catalog, search_path)| Sight {
             catalog: Arc::clone(catalog),
             search_path: Arc::clone(search_path),
@@ -144,11 +171,11 @@ impl Session {
         });
         let options = ReadOptions {
             bytes_max: self.gateway.limits.statement_bytes_max,
-            standard_conforming_strings: conforming,
+            standard_conforming_strings: lookup.conforming,
             sight,
         };
-        let bytes = Bytes::copy_from_slice(text);
-        let mut analysis = abeyance_sql::analyse_async(text, options).await;
+        let bytes = Bytes::copy_from_slice(lookup.text);
+        let mut analysis = abeyance_sql::analyse_async(lookup.text, options).await;
         if let Some(why) = view.blind {
             for facts in &mut analysis.statements {
                 doubt(facts, why);
@@ -157,7 +184,7 @@ impl Session {
         let reading = Arc::new(Reading::stamped(
             bytes,
             analysis,
-            self.stamp(conforming, view),
+            self.stamp(lookup.conforming, view.number),
             &self.snapshot.rules,
             self.identity.context(),
         ));

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use abeyance_api::{
     BindingDigest, DeskError, HoldId, HoldReceipt, HoldRequest, Outcome, Resolution, WithdrawReason,
 };
+use abeyance_sql::StatementFacts;
 use abeyance_wire::postgres::ErrorFields;
 use tokio::time::{Instant, interval_at, sleep_until, timeout};
 
@@ -16,7 +17,7 @@ use super::{
     batch::terminates,
     card,
     cleared::{Cleared, clear_permitted},
-    judge::{Finding, Held, JudgedBatch, Place},
+    judge::{Finding, Held, JudgedBatch, Place, Shown},
     refuse::Unsettled,
     relay::Broken,
     turn::{Turn, Wants, turn},
@@ -55,6 +56,7 @@ impl Session {
         let place = held.place;
         let (rule, reasons) = (held.rule.clone(), held.reasons.clone());
         let route = held.route.clone();
+        let shown = held.statements.clone();
         let binding = self.binding(&judged);
         let request = match self.hold_request(&judged, held, binding).await? {
             Ok(request) => request,
@@ -77,7 +79,7 @@ impl Session {
         };
         self.release_buffers();
         let fields = match self.wait(&story).await {
-            Waited::Approved => match self.judge_again(judged, &story, &route).await? {
+            Waited::Approved => match self.judge_again(judged, &story, &route, &shown).await? {
                 Again::Stands(judged) => match self.claim(*judged, &story, binding, rows_cap).await
                 {
                     (Claim::Cleared(cleared), None) => {
@@ -144,15 +146,17 @@ impl Session {
         )))
     }
 
-    /// The policy may have changed while the batch waited. What it would now deny, or ask others about, does not
-    /// run on the old approval; the hold lapses.
+    /// The policy may have changed while the batch waited, and so may what the batch means. What the policy would
+    /// now deny, or ask others about, and what would now do other things than were shown, does not run on the
+    /// old approval; the hold lapses.
     async fn judge_again(
         &mut self,
         judged: JudgedBatch,
         story: &wording::Story<'_>,
         route: &str,
+        shown: &[StatementFacts],
     ) -> Result<Again, SessionError> {
-        if self.gateway.current.is(&self.snapshot) {
+        if self.gateway.current.is(&self.snapshot) && self.sight.holds() {
             return Ok(Again::Stands(Box::new(judged)));
         }
         let hold = &story.receipt.id;
@@ -160,25 +164,37 @@ impl Session {
             self.gateway.withdraw(hold, WithdrawReason::PolicyChanged);
             return Err(error);
         }
-        let (batch, _, _) = judged.into_parts();
-        let judged = self.judge(batch).await?;
-        let fields = match judged.finding() {
-            Finding::Allowed => None,
-            Finding::Held(held) if held.route == route => None,
-            Finding::Held(held) => Some(story.rerouted(&held.rule, &held.route)),
-            Finding::Refused(refused) => Some(story.ruled_out(&refused.fields)),
+        let (batch, _, finding) = judged.into_parts();
+        let mut judged = self.judge(batch).await?;
+        let same = judged.shown().iter().filter_map(Shown::facts).eq(shown);
+        let (fields, reason) = match judged.finding() {
+            Finding::Held(held) if held.route != route => {
+                let fields = story.rerouted(&held.rule, &held.route);
+                (Some(fields), WithdrawReason::PolicyChanged)
+            }
+            Finding::Refused(refused) => {
+                let fields = story.ruled_out(&refused.fields);
+                (Some(fields), WithdrawReason::PolicyChanged)
+            }
+            Finding::Allowed | Finding::Held(_) if !same => (
+                Some(story.meant_otherwise()),
+                WithdrawReason::MeaningChanged,
+            ),
+            Finding::Allowed | Finding::Held(_) => (None, WithdrawReason::PolicyChanged),
         };
+        // What was approved needs its permit, whatever newer rules would have let pass.
+        judged.guard(finding);
         let version = self.snapshot.rules.version();
         tracing::info!(
             hold = hold.as_str(),
             policy = version,
             stands = fields.is_none(),
-            "judged again by newer rules"
+            "judged again"
         );
         Ok(match fields {
             None => Again::Stands(Box::new(judged)),
             Some(fields) => {
-                self.gateway.withdraw(hold, WithdrawReason::PolicyChanged);
+                self.gateway.withdraw(hold, reason);
                 Again::Refused(Box::new(judged), fields)
             }
         })

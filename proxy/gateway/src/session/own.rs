@@ -59,6 +59,7 @@ impl Session {
         match self.standing.status {
             TransactionStatus::Failed => Ok(Err(Unasked("not asked: the transaction has failed"))),
             TransactionStatus::Idle => Ok(Ok(())),
+            TransactionStatus::InTransaction if self.standing.snapshot_taken => Ok(Ok(())),
             TransactionStatus::InTransaction => Ok(if self.reads_committed().await? {
                 Ok(())
             } else {

@@ -5,7 +5,7 @@
 //! *unsettled*: before the next judgement it asks its own connection. Where it cannot ask it judges without a
 //! catalog, and says so: never with one that may not hold (invariant 4).
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use abeyance_sql::{Catalog, catalog::LOAD_SQL};
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use super::{
     stirs::Stirs,
 };
 use crate::{
-    catalog::{DIGEST_SQL, Presence, Shared, TargetCatalog, View, bounded, parse},
+    catalog::{Current, DIGEST_SQL, Presence, Shared, TargetCatalog, View, bounded, parse},
     error::{SessionError, TargetError},
     limits::CATALOG_BYTES_MAX,
 };
@@ -47,9 +47,9 @@ pub(super) struct Sighting {
     source: Option<(Arc<TargetCatalog>, Presence)>,
     /// Of the catalog, when it was last looked at.
     epoch: Option<u64>,
-    view: Arc<View>,
-    /// The state of the catalog the view rests on.
-    adopted: Option<Arc<Shared>>,
+    held: Held,
+    /// The version of the catalog the view rests on.
+    adopted: Option<u64>,
     /// As it was last asked; `None`: that of a new session.
     path: Option<Arc<[String]>>,
     /// What the session sees may be another thing now.
@@ -64,6 +64,15 @@ pub(super) struct Sighting {
     open: bool,
 }
 
+/// How a session has its view.
+#[derive(Debug)]
+enum Held {
+    /// As long as the state of the catalog is the newest: an idle session keeps no old one alive.
+    Shared(u64, Weak<View>),
+    /// Its own, or one without a catalog.
+    Own(Arc<View>),
+}
+
 impl Sighting {
     pub(super) fn new(source: Option<(Arc<TargetCatalog>, Presence)>) -> Self {
         let view = match source {
@@ -73,7 +82,7 @@ impl Sighting {
         Self {
             source,
             epoch: None,
-            view,
+            held: Held::Own(view),
             adopted: None,
             path: None,
             unsettled: false,
@@ -84,13 +93,46 @@ impl Sighting {
         }
     }
 
-    /// What statements are read with now.
-    pub(super) fn view(&self) -> &Arc<View> {
-        &self.view
+    /// The number of the view statements are read with now.
+    pub(super) fn number(&self) -> u64 {
+        match &self.held {
+            Held::Shared(number, _) => *number,
+            Held::Own(view) => view.number,
+        }
+    }
+
+    /// What is read with the view may be kept for other sessions.
+    pub(super) fn is_shared(&self) -> bool {
+        match &self.held {
+            Held::Shared(..) => true,
+            Held::Own(view) => view.shared,
+        }
+    }
+
+    /// What statements are read with now; `None` when there is a newer one to look for.
+    pub(super) fn view(&self) -> Option<Arc<View>> {
+        match &self.held {
+            Held::Shared(_, view) => view.upgrade(),
+            Held::Own(view) => Some(Arc::clone(view)),
+        }
+    }
+
+    /// The view is gone: look again.
+    pub(super) fn forget(&mut self) {
+        self.epoch = None;
+    }
+
+    /// Takes a view of the state of the catalog that all see, or the session's own.
+    fn take(&mut self, view: Arc<View>) {
+        self.held = if view.shared {
+            Held::Shared(view.number, Arc::downgrade(&view))
+        } else {
+            Held::Own(view)
+        };
     }
 
     /// Whether the view still holds: a comparison.
-    fn holds(&self) -> bool {
+    pub(super) fn holds(&self) -> bool {
         match &self.source {
             None => true,
             Some((catalog, _)) => !self.unsettled && self.epoch == Some(catalog.epoch()),
@@ -126,8 +168,8 @@ impl Sighting {
     }
 
     /// Judges without a catalog until it can be asked again.
-    fn lose(&mut self, view: Arc<View>) {
-        self.view = view;
+    pub(super) fn lose(&mut self, view: Arc<View>) {
+        self.held = Held::Own(view);
         self.epoch = None;
     }
 }
@@ -147,20 +189,16 @@ impl Session {
             return Ok(false);
         };
         let catalog = Arc::clone(catalog);
-        let known = self
-            .sight
-            .adopted
-            .as_ref()
-            .map_or(0, |shared| shared.version);
+        let known = self.sight.adopted.unwrap_or(0);
         if !catalog
             .missing(known, self.gateway.limits.catalog_wait)
             .await
         {
             return Ok(false);
         }
-        let before = self.sight.view.number;
+        let before = self.sight.number();
         self.look().await?;
-        Ok(self.sight.view.number != before)
+        Ok(self.sight.number() != before)
     }
 
     async fn look_again(&mut self) -> Result<(), SessionError> {
@@ -169,20 +207,27 @@ impl Session {
         };
         let catalog = Arc::clone(catalog);
         let epoch = catalog.epoch();
-        let Some(shared) = catalog.current(self.gateway.limits.catalog_wait).await else {
+        let current = catalog.current(self.gateway.limits.catalog_wait).await;
+        let Current::Is(shared) = current else {
             // What the session itself sees is asked for once there is one again.
             self.sight.unsettled |= self.sight.adopted.is_some();
             self.sight.lose(View::unreadable());
-            // The keeper says when there is one.
-            self.sight.epoch = Some(epoch);
+            if matches!(current, Current::Unreadable) {
+                // The keeper says when there is one.
+                self.sight.epoch = Some(epoch);
+            }
             return Ok(());
         };
-        let adopted = self.sight.adopted.as_ref();
-        let moved = adopted.is_some_and(|adopted| adopted.version != shared.version);
+        let moved = self
+            .sight
+            .adopted
+            .is_some_and(|known| known != shared.version);
         if !self.sight.unsettled && !moved {
-            if adopted.is_none() {
-                self.sight.view = shared.view(&shared.search_path);
-                self.sight.adopted = Some(shared);
+            if self.sight.is_shared() {
+                let path = self.sight.path.as_ref().unwrap_or(&shared.search_path);
+                let view = shared.view(path);
+                self.sight.take(view);
+                self.sight.adopted = Some(shared.version);
             }
             self.sight.epoch = Some(epoch);
             return Ok(());
@@ -192,16 +237,18 @@ impl Session {
         let asked = asked.map_err(|_| TargetError::Timeout)??;
         match asked {
             Ok(view) => {
-                self.sight.view = view;
-                self.sight.adopted = Some(shared);
+                self.sight.take(view);
+                self.sight.adopted = Some(shared.version);
                 self.sight.unsettled = false;
                 self.sight.unseen = false;
                 self.sight.epoch = Some(epoch);
             }
             // Nothing of this session's own is in doubt: what it last saw is looked up in the newer catalog.
-            Err(Blind::Unasked) if !self.sight.unsettled && self.sight.view.shared => {
+            Err(Blind::Unasked) if !self.sight.unsettled && self.sight.is_shared() => {
                 let path = self.sight.path.as_ref().unwrap_or(&shared.search_path);
-                self.sight.lose(shared.view(path));
+                let view = shared.view(path);
+                self.sight.take(view);
+                self.sight.forget();
             }
             Err(Blind::Unasked | Blind::Refused) => self.sight.lose(View::unsettled()),
             Err(Blind::Crowded) => self.sight.lose(View::crowded()),

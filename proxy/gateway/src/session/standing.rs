@@ -18,6 +18,8 @@ pub(crate) struct Standing {
     pub(crate) server_major: Option<u32>,
     /// `default_transaction_read_only`, where the server reports it (PostgreSQL 14).
     pub(crate) read_only: Option<bool>,
+    /// The open transaction has taken a snapshot: asking for anything cannot fix it any more.
+    pub(crate) snapshot_taken: bool,
     /// What the agent gave with `SET abeyance.reason`.
     pub(crate) reason: Option<String>,
 }
@@ -57,6 +59,7 @@ impl Default for Standing {
             reading_doubt: false,
             server_major: None,
             read_only: None,
+            snapshot_taken: false,
             reason: None,
         }
     }
@@ -104,6 +107,7 @@ impl Standing {
         self.unsynced = Unsynced::Nothing;
         self.reading_doubt = false;
         if status == TransactionStatus::Idle {
+            self.snapshot_taken = false;
             ledger.transaction_ended();
         }
     }

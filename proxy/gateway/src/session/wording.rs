@@ -139,6 +139,16 @@ impl Story<'_> {
         )
     }
 
+    /// Approved, but the target's definitions make another thing of it.
+    pub(super) fn meant_otherwise(&self) -> ErrorFields {
+        self.error(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "was approved, but what it would do has changed meanwhile",
+            "Definitions on the target, or what is known of them, are not those that were shown.",
+            "Nothing ran. Send the statement again; it will be asked about anew.",
+        )
+    }
+
     fn error(&self, state: SqlState, what: &str, detail: &str, hint: &str) -> ErrorFields {
         let id = &self.receipt.id;
         ErrorFields::error(state, format!("{id} {what}"))

@@ -25,6 +25,9 @@ use install::Install;
 /// The database every test's database is cloned from.
 const TEMPLATE_DATABASE: &str = "clinic_template";
 
+/// How the proxy's connections for catalogs call themselves.
+const CATALOG: &str = "abeyance catalog|";
+
 /// How the log names what the proxy runs on its own account: looking things up, and nothing of a client's.
 const OWN: &str = "execute _abeyance";
 
@@ -240,7 +243,7 @@ fn statements_in(log: &[String], whose: &str) -> Vec<String> {
             }
             continue;
         }
-        ours = line.contains(whose) && !line.contains("postgres@");
+        ours = line.contains(whose) && !line.contains("postgres@") && !line.contains(CATALOG);
         let statement = line.split_once("LOG:  ").and_then(|(_, said)| {
             let (what, text) = said.split_once(": ")?;
             let run = ["statement", "execute", "fastpath"];
@@ -269,7 +272,7 @@ async fn launch_on(
         "max_connections=400".into(),
         "fsync=off".into(),
         "log_statement=all".into(),
-        "log_line_prefix=%m [%p] %u@%d ".into(),
+        "log_line_prefix=%m [%p] %a|%u@%d ".into(),
         "log_destination=stderr".into(),
         "logging_collector=off".into(),
         "ssl=on".into(),

@@ -411,3 +411,32 @@ fn a_name_is_doubted_once_unseen_code_ran() {
     ];
     assert_eq!(bench.finds(&anew), "allow");
 }
+
+/// Behind a statement that may change what names stand for, a name may stand for anything until its text was read so.
+#[test]
+fn what_stands_behind_a_change_of_names_is_doubted() {
+    for (sql, doubted) in [
+        ("SET search_path = a; SELECT * FROM rooms", true),
+        ("SELECT * FROM rooms; SET search_path = a", false),
+        ("SET application_name = 'a'; SELECT * FROM rooms", false),
+        ("BEGIN; SELECT * FROM rooms; COMMIT", false),
+    ] {
+        let judged = Bench::default().judge(&[query(sql)]);
+        assert_eq!(judged.wants_preceded(), doubted, "{sql}");
+        assert_eq!(
+            matches!(judged.finding(), Finding::Held(_)),
+            doubted,
+            "{sql}"
+        );
+    }
+    let prepared = [
+        named_parse("x", "SELECT * FROM rooms", Vec::new()),
+        query("SET search_path = a"),
+    ];
+    let judged = Bench::default().judge(&prepared);
+    assert!(
+        matches!(judged.finding(), Finding::Allowed),
+        "naming runs nothing"
+    );
+    assert!(judged.stirs().path);
+}

@@ -34,6 +34,8 @@ impl Completed<'_> {
                 Some(name) => ledger.statement_drop(name.as_bytes()),
                 None => ledger.statements_drop_all(),
             },
+            "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE" => standing.snapshot_taken = true,
+            "COMMIT" | "ROLLBACK" => standing.snapshot_taken = false,
             "DEALLOCATE ALL" => ledger.statements_drop_all(),
             "CLOSE CURSOR" => match refers_to {
                 Some(name) => ledger.portal_drop(name.as_bytes()),
