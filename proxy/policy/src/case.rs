@@ -123,7 +123,7 @@ fn is_common_type(name: &FunctionName) -> bool {
         && COMMON_TYPES.contains(&name.name.as_str())
 }
 
-const COMMON_TYPES: [&str; 30] = [
+const COMMON_TYPES: [&str; 34] = [
     "bigint",
     "bool",
     "boolean",
@@ -146,6 +146,10 @@ const COMMON_TYPES: [&str; 30] = [
     "oid",
     "real",
     "regclass",
+    "regnamespace",
+    "regproc",
+    "regrole",
+    "regtype",
     "smallint",
     "text",
     "time",

@@ -50,9 +50,10 @@ struct FilePolicy {
 struct FileRule {
     name: String,
     verdict: String,
+    route: Option<String>,
     message: Option<String>,
+    class: Option<Vec<abeyance_sql::StatementClass>>,
     kind: Option<Vec<String>>,
-    table: Option<Vec<String>>,
     when: Option<String>,
 }
 
@@ -70,11 +71,11 @@ pub fn clinic() -> RuleSet {
 
 fn policy(source: &str) -> Policy {
     let file: File = toml::from_str(source).unwrap_or_else(|error| panic!("{error}"));
-    let decision = |word: &str| match word {
+    let decision = |word: &str, route: Option<&String>| match word {
         "allow" => Decision::Allow,
         "deny" => Decision::Deny,
         _ => Decision::Hold {
-            route: file.policy.route.clone(),
+            route: route.unwrap_or(&file.policy.route).clone(),
         },
     };
     let rules = file.rule.iter().map(|rule| Rule {
@@ -83,11 +84,11 @@ fn policy(source: &str) -> Policy {
         ..Rule::new(
             &rule.name,
             Matcher {
+                classes: rule.class.clone(),
                 kinds: rule.kind.clone(),
-                tables: rule.table.clone(),
                 ..Matcher::default()
             },
-            decision(&rule.verdict),
+            decision(&rule.verdict, rule.route.as_ref()),
         )
     });
     let protections = file.protect.iter().map(|one| Protection {
@@ -104,6 +105,6 @@ fn policy(source: &str) -> Policy {
         protections: protections.collect(),
         packs: packs.filter_map(|name| Pack::named(name)).collect(),
         plain_tables: file.policy.plain_tables.clone(),
-        ..Policy::new(decision(&file.policy.default))
+        ..Policy::new(decision(&file.policy.default, None))
     }
 }
