@@ -2,6 +2,8 @@
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
+use abeyance_policy::Access;
+
 use super::{Config, Report, Role, Surroundings, read};
 
 /// A configuration without mistakes; each case changes one thing.
@@ -402,6 +404,32 @@ fn a_good_file_gives_a_configuration_for_every_role() {
     let remote = good.replacen("[[target]]", remote, 1);
     let (config, _) = check(&remote, folder.path(), Role::Proxy).unwrap();
     assert!(config.proxy.is_some() && config.approver.is_none());
+}
+
+#[test]
+fn access_and_tolerance_reach_the_gateway() {
+    let folder = folder();
+    let good = GOOD.replace("VERIFIER", &verifier());
+    let (plain, _) = check(&good, folder.path(), Role::Serve).unwrap();
+    assert_eq!(plain.agents[0].access, Access::ReadWrite);
+    let guarded = good
+        .replace(
+            "owner = \"ann\"\n",
+            "owner = \"ann\"\naccess = \"read_only\"\n",
+        )
+        .replace("[policy]\n", "[policy]\nrows_tolerance = 1.5\n");
+    let (config, _) = check(&guarded, folder.path(), Role::Serve).unwrap();
+    assert_eq!(config.agents[0].access, Access::ReadOnly);
+    let tolerance = config.proxy.unwrap().limits.rows_tolerance;
+    assert!((tolerance - 1.5).abs() < f64::EPSILON);
+    for (wrong, named) in [
+        (guarded.replace("read_only", "readonly"), "access"),
+        (guarded.replace("1.5", "0.5"), "rows_tolerance"),
+        (guarded.replace("1.5", "\"1.5\""), "rows_tolerance"),
+    ] {
+        let report = check(&wrong, folder.path(), Role::Serve).unwrap_err();
+        assert!(report.render().contains(named));
+    }
 }
 
 #[test]

@@ -55,8 +55,6 @@ pub(super) struct Brackets {
     fresh: Option<Modes>,
     /// Settings that were reported: the server tells them before ReadyForQuery.
     settings: Vec<Bytes>,
-    /// Statements of ours failed before they were closed.
-    unclosed: bool,
     /// Changes of `default_transaction_read_only` are our own doing now.
     lifting: bool,
 }
@@ -261,6 +259,7 @@ impl Session {
         let Some((fields, line)) = tally.exceeds(cap) else {
             return Ok(());
         };
+        tracing::warn!(reason = line, "over its row cap");
         run.undone = Some(line);
         self.fail(run, &fields).await
     }

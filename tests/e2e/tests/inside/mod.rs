@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+#[allow(clippy::unwrap_used, reason = "a test's own desk")]
 #[path = "../../../../proxy/gateway/tests/support/desk.rs"]
 pub mod desk;
 

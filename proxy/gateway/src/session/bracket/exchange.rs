@@ -53,12 +53,19 @@ impl Session {
         texts: &[&str],
         permitted: bool,
     ) -> Result<OwnEnd, SessionError> {
-        if std::mem::take(&mut self.brackets.unclosed) {
-            close_own(&mut self.target)?;
-        }
         for text in texts {
             own_statement(&mut self.target, text)?;
         }
+        let end = self.own_replies(permitted).await?;
+        if end.error.is_some() {
+            // What failed was not closed, and its name is needed again.
+            close_own(&mut self.target)?;
+            self.own_replies(permitted).await?;
+        }
+        Ok(end)
+    }
+
+    async fn own_replies(&mut self, permitted: bool) -> Result<OwnEnd, SessionError> {
         self.target.write_sync();
         let mut end = OwnEnd::default();
         loop {
@@ -79,7 +86,7 @@ impl Session {
             let seen = seen.map_err(|error| TargetError::Malformed(error.to_string()))?;
             match seen.tag {
                 tag::NOTICE_RESPONSE | tag::NOTIFICATION_RESPONSE => {
-                    pass.push(seen.start..seen.end())
+                    pass.push(seen.start..seen.end());
                 }
                 tag::PARAMETER_STATUS => {
                     self.standing.parameter(seen.body())?;
@@ -94,7 +101,6 @@ impl Session {
                         fatal = true;
                         pass.push(seen.start..seen.end());
                     } else if end.error.is_none() {
-                        self.brackets.unclosed = true;
                         end.error = Some(Bytes::copy_from_slice(seen.raw));
                         end.sqlstate = Some(sqlstate);
                     }

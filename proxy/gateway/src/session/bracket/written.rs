@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use abeyance_sql::{RelationName, StatementFacts};
 
 use crate::{
-    error::SessionError,
+    error::{SessionError, TargetError},
     session::{Session, own::own_statement},
 };
 
@@ -67,7 +67,12 @@ impl Session {
         question: &str,
     ) -> Result<Option<u64>, SessionError> {
         own_statement(&mut self.target, question)?;
-        let answer = self.own_group().await?;
+        let limit = self.gateway.limits.exchange_timeout;
+        let answer = tokio::time::timeout(limit, self.own_group());
+        let answer = answer.await.map_err(|_| TargetError::Timeout)??;
+        if answer.sqlstate.is_some() {
+            return Err(TargetError::Protocol("rows could not be counted").into());
+        }
         let value = answer
             .value
             .as_deref()
