@@ -36,6 +36,10 @@ pub struct Model {
     pub statements: HashMap<WireStr, String>,
     pub portals: HashMap<WireStr, String>,
     skipping: bool,
+    /// Plans, or errors, of statements with a certain text in them.
+    pub plans: Vec<(&'static str, Result<&'static str, [u8; 5]>)>,
+    /// What was to be explained.
+    pub explained: Arc<Mutex<Vec<String>>>,
     /// Texts that were executed, by whatever way.
     pub ran: Arc<Mutex<Vec<String>>>,
 }
@@ -63,6 +67,8 @@ impl FakeTarget {
                 statements: HashMap::new(),
                 portals: HashMap::new(),
                 skipping: false,
+                plans: Vec::new(),
+                explained: Arc::default(),
                 ran: Arc::default(),
             },
             got: Arc::new(watch::Sender::new(Vec::new())),
@@ -107,6 +113,7 @@ impl TargetSession {
             BackendMessage::Authentication(Authentication::Ok),
             setting("client_encoding", "UTF8"),
             setting("standard_conforming_strings", "on"),
+            setting("server_version", "15.20"),
             BackendMessage::BackendKeyData {
                 process_id: 4242,
                 key: CancelKey::new(b"true").unwrap(),
@@ -175,9 +182,11 @@ impl TargetSession {
     /// Serves beside the test; what ran can be looked at meanwhile.
     pub fn spawn(self) -> Served {
         let ran = self.model.ran.clone();
+        let explained = self.model.explained.clone();
         let got = self.got.clone();
         Served {
             ran,
+            explained,
             got,
             task: tokio::task::spawn(self.serve()),
         }
@@ -187,11 +196,15 @@ impl TargetSession {
 /// How the second gate begins to ask outside of a transaction.
 const ASKS: &[u8] = b"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
 
-/// What the model makes of every statement.
+/// How the second gate asks.
+const EXPLAIN: &str = "EXPLAIN (VERBOSE, FORMAT JSON) ";
+
+/// What the model makes of a statement, unless the test says otherwise.
 const PLAN: &[u8] = br#"[{"Plan": {"Node Type": "Result", "Plan Rows": 1}}]"#;
 
 pub struct Served {
     pub ran: Arc<Mutex<Vec<String>>>,
+    explained: Arc<Mutex<Vec<String>>>,
     got: Arc<watch::Sender<Vec<FrontendMessage>>>,
     pub task: tokio::task::JoinHandle<Model>,
 }
@@ -201,11 +214,14 @@ impl Served {
         self.ran.lock().unwrap().clone()
     }
 
+    /// What the second gate asked about.
+    pub fn explained(&self) -> Vec<String> {
+        self.explained.lock().unwrap().clone()
+    }
+
     /// How often a text came, in whatever message, apart from what the gateway asks on its own account.
     pub fn saw(&self, needle: &str) -> bool {
-        let own = |text: &str| {
-            text.starts_with("EXPLAIN (FORMAT JSON)") || text.starts_with("abeyance: ")
-        };
+        let own = |text: &str| text.starts_with("EXPLAIN (") || text.starts_with("abeyance: ");
         self.got.borrow().iter().any(|message| {
             let text = match message {
                 FrontendMessage::Query(query) => query.sql.to_string_lossy().into_owned(),
@@ -284,6 +300,30 @@ impl Model {
         ))
     }
 
+    /// What it makes of a statement, or of the one that is prepared for being explained.
+    fn plan(&mut self, explained: &str, reply: BackendMessage) -> Vec<BackendMessage> {
+        let prepared = self
+            .statements
+            .get(&WireStr::from_static("_abeyance_asked"));
+        let text = match prepared {
+            Some(text) if explained.starts_with("EXECUTE _abeyance_asked") => text.clone(),
+            _ => explained.to_owned(),
+        };
+        self.explained.lock().unwrap().push(text.clone());
+        let plan = self.plans.iter().find(|(part, _)| text.contains(part));
+        match plan.map(|(_, plan)| plan.clone()) {
+            Some(Err(state)) => {
+                self.skipping = true;
+                vec![self.error(&state)]
+            }
+            Some(Ok(plan)) => vec![BackendMessage::DataRow(vec![Some(plan.into())]), reply],
+            None => {
+                let plan = bytes::Bytes::from_static(PLAN);
+                vec![BackendMessage::DataRow(vec![Some(plan)]), reply]
+            }
+        }
+    }
+
     fn group_error(&mut self, state: &[u8; 5]) -> Vec<BackendMessage> {
         self.skipping = true;
         vec![self.error(state)]
@@ -334,9 +374,10 @@ impl Model {
                 };
                 let reply = self.run(&sql);
                 self.skipping = matches!(reply, BackendMessage::ErrorResponse(_));
-                if sql.starts_with("EXPLAIN (VERBOSE") && !self.skipping {
-                    let plan = bytes::Bytes::from_static(PLAN);
-                    return vec![BackendMessage::DataRow(vec![Some(plan)]), reply];
+                if let Some(explained) = sql.strip_prefix(EXPLAIN)
+                    && !self.skipping
+                {
+                    return self.plan(explained, reply);
                 }
                 if sql == "SHOW transaction_isolation" && !self.skipping {
                     let level = bytes::Bytes::from_static(b"read committed");

@@ -31,6 +31,9 @@ const CATALOG: &str = "abeyance catalog|";
 /// How the log names what the proxy runs on its own account: looking things up, and nothing of a client's.
 const OWN: &str = "execute _abeyance";
 
+/// How the proxy asks what the target makes of a statement.
+const EXPLAIN: &str = "EXPLAIN (VERBOSE, FORMAT JSON) ";
+
 /// How often a free port may turn out to be taken before the server has it.
 const PORT_ATTEMPTS: usize = 5;
 
@@ -201,18 +204,38 @@ impl Database {
     /// # Errors
     /// When the server does not answer.
     pub async fn statements(&self) -> Result<Vec<String>> {
+        Ok(statements_in(&self.log().await?, &self.whose()))
+    }
+
+    /// Every statement the proxy had explained so far, without the words that ask for it.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn explained(&self) -> Result<Vec<String>> {
+        let whose = self.whose();
+        let log = self.log().await?;
+        let ours = log.iter().filter(|line| line.contains(&whose));
+        let asked = ours.filter_map(|line| line.split_once(EXPLAIN));
+        Ok(asked.map(|(_, text)| text.to_owned()).collect())
+    }
+
+    fn whose(&self) -> String {
+        format!("@{} ", self.name)
+    }
+
+    /// What the server has logged until now.
+    async fn log(&self) -> Result<Vec<String>> {
         let marker = format!("marker {}", uuid::Uuid::new_v4().simple());
         self.admin()
             .await?
             .batch_execute(&format!("SELECT '{marker}'"))
             .await?;
-        let whose = format!("@{} ", self.name);
         eventually("the marker in the server's log", || {
             let log = self.server.log();
-            let (whose, marker) = (whose.clone(), marker.clone());
+            let marker = marker.clone();
             async move {
                 let seen = log.iter().any(|line| line.contains(&marker));
-                Ok(seen.then(|| statements_in(&log, &whose)))
+                Ok(seen.then_some(log))
             }
         })
         .await

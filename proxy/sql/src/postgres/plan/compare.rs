@@ -238,3 +238,6 @@ fn schema(relation: &RelationName) -> Option<&str> {
     }
     Some(schema)
 }
+
+#[cfg(test)]
+mod tests;
