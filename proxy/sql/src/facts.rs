@@ -112,6 +112,18 @@ impl StatementFacts {
         }
     }
 
+    /// Takes note of something that cannot be vouched for.
+    pub(crate) fn doubt(&mut self, words: &str) {
+        self.doubts.insert(words.to_owned());
+        self.classes.insert(StatementClass::Unvouched);
+        self.explainable = false;
+        self.impact.undo = Undo::Unknown;
+        if self.class == StatementClass::Read {
+            self.class = StatementClass::Unvouched;
+            self.classes.remove(&StatementClass::Read);
+        }
+    }
+
     /// Analysis saw everything the statement does, as far as its text can tell.
     #[must_use]
     pub fn is_certain(&self) -> bool {

@@ -217,6 +217,9 @@ fn read(sql: &str, scanned: &Scanned, options: &ReadOptions, room: Room) -> Opti
                 None => StatementFacts::opaque(span.clone(), OpaqueReason::Encoding),
             };
             let redaction = redact::redact(sql, scanned.within(&span), &is_known);
+            if scanned.comment_ends_at_return {
+                facts.doubt("has a comment that ends at a bare carriage return: people and server read different statements");
+            }
             facts.span = span;
             facts.redacted = redaction.text;
             facts.fingerprint = redaction.fingerprint;

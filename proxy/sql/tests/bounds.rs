@@ -167,6 +167,27 @@ fn not_text_is_opaque() {
     }
 }
 
+/// The server's comment ends at any line break, a reader's at a line feed.
+#[test]
+fn comments_that_end_at_a_bare_return_are_doubted() {
+    for (sql, doubted) in [
+        ("SELECT 1 -- x\rDELETE FROM rooms", true),
+        ("SELECT 'x' -- \r, room FROM rooms", true),
+        ("SELECT 'x' -- \r 'y'", true),
+        ("SELECT 1 -- x\r\n, 2", false),
+        ("SELECT 1 -- x\n, 2", false),
+        ("SELECT 1 -- x\r", false),
+        ("SELECT '-- \r', 2", false),
+        ("SELECT 1\r, 2", false),
+    ] {
+        let facts = analyse(sql.as_bytes(), ReadOptions::default())
+            .statements
+            .remove(0);
+        assert_eq!(facts.is_certain(), !doubted, "{sql:?}");
+        assert_eq!(facts.explainable, !doubted, "{sql:?}");
+    }
+}
+
 struct Unpark(Thread);
 
 impl Wake for Unpark {

@@ -27,6 +27,8 @@ pub(super) struct Scanned {
     pub tokens: Vec<Token>,
     /// An upper bound of the tree's depth.
     pub depth: usize,
+    /// See [`Lexer::comment_ends_at_return`].
+    pub comment_ends_at_return: bool,
 }
 
 impl Scanned {
@@ -71,7 +73,11 @@ pub(super) fn scan(sql: &str, standard_strings: bool) -> Result<Scanned, OpaqueR
     }
     let depth = depth.finish();
     within("nesting", depth, DEPTH_MAX)?;
-    Ok(Scanned { tokens, depth })
+    Ok(Scanned {
+        tokens,
+        depth,
+        comment_ends_at_return: lexer.comment_ends_at_return(),
+    })
 }
 
 /// What a token costs, in some 3 µs: nodes for names and operators cost most.

@@ -65,6 +65,7 @@ pub(super) struct Lexer<'a> {
     /// A plain quote starts a string without backslash escapes.
     standard_strings: bool,
     looked_at_again: usize,
+    comment_ends_at_return: bool,
 }
 
 impl<'a> Lexer<'a> {
@@ -74,7 +75,14 @@ impl<'a> Lexer<'a> {
             at: 0,
             standard_strings,
             looked_at_again: 0,
+            comment_ends_at_return: false,
         }
+    }
+
+    /// A `--` comment so far ended at a carriage return with no line feed after it: the server reads on
+    /// where most programs, and people, still see the comment.
+    pub(super) fn comment_ends_at_return(&self) -> bool {
+        self.comment_ends_at_return
     }
 
     /// The next token, or `None` at the end.
@@ -133,6 +141,8 @@ impl<'a> Lexer<'a> {
         let rest = self.rest();
         let length = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
         self.at += length.unwrap_or(rest.len());
+        self.comment_ends_at_return |=
+            self.peek(0) == Some(b'\r') && self.peek(1).is_some_and(|byte| byte != b'\n');
     }
 
     /// Comments nest.
@@ -173,7 +183,8 @@ impl<'a> Lexer<'a> {
         loop {
             self.at += 1;
             self.string_segment(escapes)?;
-            let (continues, looked_to) = self.continuation();
+            let (continues, looked_to, returned) = self.continuation();
+            self.comment_ends_at_return |= returned;
             if !continues {
                 // What was looked at is read again, here and by the grammar's lexer.
                 self.looked_at_again += looked_to - self.at;
@@ -201,14 +212,15 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Whether the string continues after white space with a line break in it, and where that was
-    /// found out: at the quote if it does.
-    fn continuation(&self) -> (bool, usize) {
+    /// Whether the string continues after white space with a line break in it, where that was found
+    /// out (at the quote if it does), and whether a comment on the way ended at a carriage return.
+    fn continuation(&self) -> (bool, usize, bool) {
         let mut look = Self {
             text: self.text,
             at: self.at,
             standard_strings: self.standard_strings,
             looked_at_again: 0,
+            comment_ends_at_return: false,
         };
         let mut broken = false;
         loop {
@@ -219,7 +231,10 @@ impl<'a> Lexer<'a> {
                 }
                 (Some(byte), _) if is_space(byte) => look.at += 1,
                 (Some(b'-'), Some(b'-')) => look.line_comment(),
-                (byte, _) => return (broken && byte == Some(b'\''), look.at),
+                (byte, _) => {
+                    let continues = broken && byte == Some(b'\'');
+                    return (continues, look.at, look.comment_ends_at_return);
+                }
             }
         }
     }
