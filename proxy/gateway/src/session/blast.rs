@@ -93,7 +93,7 @@ impl Session {
             Ok(scene) => scene,
             Err(why) => {
                 part.hide(&why);
-                part.rows_by_plan(plan.as_ref());
+                part.rows_by_plan(subject, plan.as_ref());
                 return Ok(part);
             }
         };

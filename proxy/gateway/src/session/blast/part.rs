@@ -90,8 +90,12 @@ impl Part {
     }
 
     /// Rows and access as the planner sees them.
-    pub(super) fn rows_by_plan(&mut self, plan: Option<&Explained>) {
+    pub(super) fn rows_by_plan(&mut self, subject: &Subject, plan: Option<&Explained>) {
         let Some(plan) = plan else { return };
+        if !subject.facts.writes.is_empty() && plan.writes().next().is_none() {
+            self.rows = Estimate::unknown("the target plans no change of rows");
+            return;
+        }
         if let Some(rows) = plan.rows() {
             self.rows = Estimate::estimated(rows);
             self.expected = Some(rows);

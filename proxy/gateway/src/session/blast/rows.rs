@@ -73,7 +73,7 @@ impl Session {
         if subject.takes_tables() {
             return self.probe_tables(budget, subject, scene, part).await;
         }
-        part.rows_by_plan(plan);
+        part.rows_by_plan(subject, plan);
         let Some(plan) = plan else {
             if subject.changes_no_rows() {
                 (part.rows, part.expected) = (Estimate::exact(0), Some(0));
