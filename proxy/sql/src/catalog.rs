@@ -283,6 +283,9 @@ pub struct Type {
     pub kind: TypeKind,
     /// Expressions that run when a value is made: checks of a domain.
     pub on_make: Vec<String>,
+    /// Functions that sorting and grouping compare values with, other than the server's own.
+    #[serde(default)]
+    pub on_compare: Vec<QualifiedName>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -58,4 +58,8 @@ CREATE FOREIGN DATA WRAPPER nowhere;
 CREATE SERVER away FOREIGN DATA WRAPPER nowhere;
 CREATE FOREIGN TABLE abroad (id int, secret text) SERVER away;
 CREATE SEQUENCE counter;
+CREATE TYPE weight AS (grams int);
+CREATE FUNCTION weigh(weight, weight) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 0; END';
+CREATE OPERATOR CLASS by_weight DEFAULT FOR TYPE weight USING btree AS FUNCTION 1 weigh(weight, weight);
+CREATE TABLE weighed (id int, w weight);
 CREATE TABLE wide (a int, b int, c int);

@@ -206,6 +206,14 @@ WITH setting AS MATERIALIZED (
   LEFT JOIN named_routine f ON f.oid = c.castfunc
   CROSS JOIN setting s
   WHERE c.oid >= 16384 AND NOT s.temporary_only
+), comparing AS (
+  SELECT x.opcintype, json_agg(f.name ORDER BY x.amproc) AS list
+  FROM (SELECT DISTINCT o.opcintype, p.amproc::pg_catalog.oid AS amproc
+        FROM pg_catalog.pg_opclass o
+        JOIN pg_catalog.pg_amproc p ON p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype
+        WHERE o.opcdefault AND o.oid >= 16384) x
+  JOIN named_routine f ON f.oid = x.amproc AND NOT f.built_in
+  GROUP BY x.opcintype
 ), type_list AS (
   SELECT json_agg(json_build_object(
     'name', own.name,
@@ -221,7 +229,8 @@ WITH setting AS MATERIALIZED (
         SELECT pg_get_expr(c.conbin, 0) AS expression FROM pg_catalog.pg_constraint c
         WHERE c.contypid = t.oid AND c.conbin IS NOT NULL
         UNION ALL
-        SELECT pg_get_expr(t.typdefaultbin, 0) WHERE t.typdefaultbin IS NOT NULL) x), '[]') ELSE '[]' END
+        SELECT pg_get_expr(t.typdefaultbin, 0) WHERE t.typdefaultbin IS NOT NULL) x), '[]') ELSE '[]' END,
+    'on_compare', COALESCE(comparing.list, '[]')
     ) ORDER BY n.nspname, t.typname) AS list
   FROM pg_catalog.pg_type t
   JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
@@ -234,6 +243,7 @@ WITH setting AS MATERIALIZED (
   LEFT JOIN pg_catalog.pg_class ec ON ec.oid = e.typrelid
   LEFT JOIN named_type element ON element.oid = e.oid
   LEFT JOIN column_lists columns ON columns.attrelid = t.typrelid
+  LEFT JOIN comparing ON comparing.opcintype = t.oid
   CROSS JOIN setting s
   WHERE t.oid >= 16384 AND NOT s.temporary_only
     -- A relation's row type, and arrays of it, are known from the relation.

@@ -21,15 +21,15 @@ use std::{
 use crate::{ColumnName, OpaqueReason, RelationName, StatementClass};
 pub(super) use effect::Event;
 pub(super) use names::{Found, Names};
-pub(super) use scope::{
-    Item, Level, Open, OutColumn, Parts, Shape, Source, Tree, figured_name, named,
-};
+pub(super) use scope::{Item, Level, Open, OutColumn, Parts, Shape, Source, Tree, figured_name};
 pub(super) use types::{Ty, TypeKey};
 
 /// Steps one statement may take: names compared, columns carried, relations gone through.
-const WORK_MAX: usize = 300_000;
+const WORK_MAX: usize = 100_000;
 /// Times the common table expressions of one statement are gone through again for recursion.
 const PASSES_MAX: usize = 48;
+/// Most doubts, and most missing names, that are told one by one.
+const WORDS_MAX: usize = 64;
 /// Most columns a query can give; the server's own limit is 1664.
 const COLUMNS_MAX: usize = 1_664;
 
@@ -114,6 +114,8 @@ pub(crate) enum Code {
     Assignment,
     /// A type with code of its own.
     Base(u32),
+    /// A type whose values are compared by code of a user's.
+    Compare(u32),
 }
 
 /// How deep definitions may still be gone into on this stack.
@@ -186,7 +188,21 @@ impl<'c> Resolver<'c> {
     }
 
     pub(super) fn doubt(&mut self, words: String) {
-        self.doubts.insert(words);
+        if self.doubts.len() < WORDS_MAX {
+            self.doubts.insert(words);
+        }
+    }
+
+    /// Notes a name that is written and that the catalog does not have.
+    pub(super) fn lacks(&mut self, name: String) {
+        if self.seen.missing.len() < WORDS_MAX {
+            self.seen.missing.insert(name);
+        }
+    }
+
+    /// There were too many steps: more would change nothing.
+    fn is_spent(&self) -> bool {
+        self.work > WORK_MAX
     }
 
     /// Counts steps; false when there were too many, and what was gathered is not all.

@@ -13,10 +13,12 @@ use crate::{
 const TYPE_DEPTH_MAX: usize = 12;
 
 impl Resolver<'_> {
-    /// There is a user routine of this name, so that types matter.
+    /// There is a user routine or cast of this name, so that types matter.
     pub(crate) fn has_routine(&self, name: &str) -> bool {
-        self.names
-            .is_some_and(|names| !names.index.routines(name).is_empty())
+        self.names.is_some_and(|names| {
+            let index = names.index;
+            !index.routines(name).is_empty() || !index.casts(name).is_empty()
+        })
     }
 
     /// There is a user operator of this name, so that types matter.
@@ -34,6 +36,9 @@ impl Resolver<'_> {
         types: &[Ty],
     ) {
         let Some(names) = self.names else { return };
+        if given == Some(1) {
+            self.call_as_cast(schema, name, types.first().copied().unwrap_or(Ty::Unknown));
+        }
         let mut routines: Vec<u32> = names.routines(schema, name, given).collect();
         let own = builtin::is_function(schema, name);
         let harmless = own || (matches!(schema, None | Some("pg_catalog")) && name == "set_config");
@@ -58,6 +63,19 @@ impl Resolver<'_> {
                 harmless,
                 routines,
             });
+        }
+    }
+
+    /// `box(x)` converts to `box` where no function takes `x`.
+    pub(super) fn call_as_cast(&mut self, schema: Option<&str>, name: &str, source: Ty) {
+        let Some(names) = self.names else { return };
+        let user_type = !names.index.types(name).is_empty();
+        if user_type || !names.index.casts(name).is_empty() {
+            match names.find_type(schema, name) {
+                FoundType::User(key) => self.cast_to_user(key, source),
+                FoundType::BuiltIn(name) => self.user_casts("pg_catalog", name, source),
+                FoundType::Missing => {}
+            }
         }
     }
 
@@ -133,7 +151,7 @@ impl Resolver<'_> {
                     schema: schema.map(str::to_owned),
                     name: name.to_owned(),
                 };
-                self.seen.missing.insert(of.to_string());
+                self.lacks(of.to_string());
                 self.doubt(format!("converts to type {of}, which is not built in"));
             }
         }
@@ -212,6 +230,15 @@ impl Resolver<'_> {
         };
         if !self.step(1) {
             return;
+        }
+        // Whoever vouches for a base type vouches for how it is compared too.
+        let compared = |of: &&crate::catalog::Type| {
+            !of.on_compare.is_empty() && !matches!(of.kind, TypeKind::Base)
+        };
+        if let TypeKey::Type(at) = key
+            && names.type_at(at).as_ref().is_some_and(compared)
+        {
+            self.code.push(Code::Compare(at));
         }
         match key {
             TypeKey::Row(at) => {
@@ -393,6 +420,7 @@ impl Resolver<'_> {
                     }
                 }
                 Code::Assignment => {}
+                Code::Compare(at) => self.judge_compare(names, at, &mut run),
                 Code::Base(at) => {
                     if let Some(of) = names.type_at(at)
                         && !names.vouches(&of.name)
@@ -481,6 +509,26 @@ impl Resolver<'_> {
             } else {
                 format!("uses operator {name}, which calls {function}()")
             });
+        }
+    }
+
+    /// Sorting and grouping compare values with no operator in the text.
+    fn judge_compare(
+        &mut self,
+        names: Names<'_>,
+        at: u32,
+        run: &mut std::collections::BTreeSet<u32>,
+    ) {
+        let Some(of) = names.type_at(at) else { return };
+        for function in &of.on_compare {
+            run.extend(names.routines_named(function));
+            if !names.vouches(function) && !names.vouches(&of.name) {
+                self.doubts.insert(format!(
+                    "uses type {}, whose values are compared by {}()",
+                    RelationName::from(&of.name),
+                    RelationName::from(function)
+                ));
+            }
         }
     }
 

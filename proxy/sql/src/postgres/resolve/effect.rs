@@ -51,7 +51,7 @@ impl Resolver<'_> {
 
     fn missing_relation(&mut self, name: &RelationName) {
         self.columns_unknown = true;
-        self.seen.missing.insert(name.to_string());
+        self.lacks(name.to_string());
         self.doubt(format!("names {name}, which the catalog does not have"));
     }
 

@@ -65,8 +65,10 @@ pub(crate) struct OutColumn {
 pub(crate) enum Open {
     /// A relation whose columns are not known.
     Relation(RelationName),
-    /// Values that are counted where they come from.
+    /// Values that are counted where they come from, any number of them.
     Values,
+    /// Columns that are listed, but whose names only the server can tell.
+    Unnamed,
 }
 
 /// How FROM is put together: what `*` stands for.
@@ -130,6 +132,58 @@ pub(crate) enum Has {
 
 const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
 
+impl Shape {
+    /// Every column is listed, in its place.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.open.iter().all(|open| *open == Open::Unnamed)
+    }
+
+    /// The same columns under other names, the first ones first.
+    pub(crate) fn renamed<'n>(mut self, names: impl Iterator<Item = &'n str>) -> Self {
+        let listed = self.is_listed();
+        let anywhere = (!listed).then(|| self.carries_all());
+        let mut count = 0;
+        for (position, name) in names.enumerate() {
+            count = position + 1;
+            if self.columns.len() < count {
+                self.columns.push(OutColumn {
+                    name: String::new(),
+                    from: Vec::new(),
+                    ty: Ty::Unknown,
+                });
+            }
+            if let Some(column) = self.columns.get_mut(position) {
+                name.clone_into(&mut column.name);
+                if let Some(anywhere) = &anywhere {
+                    // Which column this is cannot be told.
+                    column.from.clone_from(anywhere);
+                    column.ty = Ty::Unknown;
+                }
+            }
+        }
+        if listed && count >= self.columns.len() {
+            self.open.clear();
+        }
+        self
+    }
+
+    fn carries_all(&self) -> Vec<Touch> {
+        let mut all: Vec<Touch> = self
+            .columns
+            .iter()
+            .flat_map(|column| column.from.iter().cloned())
+            .collect();
+        for open in &self.open {
+            if let Open::Relation(relation) = open {
+                all.push(named(Some(relation.clone()), "*"));
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
 impl Resolver<'_> {
     pub(crate) fn enter(&mut self) {
         self.levels.push(Level::default());
@@ -167,6 +221,10 @@ impl Resolver<'_> {
 
     /// Everything a column reference leads to, and its type.
     pub(crate) fn column(&mut self, parts: &Parts<'_>, into: &mut Vec<Touch>) -> Ty {
+        let items: usize = self.levels.iter().map(|level| level.items.len()).sum();
+        if !self.step(items / 8) || self.is_spent() {
+            return Ty::Unknown;
+        }
         match *parts.names() {
             [] => Ty::Unknown,
             [name] => self.unqualified(name, into),
@@ -302,15 +360,32 @@ impl Resolver<'_> {
                 } else if self.sighted() && !shape.columns.is_empty() && self.is_call(name) {
                     self.whole_row(item, into);
                     self.may_call(&item.name, name, true);
+                } else if !self.sighted() && !shape.columns.is_empty() && shape.is_listed() {
+                    // A column the server names, or a call.
+                    self.row_call(item, name, into);
                 }
             }
             Has::No if self.sighted() => {
                 self.whole_row(item, into);
                 self.may_call(&item.name, name, true);
             }
-            Has::No => {}
+            // A subquery's columns are known without a catalog too.
+            Has::No => self.row_call(item, name, into),
         }
         Ty::Unknown
+    }
+
+    /// Without a catalog: a call that takes a subquery's row.
+    fn row_call(&mut self, item: &Item, name: &str, into: &mut Vec<Touch>) {
+        self.whole_row(item, into);
+        if !builtin::is_function(None, name) {
+            self.doubt(format!(
+                "{}.{} may be a call of {}()",
+                shown(&item.name),
+                shown(name),
+                shown(name)
+            ));
+        }
     }
 
     /// Looks for a column, and adds what it carries.
@@ -390,7 +465,7 @@ impl Resolver<'_> {
                 relation,
                 name: name.to_owned(),
             };
-            self.seen.missing.insert(column.to_string());
+            self.lacks(column.to_string());
             self.doubt(format!(
                 "names {column}, which the catalog does not have here"
             ));
@@ -489,7 +564,7 @@ impl Resolver<'_> {
 
     fn spread_item(&mut self, item: &Item, shape: &mut Shape) {
         let of = self.shape_of(item);
-        if self.step(of.columns.len() + 4 * of.open.len()) {
+        if self.step(2 * of.columns.len() + 4 * of.open.len()) {
             shape.columns.extend(of.columns.iter().cloned());
             shape.open.extend(of.open.iter().cloned());
         } else {
@@ -526,6 +601,9 @@ impl Resolver<'_> {
 
     /// Touches everything `*` or `name.*` stands for.
     pub(crate) fn touch_star(&mut self, parts: &Parts<'_>) {
+        if self.is_spent() {
+            return;
+        }
         let levels = std::mem::take(&mut self.levels);
         let mut touched = std::mem::take(&mut self.touched);
         match *parts.names() {
@@ -574,10 +652,7 @@ impl Resolver<'_> {
 
     /// There is a function of this name that may take a row.
     fn is_call(&self, name: &str) -> bool {
-        builtin::is_function(None, name)
-            || self
-                .names
-                .is_some_and(|names| names.routines(None, name, Some(1)).next().is_some())
+        builtin::is_function(None, name) || self.has_routine(name)
     }
 
     /// Touches all of a query's columns.
@@ -654,7 +729,7 @@ impl Resolver<'_> {
         self.spread(&level, left, one);
         self.spread(&level, right, other);
         self.levels.push(level);
-        if !one.open.is_empty() || !other.open.is_empty() {
+        if !one.is_listed() || !other.is_listed() {
             // Which columns are compared cannot be told.
             let (one, other) = (one.clone(), other.clone());
             self.touch_shape(&one);
@@ -674,6 +749,9 @@ impl Resolver<'_> {
 
     /// Notes a column of every item since `start`.
     pub(crate) fn use_since(&mut self, start: usize, name: &str) {
+        if !self.step(self.items() / 8) {
+            return;
+        }
         let Some(level) = self.levels.pop() else {
             return;
         };
@@ -749,6 +827,7 @@ impl Resolver<'_> {
 
     /// `of.name` may be a call of `name(of)`.
     pub(crate) fn may_call(&mut self, of: &str, name: &str, row: bool) {
+        self.call_as_cast(None, name, Ty::Unknown);
         let candidates: Vec<u32> = self.names.map_or_else(Vec::new, |names| {
             names.routines(None, name, Some(1)).collect()
         });
@@ -765,7 +844,7 @@ impl Resolver<'_> {
             self.doubt(format!(
                 "names {column}, which the catalog does not have here"
             ));
-            self.seen.missing.insert(column);
+            self.lacks(column);
             self.columns_unknown = true;
         } else if !harmless {
             self.doubt(format!(

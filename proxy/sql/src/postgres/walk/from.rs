@@ -7,11 +7,7 @@ use pg_query::{
     protobuf::{self as pb},
 };
 
-use super::{
-    Walk, qualified,
-    query::{Usage, renamed},
-    text,
-};
+use super::{Walk, qualified, query::Usage, text};
 use crate::postgres::{
     builtin,
     resolve::{Item, Open, OutColumn, Shape, Source, Tree, Ty},
@@ -85,7 +81,8 @@ impl Walk<'_> {
         };
         if !alias.colnames.is_empty() {
             let shape = self.resolver.shape_of(&item);
-            item.source = Source::Shape(Arc::new(renamed(Shape::clone(&shape), &alias.colnames)));
+            let names = alias.colnames.iter().filter_map(text);
+            item.source = Source::Shape(Arc::new(Shape::clone(&shape).renamed(names)));
         }
         item
     }
@@ -103,14 +100,13 @@ impl Walk<'_> {
         if let Some(hidden) = hidden {
             self.resolver.hide(hidden);
         }
-        let names = node.alias.iter().flat_map(|alias| &alias.colnames);
-        let names: Vec<Node> = names.cloned().collect();
-        let shape = if names.is_empty() {
-            shape
-        } else {
-            renamed(shape, &names)
-        };
         let alias = node.alias.as_ref();
+        let shape = match alias {
+            Some(alias) if !alias.colnames.is_empty() => {
+                shape.renamed(alias.colnames.iter().filter_map(text))
+            }
+            _ => shape,
+        };
         self.resolver.bring(Item {
             name: alias.map_or_else(String::new, |alias| alias.aliasname.clone()),
             schema: None,
@@ -176,7 +172,11 @@ impl Walk<'_> {
         });
         let shape = Shape {
             columns: columns.collect(),
-            open: BTreeSet::from([Open::Values]),
+            open: if function {
+                BTreeSet::from([Open::Values])
+            } else {
+                BTreeSet::new()
+            },
             function,
             ..Shape::default()
         };
@@ -230,7 +230,9 @@ impl Walk<'_> {
             Some(alias) => self.resolver.close_join(&tree, start, |shape| Item {
                 name: alias.aliasname.clone(),
                 schema: None,
-                source: Source::Shape(Arc::new(renamed(shape, &alias.colnames))),
+                source: Source::Shape(Arc::new(
+                    shape.renamed(alias.colnames.iter().filter_map(text)),
+                )),
             }),
         }
     }

@@ -5,12 +5,12 @@ use pg_query::{
     protobuf::{self as pb, LockClauseStrength, SetOperation, a_const::Val},
 };
 
-use super::{Walk, text};
+use super::Walk;
 use crate::{
     StatementClass,
     postgres::{
         predicate,
-        resolve::{Open, OutColumn, Parts, Shape, Ty},
+        resolve::{OutColumn, Parts, Shape, Ty},
     },
 };
 
@@ -118,7 +118,7 @@ impl Walk<'_> {
         let left = self.select(left, Usage::Carried);
         let right = self.select(right, Usage::Carried);
         let compares = !select.all || select.op != SetOperation::SetopUnion as i32;
-        let apart = !left.open.is_empty() || !right.open.is_empty();
+        let apart = !left.is_listed() || !right.is_listed();
         if compares || apart {
             self.resolver.touch_shape(&left);
             self.resolver.touch_shape(&right);
@@ -252,29 +252,6 @@ fn values_shape(first: &Node) -> Shape {
         columns: columns.collect(),
         ..Shape::default()
     }
-}
-
-/// Columns under other names; more names than columns come from a relation that is not known.
-pub(super) fn renamed(mut shape: Shape, names: &[Node]) -> Shape {
-    for (position, name) in names.iter().filter_map(text).enumerate() {
-        match shape.columns.get_mut(position) {
-            Some(column) => name.clone_into(&mut column.name),
-            None => {
-                let mut from = Vec::new();
-                for open in &shape.open {
-                    if let Open::Relation(relation) = open {
-                        from.push(crate::postgres::resolve::named(Some(relation.clone()), "*"));
-                    }
-                }
-                shape.columns.push(OutColumn {
-                    name: name.to_owned(),
-                    from,
-                    ty: Ty::Unknown,
-                });
-            }
-        }
-    }
-    shape
 }
 
 /// `SELECT ... FOR UPDATE` locks rows, which a read-only transaction refuses.

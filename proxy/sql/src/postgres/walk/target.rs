@@ -60,7 +60,7 @@ impl Walk<'_> {
                     from,
                     ty,
                 });
-                shape.open.insert(Open::Values);
+                shape.open.insert(Open::Unnamed);
             }
         }
     }

@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use pg_query::{Node, NodeEnum as N, protobuf as pb};
 
-use super::{
-    Walk,
-    query::{Usage, renamed},
-    text,
-};
+use super::{Walk, query::Usage, text};
 use crate::postgres::resolve::{OutColumn, Shape, Ty};
 
 impl Walk<'_> {
@@ -88,7 +84,10 @@ impl Walk<'_> {
                 Shape::default()
             }
         };
-        let mut shape = renamed(shape, aliascolnames);
+        let mut shape = match aliascolnames.as_slice() {
+            [] => shape,
+            names => shape.renamed(names.iter().filter_map(text)),
+        };
         if let Some(search) = search_clause {
             self.ordered_by(&shape, &search.search_col_list);
             shape.columns.push(made(&search.search_seq_column));
