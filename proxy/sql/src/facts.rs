@@ -46,7 +46,8 @@ pub struct StatementFacts {
     /// Columns whose values are read, compared or written: of base tables where the catalog is
     /// known, else as written.
     pub columns: BTreeSet<ColumnName>,
-    /// `columns` is all: no star, whole row or name was left unresolved.
+    /// `columns` is all: no star, whole row or name was left unresolved. Without a catalog only as
+    /// far as the text tells: a relation may be a view of others, or have children.
     pub columns_known: bool,
     pub predicate: Predicate,
     /// Columns of the written table that are compared with constants by `=`, all joined by AND.
@@ -160,6 +161,9 @@ impl StatementFacts {
         resolved.writes.extend(self.writes.iter().cloned());
         resolved.alters.extend(self.alters.iter().cloned());
         resolved.functions.extend(self.functions.iter().cloned());
+        resolved.operators.extend(self.operators.iter().cloned());
+        resolved.casts.extend(self.casts.iter().cloned());
+        resolved.columns.extend(self.columns.iter().cloned());
         resolved.doubts.extend(self.doubts.iter().cloned());
         if !resolved.doubts.is_empty() {
             resolved.impact.undo = Undo::Unknown;
