@@ -8,7 +8,7 @@ use crate::config::Role;
 
 /// A gateway that holds risky SQL statements on the open connection until somebody decides.
 ///
-/// Exit codes: 0 done, 1 a case differs, 64 wrong command line or configuration, 65 some lines of an input are not what they should be,
+/// Exit codes: 0 done, 1 a case or a verdict differs, 64 wrong command line or configuration, 65 some lines of an input are not what they should be,
 /// 69 a port is taken or a service does not answer, 70 a part failed, 74 a file or the store cannot be read or written.
 #[derive(Debug, Parser)]
 #[command(name = "abeyance", version, propagate_version = true)]
@@ -175,6 +175,43 @@ pub enum ExplainFormat {
 pub enum PolicyCommand {
     /// Judge cases and compare with what they expect; exit code 1 when one differs
     Test(PolicyTestArgs),
+    /// Judge recorded statements by this configuration; exit code 1 when something would be decided otherwise
+    Backtest(BacktestArgs),
+    /// Count what rules in shadow mode would have decided
+    Shadow(ShadowArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct BacktestArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    #[command(flatten)]
+    pub log: LogSince,
+    /// How to print what would change
+    #[arg(long, default_value = "text")]
+    pub format: ExplainFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct ShadowArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    #[command(flatten)]
+    pub log: LogSince,
+    /// How to print it
+    #[arg(long, default_value = "text")]
+    pub format: ExplainFormat,
+}
+
+/// Which recorded statements.
+#[derive(Debug, Args)]
+pub struct LogSince {
+    /// How far to look back: 7d, 12h
+    #[arg(long, default_value = "7d", value_parser = crate::commands::span)]
+    pub since: std::time::Duration,
+    /// The approver's store (default: the one the configuration names)
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

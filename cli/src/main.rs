@@ -62,6 +62,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Person(PersonCommand::Token { name }) => commands::person_token(&name),
         Command::Explain(args) => commands::explain(&args),
         Command::Policy(PolicyCommand::Test(args)) => commands::policy_test(&args),
+        Command::Policy(PolicyCommand::Backtest(args)) => commands::policy_backtest(&args),
+        Command::Policy(PolicyCommand::Shadow(args)) => commands::policy_shadow(&args),
         Command::Catalog(CatalogCommand::Dump(args)) => commands::catalog_dump(&args),
     }
 }

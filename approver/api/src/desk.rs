@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::{
     BindingDigest, CardFailure, CardReceipt, CardTask, ChatKind, Claimed, DecideError,
     DecisionRequest, DeskError, HoldId, HoldReceipt, HoldRequest, HoldView, Outcome, Resolution,
-    WithdrawReason,
+    StatementRecord, WithdrawReason,
 };
 
 /// What a proxy asks of the approver.
@@ -30,6 +30,12 @@ pub trait HoldDesk: Send + Sync + 'static {
 
     /// Reports what happened after the claim. Idempotent for an equal outcome.
     async fn hold_report(&self, id: &HoldId, outcome: Outcome) -> Result<(), DeskError>;
+
+    /// Adds to the log of judged statements; at most [`crate::RECORDS_MAX`] at once. Nobody waits for it, and a desk
+    /// without such a log forgets them.
+    async fn statements_record(&self, _records: Vec<StatementRecord>) -> Result<(), DeskError> {
+        Ok(())
+    }
 }
 
 /// Which holds to list, newest first.

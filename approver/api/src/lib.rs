@@ -19,6 +19,7 @@ mod error;
 mod hold;
 mod id;
 mod permit;
+mod statement;
 
 pub use blast::{Blast, Estimate, EstimateSource};
 pub use card::{CardFailure, CardReceipt, CardTask, ChatKind};
@@ -32,3 +33,4 @@ pub use hold::{
 };
 pub use id::{BindingDigest, HoldId, InvalidId, PersonId, SessionId};
 pub use permit::{Claimed, Permit};
+pub use statement::{FACTS_BYTES_MAX, RECORDS_MAX, ShadowHit, StatementRecord};

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use abeyance_api::{
     BindingDigest, CardDesk, CardFailure, CardReceipt, CardTask, ChatKind, Claimed, DecideError,
     DecisionDesk, DecisionRequest, DeskError, HoldDesk, HoldFilter, HoldId, HoldReceipt,
-    HoldRequest, HoldView, Outcome, Resolution, WithdrawReason,
+    HoldRequest, HoldView, Outcome, Resolution, StatementRecord, WithdrawReason,
 };
 use abeyance_holds::{Ballot, Event};
 use async_trait::async_trait;
@@ -179,6 +179,11 @@ impl HoldDesk for Approver {
 
     async fn hold_report(&self, id: &HoldId, outcome: Outcome) -> Result<(), DeskError> {
         self.step(id, Event::Report { outcome }).await.map(drop)
+    }
+
+    async fn statements_record(&self, records: Vec<StatementRecord>) -> Result<(), DeskError> {
+        let now = self.0.clock.now();
+        Ok(self.0.store.statements_record(records, now).await?)
     }
 }
 

@@ -26,4 +26,4 @@ pub use config::{
     new_token,
 };
 pub use serve::{Peer, TlsError, serve, tls_server_config};
-pub use store::{AuditReport, HoldEvent, OpenError, StoreError};
+pub use store::{AuditReport, HoldEvent, OpenError, StoreError, statements_logged};

@@ -84,3 +84,7 @@ pub const LOGIN_PENALTY: TimeDelta = TimeDelta::minutes(1);
 pub const LOGIN_ADDRESSES_MAX: usize = 4_096;
 /// Open live lists.
 pub const LIVE_STREAMS_MAX: usize = 256;
+/// Shapes of statements that are kept for trying out policies.
+pub const STATEMENTS_LOGGED_MAX: u32 = 50_000;
+/// How long a shape is kept after it was last seen.
+pub const STATEMENTS_KEPT: TimeDelta = TimeDelta::days(90);

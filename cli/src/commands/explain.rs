@@ -21,7 +21,7 @@ use abeyance_policy::RuleSet;
 use serde_json::Value;
 
 use self::{
-    judgement::Judgement,
+    judgement::{Judgement, Matched},
     lines::{Case, Dialect, Lines, Read},
 };
 use super::{
@@ -140,7 +140,8 @@ impl Judge {
             .map(|(facts, _)| {
                 let rules = rehearsal.matching(facts).into_iter();
                 rules
-                    .map(|rule| (rule.name.clone(), rule.decision.clone()))
+                    .filter(|rule| !rule.shadow)
+                    .map(Matched::from)
                     .collect()
             })
             .collect();

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use abeyance_policy::RuleSet;
 use toml::de::DeTable;
 
+pub use duration::parse as duration;
 pub use files::Surroundings;
 pub use live::Fixed;
 pub use model::{

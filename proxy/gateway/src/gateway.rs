@@ -14,6 +14,7 @@ use crate::{
     listener,
     session::{ReadingCache, Shapes},
     snapshot::{Current, Snapshot},
+    statements::StatementLog,
 };
 
 /// A gateway cannot be set up.
@@ -36,6 +37,8 @@ pub struct Gateway {
     pub(crate) readings: ReadingCache,
     /// Statements the second gate has asked targets about.
     pub(crate) shapes: Shapes,
+    /// What was judged since the approver was last told.
+    pub(crate) statements: StatementLog,
     pub(crate) cancels: Arc<CancelRegistry>,
     /// What unknown agents are checked against.
     pub(crate) mock: MockSecret,
@@ -129,6 +132,7 @@ impl Gateway {
             clock,
             readings: ReadingCache::new(&limits),
             shapes: Shapes::new(),
+            statements: StatementLog::default(),
             cancels: Arc::default(),
             mock,
             connections: Arc::new(Semaphore::new(
@@ -147,6 +151,9 @@ impl Gateway {
     /// Serves until `shutdown` is cancelled, then until every session has ended: idle ones at once, the rest
     /// within the grace. Held batches are withdrawn, outcomes are reported.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, shutdown: CancellationToken) {
+        let gateway = Arc::clone(&self);
+        self.background
+            .spawn(async move { gateway.statements_keep().await });
         listener::accept(&self, &listener, &shutdown).await;
         drop(listener);
         tracing::info!(sessions = self.tasks.len(), "no longer accepting");
@@ -162,6 +169,7 @@ impl Gateway {
                 tracing::error!(sessions = self.tasks.len(), "sessions would not end");
             }
         }
+        self.statements_flush().await;
         self.background.close();
         let last = self.limits.report_timeout;
         if timeout(last, self.background.wait()).await.is_err() {

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     BindingDigest, CardDesk, CardFailure, CardReceipt, CardTask, ChatKind, Claimed, DecideError,
     DecisionDesk, DecisionRequest, DeskError, HoldDesk, HoldFilter, HoldId, HoldReceipt,
-    HoldRequest, HoldView, Outcome, Resolution, WithdrawReason,
+    HoldRequest, HoldView, Outcome, Resolution, StatementRecord, WithdrawReason,
 };
 
 impl HttpDesk {
@@ -144,6 +144,15 @@ impl HoldDesk for HttpDesk {
     async fn hold_report(&self, id: &HoldId, outcome: Outcome) -> Result<(), DeskError> {
         self.tell(&Call::post(format!("/holds/{id}/outcome"), &outcome)?)
             .await
+    }
+
+    /// Not repeated: counts that may have arrived are not sent twice.
+    async fn statements_record(&self, records: Vec<StatementRecord>) -> Result<(), DeskError> {
+        let call = Call::post("/statements".to_owned(), &records)?;
+        match self.send::<IgnoredAny, DeskError>(&call).await {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(desk_error(failure)),
+        }
     }
 }
 

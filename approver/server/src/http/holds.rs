@@ -2,7 +2,7 @@
 
 use abeyance_api::{
     BindingDigest, Claimant, Claimed, DecideError, DecisionDesk as _, DecisionRequest,
-    HoldDesk as _, HoldFilter, HoldReceipt, HoldRequest, HoldView, Outcome, Surface,
+    HoldDesk as _, HoldFilter, HoldReceipt, HoldRequest, HoldView, Outcome, StatementRecord, Surface,
     WithdrawReason,
 };
 use axum::{
@@ -87,6 +87,15 @@ pub(super) async fn report(
     Body(outcome): Body<Outcome>,
 ) -> Result<StatusCode, Desk> {
     approver.hold_report(&id, outcome).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn record(
+    _: Proxy,
+    State(approver): State<Approver>,
+    Body(records): Body<Vec<StatementRecord>>,
+) -> Result<StatusCode, Desk> {
+    approver.statements_record(records).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

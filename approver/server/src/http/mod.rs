@@ -51,6 +51,7 @@ impl Approver {
             .route("/holds/{id}/withdraw", post(holds::withdraw))
             .route("/holds/{id}/outcome", post(holds::report))
             .route("/holds/{id}/decision", post(holds::decide))
+            .route("/statements", post(holds::record))
             .route("/cards/due", post(cards::due))
             .route("/cards/begin", post(cards::begin))
             .route("/cards/delivered", post(cards::delivered))

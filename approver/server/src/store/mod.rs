@@ -9,6 +9,7 @@ mod events;
 mod holds;
 mod record;
 mod row;
+mod statements;
 mod writer;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use error::{OpenError, StoreError};
 pub use events::{AuditReport, HoldEvent};
 pub(crate) use holds::{NewRecord, Opened, Stepped};
 pub(crate) use record::HoldRecord;
+pub use statements::statements_logged;
 use writer::{Scope, Writer};
 
 use crate::{limits, signals::Signals};

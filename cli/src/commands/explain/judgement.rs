@@ -1,7 +1,7 @@
 //! A judgement as `--format json` prints it. The names of its fields are fixed: others read them.
 
 use abeyance_gateway::{PROXY, Rehearsed};
-use abeyance_policy::{Decision, Verdict};
+use abeyance_policy::{Decision, Match, Verdict};
 use abeyance_sql::StatementFacts;
 use serde_json::{Map, Value, json};
 
@@ -28,15 +28,42 @@ pub struct Judged {
     pub facts: StatementFacts,
     /// `None` where the server refuses the statement whatever it is.
     pub verdict: Option<Verdict>,
-    /// Every rule that matches, in the order of the file.
-    pub matching: Vec<(String, Decision)>,
+    /// Every rule and protection that counts, in the order of the file.
+    pub matching: Vec<Matched>,
+}
+
+/// A rule or a protection that counts for a statement.
+#[derive(Debug)]
+pub struct Matched {
+    pub rule: String,
+    pub decision: Decision,
+    /// Not all of its conditions are known to hold: it counts because it may.
+    pub doubt: bool,
+    pub protection: bool,
+}
+
+impl Matched {
+    fn json(&self) -> Value {
+        json!({ "rule": self.rule, "verdict": word(&self.decision), "doubt": self.doubt, "protection": self.protection })
+    }
+}
+
+impl From<Match<'_>> for Matched {
+    fn from(matched: Match<'_>) -> Self {
+        Self {
+            rule: matched.name.to_owned(),
+            decision: matched.decision.clone(),
+            doubt: matched.doubt,
+            protection: matched.protection,
+        }
+    }
 }
 
 impl Judgement {
     pub fn new(
         id: Value,
         judged: Rehearsed,
-        matching: Vec<Vec<(String, Decision)>>,
+        matching: Vec<Vec<Matched>>,
         sighted: &Sighted,
     ) -> Self {
         let statements = judged.statements.into_iter().zip(matching);
@@ -131,7 +158,7 @@ impl Judged {
             "mask": verdict.mask,
             "rule": verdict.rule,
             "rows_max": verdict.rows_max,
-            "matches": named(&self.matching),
+            "matches": self.matching.iter().map(Matched::json).collect::<Vec<_>>(),
             "shadow": named(&verdict.shadow),
         })
     }

@@ -70,8 +70,23 @@ fn statement(out: &mut String, judged: &Judged) {
             );
         }
     }
-    for (rule, matched) in &judged.matching {
-        let _ = writeln!(out, "    matches: {rule} ({})", decision(matched));
+    for matched in &judged.matching {
+        let what = if matched.protection {
+            "protected by"
+        } else {
+            "matches"
+        };
+        let doubt = if matched.doubt {
+            ", as far as is known"
+        } else {
+            ""
+        };
+        let rule = &matched.rule;
+        let _ = writeln!(
+            out,
+            "    {what}: {rule} ({}{doubt})",
+            decision(&matched.decision)
+        );
     }
     for (rule, shadow) in judged.verdict.iter().flat_map(|verdict| &verdict.shadow) {
         let _ = writeln!(out, "    in shadow: {rule} ({})", decision(shadow));

@@ -42,7 +42,7 @@ pub use self::rehearsal::{PROXY, Rehearsal, Rehearsed, Stage};
 use self::{
     batch::{Batch, Collected, Collector},
     cleared::clear_allowed,
-    judge::Finding,
+    judge::{Finding, JudgedBatch},
     ledger::Ledger,
     sight::Sighting,
     standing::Standing,
@@ -51,7 +51,8 @@ use self::{
 };
 pub(crate) use self::{
     gate::Shapes,
-    reading::{ReadingCache, Scope},
+    judge::Shown,
+    reading::{Reading, ReadingCache, Scope},
     settings::clean as clean_reason,
 };
 use crate::{
@@ -62,6 +63,7 @@ use crate::{
     exchange::client_send_error,
     io::Link,
     snapshot::{Seat, Snapshot},
+    statements::Whose,
     upstream::Connected,
 };
 
@@ -85,7 +87,8 @@ impl Identity {
 }
 
 /// What of the configuration enters every verdict.
-fn context<'a>(agent: &'a Agent, target: &'a Target) -> Context<'a> {
+#[must_use]
+pub fn context<'a>(agent: &'a Agent, target: &'a Target) -> Context<'a> {
     Context {
         owner: agent.owner.as_ref().map(PersonId::as_str),
         actor: agent.actor.as_deref(),
@@ -301,6 +304,17 @@ impl Session {
         Ok(())
     }
 
+    /// Counts the batch's statements in the log of statements.
+    fn note(&self, judged: &JudgedBatch) {
+        let whose = Whose {
+            agent: &self.identity.agent,
+            target: &self.identity.target,
+            snapshot: &self.snapshot,
+        };
+        let log = &self.gateway.statements;
+        log.note(whose, judged.shown(), || self.gateway.clock.now());
+    }
+
     async fn serve(&mut self, batch: Batch) -> Result<(), SessionError> {
         if let Some(unsettled) = self.unsettled.take() {
             return self.settle(unsettled).await;
@@ -309,6 +323,7 @@ impl Session {
         let mut judged = self.judge(batch).await?;
         if self.gateway.unjudged.is_none() {
             self.second_gate(&mut judged).await?;
+        self.note(&judged);
         }
         match judged.finding() {
             Finding::Allowed => match clear_allowed(judged) {

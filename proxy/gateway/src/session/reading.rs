@@ -7,7 +7,7 @@ use std::{
     hash::{Hash, Hasher},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -37,6 +37,8 @@ pub(crate) struct Reading {
     pub(crate) missing: bool,
     /// The same text, read as if something before it in its batch had changed what names stand for.
     preceded: OnceLock<Arc<Reading>>,
+    /// How often each statement was judged since the log of statements was flushed.
+    seen: Box<[AtomicU64]>,
     /// The second until which the second gate has nothing to ask about it.
     checked_until: AtomicI64,
 }
@@ -92,6 +94,7 @@ impl Reading {
         });
         let planless = !facts.iter().any(gate::has_plan);
         Self {
+            seen: facts.iter().map(|_| AtomicU64::new(0)).collect(),
             checked_until: AtomicI64::new(if planless { i64::MAX } else { i64::MIN }),
             text,
             facts,
@@ -102,6 +105,18 @@ impl Reading {
             missing,
             preceded: OnceLock::new(),
         }
+    }
+
+    /// Counts a statement; true for the first since it was taken.
+    pub(crate) fn seen_first(&self, index: usize) -> bool {
+        let seen = self.seen.get(index);
+        seen.is_some_and(|seen| seen.fetch_add(1, Ordering::Relaxed) == 0)
+    }
+
+    /// How often a statement was counted since the last time.
+    pub(crate) fn seen_take(&self, index: usize) -> u64 {
+        let seen = self.seen.get(index);
+        seen.map_or(0, |seen| seen.swap(0, Ordering::Relaxed))
     }
 
     /// Whether the second gate has nothing to ask about it. `now` is looked at only when it has to be.

@@ -13,7 +13,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use abeyance_policy::{Decision, Rule, RuleSet, Verdict, matching};
+use abeyance_policy::{Decision, Match, RuleSet, Verdict, matches};
 use abeyance_sql::{Analysis, ReadOptions, Sight, StatementClass, StatementFacts, analyse};
 use abeyance_wire::postgres::{
     ErrorFields, FrontendMessage, Query, TransactionStatus, WireStr, backend,
@@ -92,16 +92,16 @@ impl<'a> Rehearsal<'a> {
         }
     }
 
-    /// Every rule that matches a statement, in the order of the configuration.
+    /// Every rule and protection that counts for a statement, in the order of the configuration.
     #[must_use]
-    pub fn matching<'b>(&'b self, facts: &'b StatementFacts) -> Vec<&'b Rule> {
+    pub fn matching(&self, facts: &StatementFacts) -> Vec<Match<'a>> {
         let Stage {
             rules,
             agent,
             target,
             ..
         } = self.stage;
-        matching(rules, facts, context(agent, target)).collect()
+        matches(rules, facts, context(agent, target))
     }
 
     /// Follows a query string as if all of it had run. What could not have run at all changes nothing.

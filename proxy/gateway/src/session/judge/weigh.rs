@@ -117,7 +117,6 @@ impl Shown {
     }
 
     /// The reading that holds its facts and its verdict, and its place there.
-    #[expect(dead_code, reason = "for the record of statements")]
     pub(crate) fn as_read(&self) -> Option<(&Arc<Reading>, usize)> {
         match (&self.verdict, &self.what) {
             (Given::Read, What::Of(prepared, index)) => {
