@@ -6,7 +6,9 @@ mod inside;
 use std::sync::Arc;
 
 use abeyance_api::Outcome;
-use abeyance_e2e::{Database, PROTOCOL_3_0, Postgres, RawClient, Reply, message, postgres::User};
+use abeyance_e2e::{
+    Database, Driver, PROTOCOL_3_0, Postgres, RawClient, Reply, message, postgres::User,
+};
 use abeyance_gateway::Unjudged;
 use abeyance_policy::{Access, Decision, Matcher, Rule, RuleSet};
 use abeyance_sql::StatementClass;
@@ -462,6 +464,81 @@ async fn copy_runs_in_brackets_too() -> Result<()> {
         ensure!(tags(&replies) == "TDCZ", "{access:?} {replies:?}");
     }
     Ok(())
+}
+
+/// Every write of a driver's normal work runs in a bracket, under a cap that is never reached.
+async fn works_in_brackets(driver: Driver) -> Result<()> {
+    let server = Postgres::start().await?;
+    let database = server.database().await?;
+    let direct = driver
+        .run("work", server.port(), &database, User::Scram)
+        .await?;
+    let database = server.database().await?;
+    let everything = Matcher {
+        classes: Some(StatementClass::ALL.to_vec()),
+        ..Matcher::default()
+    };
+    let rule = Rule {
+        rows_max: Some(10_000),
+        ..Rule::new("capped", everything, Decision::Allow)
+    };
+    let hold = Decision::Hold {
+        route: "dba".to_owned(),
+    };
+    let rules = RuleSet::new(vec![rule], hold).map_err(|errors| anyhow!("{errors:?}"))?;
+    let inside = Inside::in_place(&database, rules, Unjudged::Allowed).await?;
+    let through = driver
+        .run("work", inside.port()?, &database, User::Scram)
+        .await?;
+    ensure!(
+        direct.stdout == through.stdout,
+        "{:#?}\n{:#?}",
+        direct.stdout,
+        through.stdout
+    );
+    ensure!(
+        direct.stderr == through.stderr,
+        "{:#?}\n{:#?}",
+        direct.stderr,
+        through.stderr
+    );
+    // The same rules do bracket: one row more than the cap is too many.
+    let address = format!("127.0.0.1:{}", inside.port()?);
+    let (user, name) = (User::Scram.name(), &database.name);
+    let password = abeyance_e2e::postgres::PASSWORD;
+    let mut client = RawClient::log_in(&address, user, name, password).await?;
+    let many = "CREATE TABLE many AS SELECT generate_series(0, 10000)";
+    let replies = client.query(many).await?;
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("54000"),
+        "{replies:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_works_in_brackets() -> Result<()> {
+    works_in_brackets(Driver::Psql).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psycopg_works_in_brackets() -> Result<()> {
+    works_in_brackets(Driver::Psycopg).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asyncpg_works_in_brackets() -> Result<()> {
+    works_in_brackets(Driver::Asyncpg).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node_postgres_works_in_brackets() -> Result<()> {
+    works_in_brackets(Driver::Node).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jdbc_works_in_brackets() -> Result<()> {
+    works_in_brackets(Driver::Jdbc).await
 }
 
 fn sync(parts: &[&[u8]]) -> Vec<u8> {

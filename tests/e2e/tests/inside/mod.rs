@@ -13,7 +13,7 @@ use abeyance_e2e::{Database, RawClient, Reply, message, postgres::User};
 use abeyance_gateway::{Agent, Gateway, GatewayConfig, Limits, Target, Unjudged, UpstreamTls};
 use abeyance_policy::{Access, RuleSet};
 use abeyance_wire::postgres::scram::ScramVerifier;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,11 @@ pub use self::desk::Desk;
 pub const AGENT: &str = "bot";
 pub const TARGET: &str = "clinic";
 const PASSWORD: &str = "bot's password";
+
+/// That of every user of the test servers.
+fn users_password() -> &'static str {
+    abeyance_e2e::postgres::PASSWORD
+}
 
 /// A running gateway. Sessions end with it.
 pub struct Inside {
@@ -38,16 +43,34 @@ impl Inside {
         rules: RuleSet,
         unjudged: Option<Unjudged>,
     ) -> Result<Self> {
-        let user = User::Trust.name().to_owned();
+        let names = [AGENT, TARGET, PASSWORD];
+        Self::named(database, names, User::Trust, access, rules, unjudged).await
+    }
+
+    /// Under names that a direct connection would use: nothing but the port changes for the client.
+    pub async fn in_place(database: &Database, rules: RuleSet, how: Unjudged) -> Result<Self> {
+        let names = [User::Scram.name(), &database.name, users_password()];
+        let access = Access::ReadWrite;
+        Self::named(database, names, User::Scram, access, rules, Some(how)).await
+    }
+
+    async fn named(
+        database: &Database,
+        [agent, target, password]: [&str; 3],
+        user: User,
+        access: Access,
+        rules: RuleSet,
+        unjudged: Option<Unjudged>,
+    ) -> Result<Self> {
         let config = GatewayConfig {
             client_tls: None,
             targets: vec![Target {
-                name: TARGET.to_owned(),
+                name: target.to_owned(),
                 host: "127.0.0.1".to_owned(),
                 port: database.server().port(),
                 database: database.name.clone(),
-                user,
-                password: None,
+                user: user.name().to_owned(),
+                password: Some(users_password().to_owned().into()),
                 tls: UpstreamTls::disable(),
                 environment: None,
                 vouched_functions: Arc::default(),
@@ -55,12 +78,12 @@ impl Inside {
                 sessions_max: None,
             }],
             agents: vec![Agent {
-                name: AGENT.to_owned(),
+                name: agent.to_owned(),
                 owner: None,
                 actor: None,
                 access,
-                targets: vec![TARGET.to_owned()],
-                verifier: ScramVerifier::generate(PASSWORD)?,
+                targets: vec![target.to_owned()],
+                verifier: ScramVerifier::generate(password)?,
                 sessions_max: None,
             }],
             rules,
@@ -81,6 +104,11 @@ impl Inside {
             desk,
             shutdown,
         })
+    }
+
+    pub fn port(&self) -> Result<u16> {
+        let (_, port) = self.address.rsplit_once(':').context("no port")?;
+        Ok(port.parse()?)
     }
 
     pub async fn connect(&self) -> Result<RawClient> {
