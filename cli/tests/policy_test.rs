@@ -62,3 +62,20 @@ fn a_case_that_cannot_be_judged_is_a_mistake() {
         assert_eq!(judge(cases).0, Some(64), "{cases}");
     }
 }
+
+#[test]
+fn the_shipped_cases_pass() {
+    let shipped = |name: &str| format!("{}/../deploy/{name}", env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(env!("CARGO_BIN_EXE_abeyance"))
+        .args(["policy", "test", "--config", &shipped("clinic.toml")])
+        .arg(shipped("clinic-cases.toml"))
+        .output()
+        .expect("abeyance starts");
+    let said = [output.stdout, output.stderr].concat();
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+}
