@@ -34,6 +34,8 @@ pub(crate) struct TargetCatalog {
     /// Code nobody has read ran while the keeper rests.
     pending: AtomicBool,
     resting_until: Mutex<Option<Instant>>,
+    /// As long, sessions do not compare what they see with it because of such code.
+    digest_rests_until: Mutex<Option<Instant>>,
     /// For the keeper: something to do.
     pub(super) wake: Notify,
     life: Mutex<Life>,
@@ -93,6 +95,18 @@ impl TargetCatalog {
             self.stirred.fetch_add(1, Ordering::AcqRel);
         }
         self.wake.notify_one();
+    }
+
+    /// Whether a session in which such code ran may compare what it sees with the catalog now: all of them together
+    /// do so for a small part of the time.
+    pub(crate) fn may_digest(&self) -> bool {
+        lock(&self.digest_rests_until).is_none_or(|until| Instant::now() >= until)
+    }
+
+    /// Comparing took so long.
+    pub(crate) fn digested(&self, cost: Duration) {
+        let until = Instant::now() + cost.saturating_mul(CATALOG_REST);
+        *lock(&self.digest_rests_until) = Some(until);
     }
 
     /// A statement names something the catalog does not have. True when it has been checked since, and

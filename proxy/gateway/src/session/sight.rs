@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 
 use abeyance_sql::{Catalog, catalog::LOAD_SQL};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::{
     Session,
@@ -305,10 +306,15 @@ impl Session {
         shared: &Shared,
         temporary: bool,
     ) -> Result<Own, SessionError> {
-        if self.sight.uncommitted || self.sight.unseen {
+        let doubtful = self.sight.uncommitted || self.sight.unseen;
+        // Definitions that were changed in so many words are always looked for. Code that nobody has read seldom
+        // changes any: looking after each run of it would be most of what the target does.
+        if doubtful && (self.sight.defined || catalog.may_digest()) {
+            let began = Instant::now();
             own_statement(&mut self.target, &PREPARE_SQL.replace("{scope}", ""))?;
             own_statement(&mut self.target, DIGEST_SQL)?;
             let answer = self.own_group().await?;
+            catalog.digested(began.elapsed());
             if answer.sqlstate.is_some() {
                 return Ok(Own::Refused);
             }
