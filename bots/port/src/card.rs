@@ -63,6 +63,8 @@ pub struct Card {
     pub title: String,
     pub tone: Tone,
     pub status: Line,
+    /// What it would do besides changing its own rows, a line each; only while it can be decided.
+    pub effects: Vec<String>,
     pub facts: Vec<Fact>,
     /// Why it was held, a line each.
     pub reasons: Vec<String>,
@@ -93,6 +95,11 @@ impl Card {
             title: title(view),
             tone: tone(view),
             status: status(view),
+            effects: if pending {
+                blast::words::lines(&view.request.blast)
+            } else {
+                Vec::new()
+            },
             facts: facts(view),
             reasons: reasons(&view.request),
             agent_reason: view.request.agent_reason.clone(),

@@ -24,7 +24,16 @@ pub(crate) fn blocks(card: &Card, console: Option<&Url>) -> Vec<SlackBlock> {
 
 fn full_blocks(card: &Card, console: Option<&Url>) -> Vec<SlackBlock> {
     let mut blocks = vec![header(card), status(card), facts(card)];
-    blocks.extend(why(card));
+    blocks.extend(listed(
+        "What it would do",
+        &card.effects,
+        limits::EFFECTS_MAX,
+    ));
+    blocks.extend(listed(
+        "Why it was held",
+        &card.reasons,
+        limits::SECTION_TEXT_MAX,
+    ));
     blocks.extend(words("The agent says", card.agent_reason.as_deref()));
     blocks.extend(words("The reviewer says", card.decision_reason.as_deref()));
     blocks.push(section(text::code_block(
@@ -108,14 +117,15 @@ fn field(fact: &Fact) -> SlackBlockText {
     ))
 }
 
-fn why(card: &Card) -> Option<SlackBlock> {
-    if card.reasons.is_empty() {
+/// Lines under a heading; those that do not fit are left to the console.
+fn listed(heading: &str, lines: &[String], max: usize) -> Option<SlackBlock> {
+    if lines.is_empty() {
         return None;
     }
-    let mut said = "*Why it was held*".to_owned();
-    for reason in &card.reasons {
-        let item = format!("\n• {}", text::prose(reason, limits::WHY_MAX));
-        if text::length(&said) + text::length(&item) > limits::SECTION_TEXT_MAX {
+    let mut said = format!("*{heading}*");
+    for line in lines {
+        let item = format!("\n• {}", text::prose(line, limits::WHY_MAX));
+        if text::length(&said) + text::length(&item) > max {
             break;
         }
         said += &item;

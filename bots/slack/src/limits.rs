@@ -90,6 +90,9 @@ pub const ASKED_MAX: usize = 800;
 pub const NAME_MAX: usize = 100;
 /// Ours: one reason why a statement was held.
 pub const WHY_MAX: usize = 300;
+
+/// What a batch would do, together.
+pub(crate) const EFFECTS_MAX: usize = 1200;
 /// Ours: the agent's or the reviewer's own words; the contract allows 500 characters, and escaping makes more of them.
 pub const WORDS_MAX: usize = 800;
 /// Ours: the notification text.

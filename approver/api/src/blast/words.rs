@@ -2,7 +2,87 @@
 //!
 //! Plain text without markup; whoever renders it escapes it.
 
-use super::{Access, CascadeAction, Estimate, EstimateSource, Rewrite, Undo};
+use super::{Access, Blast, CascadeAction, Estimate, EstimateSource, Rewrite, Undo};
+
+/// Entries of a list that are named in a line; the rest are counted.
+const NAMED_MAX: usize = 6;
+
+/// What it would do besides changing its own rows, a line each, what matters most first. What makes no
+/// difference is left out; what is unknown is said.
+#[must_use]
+pub fn lines(blast: &Blast) -> Vec<String> {
+    let mut lines = Vec::new();
+    match &blast.cascades {
+        Some(cascades) if cascades.is_empty() => {}
+        Some(cascades) => {
+            let each = |cascade: &super::Cascade| {
+                let rows = estimate(&cascade.rows);
+                format!("{} {}: {rows}", cascade.relation, action(cascade.action))
+            };
+            lines.push(format!("takes along {}", named(cascades.iter().map(each))));
+        }
+        None => lines.push("unknown what foreign keys take along".to_owned()),
+    }
+    if blast.undo != Undo::Nothing || blast.transactional == Some(false) {
+        lines.push(undo(blast.undo, blast.transactional).to_owned());
+    }
+    match (blast.blocks_now, blast.waits_for) {
+        (Some(0), _) => {}
+        (Some(all), Some(0)) => lines.push(format!(
+            "{} waits for locks it conflicts with",
+            counted(all, "session")
+        )),
+        (Some(all), holding) => {
+            let holding = holding.map_or_else(String::new, |holding| {
+                format!("; it would wait for {holding} of them")
+            });
+            lines.push(format!(
+                "in the way of {} now{holding}",
+                counted(all, "session")
+            ));
+        }
+        (None, _) => lines.push("unknown which sessions it would block".to_owned()),
+    }
+    lines.extend(rewrite(blast.rewrite, blast.rewrite_bytes));
+    lines.extend(
+        access(blast.access)
+            .filter(|_| blast.access == Access::FullScan)
+            .map(ToOwned::to_owned),
+    );
+    if let Some(cap) = blast.rows_cap {
+        lines.push(format!("rolled back if it changes more than {}", rows(cap)));
+    }
+    match &blast.triggers {
+        Some(triggers) if triggers.is_empty() => {}
+        Some(triggers) => lines.push(format!("fires {}", named(triggers.iter().cloned()))),
+        None => lines.push("unknown which triggers fire".to_owned()),
+    }
+    let locks = blast
+        .locks
+        .iter()
+        .flatten()
+        .filter(|lock| !lock.mode.starts_with("ROW "));
+    let locks: Vec<String> = locks
+        .map(|lock| format!("{} ({})", lock.relation, lock.mode))
+        .collect();
+    if !locks.is_empty() {
+        lines.push(format!("locks {}", named(locks.into_iter())));
+    }
+    lines.extend(blast.notes.iter().cloned());
+    lines
+}
+
+fn named(all: impl Iterator<Item = String>) -> String {
+    let mut all: Vec<String> = all.collect();
+    let more = all.len().saturating_sub(NAMED_MAX);
+    all.truncate(NAMED_MAX);
+    let all = all.join(", ");
+    if more > 0 {
+        format!("{all} and {more} more")
+    } else {
+        all
+    }
+}
 
 /// `1240` as `1,240`.
 #[must_use]
