@@ -107,6 +107,8 @@ pub(super) struct HoldPage {
     #[serde(flatten)]
     row: HoldRow,
     statements: Vec<Statement>,
+    /// What it would do besides changing its own rows.
+    effects: Vec<String>,
     rule: String,
     policy_version: String,
     reasons: Vec<String>,
@@ -147,6 +149,7 @@ impl HoldPage {
         Self {
             row: HoldRow::new(hold, viewer, now),
             statements: request.statements.iter().map(statement).collect(),
+            effects: abeyance_api::blast::words::lines(&request.blast),
             rule: request.rule.clone(),
             policy_version: request.policy_version.clone(),
             reasons: request.reasons.clone(),
