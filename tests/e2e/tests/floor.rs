@@ -249,12 +249,13 @@ async fn attack(inside: &Inside, sql: &[u8]) -> Result<()> {
     Ok(())
 }
 
-async fn nothing_changes(how: Unjudged) -> Result<()> {
+async fn nothing_changes(how: Unjudged, half: Half) -> Result<()> {
     let database = clinic().await?;
     let inside = Inside::start(&database, Access::ReadOnly, nothing_allowed()?, Some(how)).await?;
     let admin = database.admin().await?;
     let before = fingerprint(&admin).await?;
-    for (id, sql) in rows()? {
+    let skipped = usize::from(matches!(half, Half::Odd));
+    for (id, sql) in rows()?.into_iter().skip(skipped).step_by(2) {
         attack(&inside, &sql).await.with_context(|| id.clone())?;
         let after = fingerprint(&admin).await?;
         for (was, is) in before.iter().zip(&after) {
@@ -274,14 +275,31 @@ async fn nothing_changes(how: Unjudged) -> Result<()> {
     Ok(())
 }
 
+/// Every second row, so that no test takes too long.
+#[derive(Debug, Clone, Copy)]
+enum Half {
+    Even,
+    Odd,
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_changes_when_every_verdict_is_allow() -> Result<()> {
-    nothing_changes(Unjudged::Allowed).await
+    nothing_changes(Unjudged::Allowed, Half::Even).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_changes_when_every_verdict_is_allow_either() -> Result<()> {
+    nothing_changes(Unjudged::Allowed, Half::Odd).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_changes_when_nothing_is_analysed() -> Result<()> {
-    nothing_changes(Unjudged::Blind).await
+    nothing_changes(Unjudged::Blind, Half::Even).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_changes_when_nothing_is_analysed_either() -> Result<()> {
+    nothing_changes(Unjudged::Blind, Half::Odd).await
 }
 
 /// The same attack on a session without the floor does change things: the test above can fail.
