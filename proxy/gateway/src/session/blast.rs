@@ -18,6 +18,7 @@ mod sum;
 mod tables;
 
 use abeyance_api::Blast;
+use abeyance_sql::StatementFacts;
 use abeyance_wire::postgres::TransactionStatus;
 use tokio::time::Instant;
 
@@ -29,7 +30,7 @@ use self::{
 };
 use super::{
     Session,
-    judge::{Finding, JudgedBatch},
+    judge::{Finding, JudgedBatch, Shown},
     own::Unasked,
 };
 use crate::error::{SessionError, TargetError};
@@ -40,8 +41,17 @@ impl Session {
         let Finding::Held(held) = judged.finding() else {
             return Err(SessionError::Internal("a batch was probed without a hold"));
         };
+        self.blast_of(judged.shown(), &held.statements).await
+    }
+
+    /// What statements would do, held or not.
+    pub(super) async fn blast_of(
+        &mut self,
+        shown: &[Shown],
+        statements: &[StatementFacts],
+    ) -> Result<Blast, SessionError> {
         let conforming = self.standing.conforming_strings;
-        let chosen = subjects(judged.shown(), &held.statements, conforming).await;
+        let chosen = subjects(shown, statements, conforming).await;
         let limits = &self.gateway.limits;
         let limit = limits.exchange_timeout + limits.probe_budget;
         let parts = tokio::time::timeout(limit, self.probe(&chosen.subjects))

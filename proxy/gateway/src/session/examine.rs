@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use abeyance_policy::{Blast, Context};
 use abeyance_sql::{Sight, StatementClass, StatementFacts, postgres::ReadOptions};
 use abeyance_wire::postgres::FrontendMessage;
 use bytes::Bytes;
@@ -26,21 +27,29 @@ const LOOKS_MAX: usize = 3;
 impl Session {
     /// Judges a batch with what is known now.
     pub(super) async fn judge(&mut self, batch: Batch) -> Result<JudgedBatch, SessionError> {
-        let mut judged = self.examine(batch).await?;
+        let mut judged = self.examine(batch, None).await?;
+        if self.wants_blast(&judged) {
+            judged = self.examine_with_blast(judged).await?;
+        }
         if self.gateway.unjudged.is_some() {
             judged.let_pass();
         }
         Ok(judged)
     }
 
-    async fn examine(&mut self, batch: Batch) -> Result<JudgedBatch, SessionError> {
+    pub(super) async fn examine(
+        &mut self,
+        batch: Batch,
+        blast: Option<&Blast>,
+    ) -> Result<JudgedBatch, SessionError> {
         let messages = decoded(&batch)?;
         let mut readings = self.readings(&messages).await?;
         let missing = readings.iter().any(|reading| reading.missing);
         if missing && self.sight.is_shared() && self.look_for_missing().await? {
             readings = self.readings(&messages).await?;
         }
-        let judged = judge(batch, messages, readings, self.situation());
+        let count = statements(&messages, &readings);
+        let judged = judge(batch, messages, readings, self.situation(count, blast));
         if !judged.wants_preceded() {
             return Ok(judged);
         }
@@ -49,13 +58,23 @@ impl Session {
         let readings = self.readings(&messages).await?;
         let known: Vec<Arc<Reading>> = self.ledger.readings().cloned().collect();
         self.read_preceded(readings.iter().chain(&known)).await;
-        Ok(judge(batch, messages, readings, self.situation()))
+        Ok(judge(
+            batch,
+            messages,
+            readings,
+            self.situation(count, blast),
+        ))
     }
 
-    fn situation(&self) -> Situation<'_> {
+    fn situation<'a>(&'a self, count: u64, blast: Option<&'a Blast>) -> Situation<'a> {
+        let rules = &self.snapshot.rules;
         Situation {
-            rules: &self.snapshot.rules,
-            context: self.identity.context(),
+            rules,
+            context: Context {
+                moment: rules.needs_moment().then(|| self.moment(count)),
+                blast,
+                ..self.identity.context()
+            },
             ledger: &self.ledger,
             limits: &self.gateway.limits,
             status: self.client_status(),
@@ -193,6 +212,20 @@ impl Session {
         }
         reading
     }
+}
+
+/// Statements that a batch would run.
+fn statements(messages: &[FrontendMessage], readings: &[Arc<Reading>]) -> u64 {
+    let executed = messages
+        .iter()
+        .filter(|message| matches!(message, FrontendMessage::Execute(_)))
+        .count();
+    let simple = messages
+        .iter()
+        .any(|message| matches!(message, FrontendMessage::Query(_)));
+    let written = readings.iter().map(|reading| reading.facts.len()).sum();
+    let count: usize = if simple { written } else { executed };
+    count as u64
 }
 
 fn decoded(batch: &Batch) -> Result<Vec<FrontendMessage>, SessionError> {

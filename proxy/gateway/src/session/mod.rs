@@ -28,6 +28,7 @@ mod stirs;
 mod target;
 mod tracker;
 mod turn;
+mod vague;
 mod wording;
 
 use std::{pin::Pin, sync::Arc};

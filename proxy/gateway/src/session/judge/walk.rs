@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use abeyance_api::HoldId;
-use abeyance_policy::{Verdict, evaluate};
+use abeyance_policy::{Decision, Verdict, evaluate};
 use abeyance_sql::{StatementClass, StatementFacts, TransactionEffect};
 use abeyance_wire::postgres::{
     Bind, ErrorFields, Execute, FrontendMessage, Parse, Query, SqlState, Subject, TransactionStatus,
@@ -325,7 +325,10 @@ impl<'a> Walk<'a> {
                 (What::Resolved(Box::new(facts)), verdict)
             }
             (None, None) => {
-                let known = prepared.reading.verdicts.get(index);
+                // What is known of the moment and of the blast radius only ever loosens a verdict.
+                let vague = context.blast.is_some() || rules.needs_moment();
+                let settled = |verdict: &&Verdict| !vague || verdict.decision == Decision::Allow;
+                let known = prepared.reading.verdicts.get(index).filter(settled);
                 let verdict = known
                     .filter(|_| prepared.index.is_none())
                     .cloned()
