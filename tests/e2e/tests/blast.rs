@@ -62,7 +62,11 @@ impl Stage {
         self.seen += 1;
         let id = hold["id"].as_str().context("no id")?;
         bob.decide(id, "deny", Some("only looking")).await?;
-        let _ = self.client.until(b'Z').await?;
+        let replies = self.client.until(b'Z').await?;
+        // Refused inside a transaction, it fails it, as the server would.
+        if replies.last().is_some_and(|ready| &ready.body[..] == b"E") {
+            self.client.query("ROLLBACK").await?;
+        }
         let blast = hold["request"]["blast"].clone();
         let shown = hold.to_string();
         ensure!(
@@ -234,7 +238,8 @@ async fn whole_tables() -> Result<()> {
         .blast("ALTER TABLE rooms ALTER COLUMN beds TYPE bigint")
         .await?;
     ensure!(rows(&blast["rows"]) == (Some(12), "exact"), "{blast:#}");
-    ensure!(blast["rewrite"] == "moments", "{blast:#}");
+    // Whether bigint needs other bytes than the type before it is not looked up.
+    ensure!(blast["rewrite"] == "unknown", "{blast:#}");
     ensure!(blast["rewrite_bytes"].as_u64() > Some(0), "{blast:#}");
     ensure!(
         locked(&blast, "rooms").as_deref() == Some("ACCESS EXCLUSIVE"),

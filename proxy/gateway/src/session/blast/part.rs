@@ -89,7 +89,7 @@ impl Part {
         self.notes.push(why.to_owned());
     }
 
-    /// Rows and access as the planner sees them.
+    /// Rows as the planner sees them.
     pub(super) fn rows_by_plan(&mut self, subject: &Subject, plan: Option<&Explained>) {
         let Some(plan) = plan else { return };
         if !subject.facts.writes.is_empty() && plan.writes().next().is_none() {
@@ -100,7 +100,6 @@ impl Part {
             self.rows = Estimate::estimated(rows);
             self.expected = Some(rows);
         }
-        self.access = access(plan, &Neighbours::default());
     }
 
     /// Triggers, foreign keys, locks and views.
