@@ -21,8 +21,8 @@ mod limits;
 mod listener;
 mod session;
 mod snapshot;
-mod statements;
 mod startup;
+mod statements;
 mod tls;
 mod upstream;
 

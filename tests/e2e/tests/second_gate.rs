@@ -2,9 +2,8 @@
 //! contradicts; and a mistake gets the server's own answer, not a reviewer's time.
 
 use abeyance_e2e::{
-    Abeyance, Config, Database, Postgres, RawClient,
+    Abeyance, Config, Database, Postgres, RawClient, Reply, message,
     postgres::{PASSWORD, User},
-    raw::{Reply, message},
 };
 use anyhow::{Context, Result, ensure};
 
@@ -264,6 +263,8 @@ async fn a_question_waits_as_the_statement_would_and_can_be_cancelled() -> Resul
     let database = postgres.database().await?;
     let abeyance = proxy(&database).await?;
     let mut client = client(abeyance.proxy()?, &database).await?;
+    // The catalog is read with the first statement, and would wait too.
+    client.query("SELECT 1").await?;
     let admin = database.admin().await?;
     admin
         .batch_execute("BEGIN; LOCK TABLE rooms IN ACCESS EXCLUSIVE MODE")

@@ -324,7 +324,7 @@ impl Session {
         let mut judged = self.judge(batch).await?;
         if self.gateway.unjudged.is_none() {
             self.second_gate(&mut judged).await?;
-        self.note(&judged);
+            self.note(&judged);
         }
         match judged.finding() {
             Finding::Allowed => match clear_allowed(judged) {

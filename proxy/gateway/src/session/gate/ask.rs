@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use abeyance_sql::{
-    SessionEffect, StatementClass, StatementFacts, TransactionEffect, postgres::inner_query,
+    CatalogFacts, SessionEffect, StatementClass, StatementFacts, TransactionEffect,
+    postgres::inner_query,
 };
 use abeyance_wire::postgres::{Bind, FrontendMessage, TransactionStatus};
 use bytes::Bytes;
@@ -64,7 +65,8 @@ pub(super) fn asks(
     Ok(all)
 }
 
-/// Everything in a batch that names what the catalog does not have, and that can be asked about now.
+/// Everything in a batch that names what the catalog does not have, or calls what is not known: perhaps because there
+/// is no such thing. Only what can be asked about now.
 pub(super) fn asks_missing(
     judged: &JudgedBatch,
     ledger: &Ledger,
@@ -73,7 +75,9 @@ pub(super) fn asks_missing(
     let mut all = everything(judged, ledger, standing)?;
     all.retain(|ask| {
         let catalog = ask.facts.catalog.as_ref();
-        ask.obstacle.is_none() && catalog.is_some_and(|catalog| !catalog.missing.is_empty())
+        let unknown =
+            |catalog: &CatalogFacts| !catalog.missing.is_empty() || !ask.facts.is_certain();
+        ask.obstacle.is_none() && catalog.is_some_and(unknown)
     });
     Ok(all)
 }
