@@ -220,7 +220,7 @@ async fn no_literal_leaves() {
         format!("DELETE FROM rooms WHERE room = '{secret}'"),
         format!("DELETE FROM rooms /* {secret} */ WHERE room = E'{secret}\\n' -- {secret}"),
         format!("DELETE FROM rooms WHERE room = $tag${secret}$tag$"),
-        format!("DELETE FROM rooms WHERE room = '{secret}'; FROBNICATE '{secret}'"),
+        format!("DELETE FROM rooms WHERE room = '{secret}'; DO '{secret}'"),
         format!("DELETE FROM rooms USING visits AS \"{secret}\" WHERE room = '{secret}'"),
     ];
     for statement in &statements {
