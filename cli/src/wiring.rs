@@ -94,6 +94,7 @@ pub fn route(route: config::Route) -> abeyance_approver::Route {
     abeyance_approver::Route {
         name: route.name,
         reviewers: route.reviewers,
+        quorum: route.quorum,
         timeout: route.timeout,
         slack_channel: route.slack_channel,
     }

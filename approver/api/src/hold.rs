@@ -188,6 +188,9 @@ pub struct HoldView {
     pub request: HoldRequest,
     pub asked: String,
     pub reviewers: Vec<PersonRef>,
+    /// Which approvals are still wanted: `1 of privacy`. Empty once there are enough.
+    #[serde(default)]
+    pub wanting: Vec<String>,
     pub created_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
     pub votes: Vec<Vote>,

@@ -2,6 +2,8 @@
 
 use abeyance_api::{PersonId, PersonRef};
 
+use crate::quorum::Quorum;
+
 /// What the configuration says of a route at this moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Roster<'a> {
@@ -37,22 +39,21 @@ pub fn eligible(
     Ok(())
 }
 
-/// How many people of the roster could approve. Fewer than the quorum: the hold can only be refused.
+/// Whether a quorum could be met for an agent of `owner` that acts for `actor`. When not, a hold
+/// could only be refused.
 #[must_use]
-pub fn approvers_possible(
+pub fn quorum_possible(
     people: &[PersonRef],
-    roster: Roster<'_>,
+    quorum: &Quorum,
     owner: Option<&PersonId>,
     actor: Option<&str>,
-) -> usize {
-    let mut ids: Vec<&PersonId> = people
-        .iter()
-        .filter(|person| eligible(person, roster, owner, actor).is_ok())
-        .map(|person| &person.id)
-        .collect();
-    ids.sort();
-    ids.dedup();
-    ids.len()
+) -> bool {
+    let reviewers = quorum.people();
+    let roster = Roster {
+        reviewers: &reviewers,
+    };
+    let may = |person: &&PersonRef| eligible(person, roster, owner, actor).is_ok();
+    quorum.is_met_by(people.iter().filter(may).map(|person| &person.id))
 }
 
 /// An actor comes from an identity provider and may be any name a person has.
@@ -109,12 +110,15 @@ mod tests {
     #[test]
     fn nobody_is_counted_twice() {
         let reviewers = ["ann", "bob", "bob"].map(|id| id.parse::<PersonId>().unwrap());
-        let roster = Roster {
-            reviewers: &reviewers,
-        };
         let people = [person("ann"), person("bob"), person("bob"), person("cho")];
         let owner: PersonId = "ann".parse().unwrap();
-        assert_eq!(approvers_possible(&people, roster, Some(&owner), None), 1);
-        assert_eq!(approvers_possible(&people, roster, None, None), 2);
+        let possible = |seats: u32, owner| {
+            let quorum = Quorum::of(seats.try_into().unwrap(), reviewers.to_vec());
+            quorum_possible(&people, &quorum, owner, None)
+        };
+        assert!(possible(1, Some(&owner)));
+        assert!(!possible(2, Some(&owner)));
+        assert!(possible(2, None));
+        assert!(!possible(3, None));
     }
 }

@@ -1,13 +1,12 @@
 //! A hold as the machine sees it: only what decisions depend on.
 
-use std::num::NonZeroU32;
-
 use abeyance_api::{
-    BindingDigest, Decision, HoldState, Outcome, PersonId, Resolution, Vote, WithdrawReason,
+    BindingDigest, Decision, HoldState, Outcome, PersonId, PersonRef, Resolution, Vote,
+    WithdrawReason,
 };
 use chrono::{DateTime, Utc};
 
-use crate::{AuditEvent, limits};
+use crate::{AuditEvent, limits, quorum::Quorum};
 
 /// A hold's state and everything that decides what it may become.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +19,8 @@ pub struct Hold {
     /// The agent's owner and its actor never vote.
     pub owner: Option<PersonId>,
     pub actor: Option<String>,
-    /// How many people have to approve.
-    pub quorum: NonZeroU32,
+    /// How many people have to approve, and which.
+    pub quorum: Quorum,
     /// At most one a person, in the order of their first vote.
     pub votes: Vec<Vote>,
     pub created_at: DateTime<Utc>,
@@ -42,7 +41,7 @@ pub struct NewHold {
     pub route: String,
     pub owner: Option<PersonId>,
     pub actor: Option<String>,
-    pub quorum: NonZeroU32,
+    pub quorum: Quorum,
     pub expires_at: DateTime<Utc>,
     /// Of the policy that demanded the hold.
     pub policy_version: String,
@@ -54,7 +53,7 @@ impl Hold {
     pub fn open(new: NewHold, now: DateTime<Utc>) -> (Self, Vec<AuditEvent>) {
         let event = AuditEvent::Opened {
             route: new.route.clone(),
-            quorum: new.quorum.get(),
+            quorum: u32::try_from(new.quorum.seats()).unwrap_or(u32::MAX),
             binding: new.binding,
             expires_at: new.expires_at,
             policy_version: new.policy_version,
@@ -113,13 +112,12 @@ impl Hold {
         }
     }
 
-    /// How many people approve as of now.
-    #[must_use]
-    pub fn approvals(&self) -> usize {
+    /// Who approves as of now.
+    pub fn approving(&self) -> impl Iterator<Item = &PersonRef> {
         self.votes
             .iter()
             .filter(|vote| vote.decision == Decision::Approve)
-            .count()
+            .map(|vote| &vote.person)
     }
 
     /// The vote that resolved the hold.

@@ -16,6 +16,6 @@ pub mod quorum;
 mod transition;
 
 pub use audit::{AuditEvent, LapseCause};
-pub use eligible::{Ineligible, Roster, approvers_possible, eligible};
+pub use eligible::{Ineligible, Roster, eligible, quorum_possible};
 pub use hold::{Hold, NewHold};
 pub use transition::{Ballot, Event, Refusal, transition};

@@ -4,7 +4,7 @@
 //! one seat, whatever groups they are in, so the question is whether the people who agree can be
 //! seated such that every seat is taken (a matching), not whether each part counts enough of them.
 
-use std::num::NonZeroU32;
+use std::{fmt, num::NonZeroU32};
 
 use abeyance_api::PersonId;
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 /// So many people of one group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// What the group is called, for people.
-    pub group: String,
+    /// What the group is called; `None` for everybody the route asks.
+    pub group: Option<String>,
     pub seats: NonZeroU32,
     /// Who may sit there.
     pub people: Vec<PersonId>,
@@ -48,6 +48,44 @@ impl Quorum {
             1..=SEATS_MAX => Ok(Self { parts }),
             more => Err(QuorumError::TooLarge(more)),
         }
+    }
+
+    /// So many of the people a route asks.
+    #[must_use]
+    pub fn of(seats: NonZeroU32, people: Vec<PersonId>) -> Self {
+        let seats = seats.min(NonZeroU32::new(SEATS_MAX).unwrap_or(NonZeroU32::MIN));
+        let group = None;
+        Self {
+            parts: vec![Part {
+                group,
+                seats,
+                people,
+            }],
+        }
+    }
+
+    /// The same seats, with the people of each group as they are now.
+    #[must_use]
+    pub fn with_people(&self, people: impl Fn(Option<&str>) -> Vec<PersonId>) -> Self {
+        let renewed = |part: &Part| Part {
+            people: people(part.group.as_deref()),
+            ..part.clone()
+        };
+        Self {
+            parts: self.parts.iter().map(renewed).collect(),
+        }
+    }
+
+    /// Everybody who may take any seat, each once.
+    #[must_use]
+    pub fn people(&self) -> Vec<PersonId> {
+        let mut people: Vec<PersonId> = Vec::new();
+        for person in self.parts.iter().flat_map(|part| &part.people) {
+            if !people.contains(person) {
+                people.push(person.clone());
+            }
+        }
+        people
     }
 
     #[must_use]
@@ -142,6 +180,27 @@ impl Quorum {
     }
 }
 
+/// Seats in words: `2 people`, `1 of dba`.
+#[must_use]
+pub fn seats_in_words(part: &Part, seats: usize) -> String {
+    match (&part.group, seats) {
+        (Some(group), _) => format!("{seats} of {group}"),
+        (None, 1) => "1 person".to_owned(),
+        (None, _) => format!("{seats} people"),
+    }
+}
+
+impl fmt::Display for Quorum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, part) in self.parts.iter().enumerate() {
+            let seats = usize::try_from(part.seats.get()).unwrap_or(usize::MAX);
+            let and = if index == 0 { "" } else { " and " };
+            write!(f, "{and}{}", seats_in_words(part, seats))?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -157,7 +216,7 @@ mod tests {
 
     fn quorum(parts: &[(&str, u32, &str)]) -> Quorum {
         let part = |(group, seats, people): &(&str, u32, &str)| Part {
-            group: (*group).to_owned(),
+            group: Some((*group).to_owned()),
             seats: NonZeroU32::new(*seats).unwrap(),
             people: ids(people),
         };
@@ -179,7 +238,7 @@ mod tests {
             let wanting = both.wanting(&ids(people));
             wanting
                 .into_iter()
-                .map(|(part, free)| (part.group.clone(), free))
+                .map(|(part, free)| (part.group.clone().unwrap(), free))
                 .collect()
         };
         assert_eq!(wanting("ann"), [("privacy".to_owned(), 1)]);
@@ -191,7 +250,7 @@ mod tests {
     fn seats_are_bounded() {
         assert_eq!(Quorum::new(Vec::new()), Err(QuorumError::Empty));
         let part = Part {
-            group: "all".to_owned(),
+            group: None,
             seats: NonZeroU32::new(17).unwrap(),
             people: ids("ann"),
         };
@@ -219,7 +278,7 @@ mod tests {
             let parts: Vec<Part> = parts
                 .into_iter()
                 .map(|(seats, people)| Part {
-                    group: "g".to_owned(),
+                    group: None,
                     seats: NonZeroU32::new(seats).unwrap(),
                     people: ids(&people.join(" ")),
                 })

@@ -1,12 +1,12 @@
 //! The one function that changes a hold.
 
 use abeyance_api::{
-    BindingDigest, DecideError, Decision, DeskError, HoldState, Outcome, PersonId, PersonRef,
-    Resolution, Surface, Vote, WithdrawReason,
+    BindingDigest, DecideError, Decision, DeskError, HoldState, Outcome, PersonRef, Resolution,
+    Surface, Vote, WithdrawReason,
 };
 use chrono::{DateTime, Utc};
 
-use crate::{AuditEvent, Hold, Ineligible, LapseCause, Roster, eligible, limits};
+use crate::{AuditEvent, Hold, Ineligible, LapseCause, Roster, eligible, limits, quorum::Quorum};
 
 /// What may happen to a hold.
 #[derive(Debug, Clone)]
@@ -32,7 +32,8 @@ pub enum Event {
 #[derive(Debug, Clone)]
 pub struct Ballot {
     pub person: PersonRef,
-    pub reviewers: Vec<PersonId>,
+    /// The hold's seats, with the people of each group as they are now.
+    pub quorum: Quorum,
     pub decision: Decision,
     pub reason: Option<String>,
     pub surface: Surface,
@@ -81,8 +82,9 @@ pub fn transition(
 type Step = Result<(Hold, Vec<AuditEvent>), Refusal>;
 
 fn vote(hold: &Hold, ballot: Ballot, now: DateTime<Utc>) -> Step {
+    let reviewers = ballot.quorum.people();
     let roster = Roster {
-        reviewers: &ballot.reviewers,
+        reviewers: &reviewers,
     };
     eligible(
         &ballot.person,
@@ -131,26 +133,25 @@ fn vote(hold: &Hold, ballot: Ballot, now: DateTime<Utc>) -> Step {
         Some(slot) => *slot = vote.clone(),
         None => next.votes.push(vote.clone()),
     }
-    events.extend(resolve_by(&mut next, vote, now));
+    events.extend(resolve_by(&mut next, vote, &ballot.quorum, now));
     Ok((next, events))
 }
 
 /// One denial ends the hold; an approval does when the quorum of people is met.
-fn resolve_by(hold: &mut Hold, vote: Vote, now: DateTime<Utc>) -> Option<AuditEvent> {
-    let quorum = usize::try_from(hold.quorum.get()).unwrap_or(usize::MAX);
+fn resolve_by(
+    hold: &mut Hold,
+    vote: Vote,
+    quorum: &Quorum,
+    now: DateTime<Utc>,
+) -> Option<AuditEvent> {
     match vote.decision {
         Decision::Deny => {
             let by = vote.person.clone();
             resolve(hold, HoldState::Denied, Resolution::Denied { vote }, now);
             Some(AuditEvent::Denied { by })
         }
-        Decision::Approve if hold.approvals() >= quorum => {
-            let by = hold
-                .votes
-                .iter()
-                .filter(|vote| vote.decision == Decision::Approve)
-                .map(|vote| vote.person.clone())
-                .collect();
+        Decision::Approve if quorum.is_met_by(hold.approving().map(|person| &person.id)) => {
+            let by = hold.approving().cloned().collect();
             resolve(
                 hold,
                 HoldState::Approved,

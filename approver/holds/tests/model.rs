@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use abeyance_api::{
     BindingDigest, Decision, HoldState, Outcome, PersonId, PersonRef, Surface, WithdrawReason,
 };
-use abeyance_holds::{AuditEvent, Ballot, Event, Hold, NewHold, Refusal, limits, transition};
+use abeyance_holds::{
+    AuditEvent, Ballot, Event, Hold, NewHold, Refusal, limits, quorum::Quorum, transition,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::{collection::vec, prelude::*};
 
@@ -62,14 +64,20 @@ fn new_hold(quorum: u32) -> Hold {
         route: "dba".to_owned(),
         owner: Some(id(OWNER)),
         actor: Some(ACTOR.to_owned()),
-        quorum: quorum.try_into().unwrap_or(std::num::NonZeroU32::MIN),
+        quorum: seats(quorum),
         expires_at: start() + TimeDelta::seconds(WAIT),
         policy_version: "0123456789ab".to_owned(),
     };
     Hold::open(new, start()).0
 }
 
-fn event(deed: &Deed) -> Event {
+/// So many of the reviewers.
+fn seats(quorum: u32) -> Quorum {
+    let seats = quorum.try_into().unwrap_or(std::num::NonZeroU32::MIN);
+    Quorum::of(seats, REVIEWERS.map(id).to_vec())
+}
+
+fn event(deed: &Deed, quorum: Quorum) -> Event {
     match deed {
         Deed::Vote { who, approve } => Event::Vote(Ballot {
             person: PersonRef {
@@ -77,7 +85,7 @@ fn event(deed: &Deed) -> Event {
                 display_name: PEOPLE[*who].to_owned(),
                 slack: None,
             },
-            reviewers: REVIEWERS.map(id).to_vec(),
+            quorum,
             decision: if *approve {
                 Decision::Approve
             } else {
@@ -218,10 +226,10 @@ proptest! {
         let mut claims = 0;
         for (deed, pause) in deeds {
             now += TimeDelta::seconds(pause);
-            let unsettled = transition(&hold, event(&deed), now);
+            let unsettled = transition(&hold, event(&deed, seats(quorum)), now);
             hold = settle(&hold, now);
             let accepted = model.follow(&deed, quorum as usize, now);
-            let step = transition(&hold, event(&deed), now);
+            let step = transition(&hold, event(&deed, seats(quorum)), now);
             prop_assert_eq!(step.is_ok(), accepted, "{:?} in {:?}", deed, hold.state);
             // Time counts even when nobody wrote it down.
             prop_assert_eq!(unsettled.is_ok(), step.is_ok());
@@ -240,12 +248,12 @@ proptest! {
     fn a_clock_that_ran_backwards_lets_nothing_run(back in 6..10_000_i64) {
         let earlier = start() - TimeDelta::seconds(back);
         let pending = new_hold(1);
-        let approve = event(&Deed::Vote { who: 0, approve: true });
+        let approve = event(&Deed::Vote { who: 0, approve: true }, seats(1));
         prop_assert_eq!(transition(&pending, approve.clone(), earlier).unwrap_err(), Refusal::ClockBehind);
-        let deny = event(&Deed::Vote { who: 0, approve: false });
+        let deny = event(&Deed::Vote { who: 0, approve: false }, seats(1));
         prop_assert!(transition(&pending, deny, earlier).is_ok());
         let (approved, _) = transition(&pending, approve, start()).unwrap();
-        let claim = event(&Deed::Claim { right: true });
+        let claim = event(&Deed::Claim { right: true }, seats(1));
         prop_assert_eq!(transition(&approved, claim, earlier).unwrap_err(), Refusal::ClockBehind);
     }
 }
@@ -279,7 +287,7 @@ fn check_hold(hold: &Hold) -> Result<(), TestCaseError> {
     }
     let ran = matches!(hold.state, HoldState::Claimed | HoldState::Executed);
     if ran || hold.state == HoldState::Approved {
-        prop_assert!(hold.approvals() >= hold.quorum.get() as usize);
+        prop_assert!(hold.approving().count() >= hold.quorum.seats());
         prop_assert!(hold.deciding_vote().is_some());
     }
     prop_assert_eq!(hold.deadline().is_some(), !hold.state.is_final());

@@ -9,7 +9,7 @@ use abeyance_api::{
     CardDesk, Clock, DecisionDesk, DeskError, HoldDesk, HoldId, HoldState, HoldView, Outcome,
     WithdrawReason,
 };
-use abeyance_holds::Event;
+use abeyance_holds::{Event, quorum::seats_in_words};
 use tokio::{
     sync::{Mutex, Semaphore},
     time::Instant,
@@ -202,8 +202,15 @@ impl Approver {
             asked,
             ..
         } = record;
+        let quorum = self.0.roster.renewed(&hold.route, &hold.quorum);
+        let wanting = quorum
+            .wanting(hold.approving().map(|person| &person.id))
+            .into_iter()
+            .map(|(part, seats)| seats_in_words(part, seats))
+            .collect();
         HoldView {
             id,
+            wanting,
             version: hold.version,
             state: hold.state,
             reviewers: self.roster().reviewers(&hold.route),

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use abeyance_api::{PersonId, PersonRef};
+use abeyance_holds::quorum::Quorum;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -67,7 +68,10 @@ impl Person {
 #[derive(Debug, Clone)]
 pub struct Route {
     pub name: String,
+    /// Everybody it asks.
     pub reviewers: Vec<PersonId>,
+    /// How many of them have to approve; people as they are now.
+    pub quorum: Quorum,
     /// How long a hold waits for a decision.
     pub timeout: Duration,
     /// Where its cards go.
@@ -151,6 +155,8 @@ pub enum ConfigError {
     },
     #[error("route {route} has a timeout of zero or more than 30 days")]
     Timeout { route: String },
+    #[error("route {route} needs {quorum} to approve, and has not so many")]
+    Quorum { route: String, quorum: String },
     #[error("API token {name} is empty or shorter than {min} characters")]
     WeakToken { name: String, min: usize },
 }
@@ -185,6 +191,12 @@ impl ApproverConfig {
                     person: id.clone(),
                 }
             }));
+            if !route.quorum.is_met_by(&route.reviewers) {
+                found.push(ConfigError::Quorum {
+                    route: route.name.clone(),
+                    quorum: route.quorum.to_string(),
+                });
+            }
             if route.timeout.is_zero() || route.timeout > ROUTE_TIMEOUT_MAX {
                 found.push(ConfigError::Timeout {
                     route: route.name.clone(),

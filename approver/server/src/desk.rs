@@ -1,6 +1,6 @@
 //! The three desks, over the store.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::time::Duration;
 
 use abeyance_api::{
     BindingDigest, CardDesk, CardFailure, CardReceipt, CardTask, ChatKind, Claimed, DecideError,
@@ -19,8 +19,6 @@ use crate::{
     store::{CardKey, HoldRecord, NewRecord, Opened, StaleCard, Stepped},
 };
 
-/// One approval is enough until routes can ask for more.
-const QUORUM: NonZeroU32 = NonZeroU32::MIN;
 /// The reconciler ends an overdue hold; a waiter does it itself only when that did not happen.
 const WAITER_GRACE: TimeDelta = TimeDelta::milliseconds(500);
 
@@ -64,23 +62,26 @@ impl Approver {
                 request.route
             ));
         };
-        let possible = roster.approvers_possible(route, &request.agent);
-        if u32::try_from(possible).unwrap_or(u32::MAX) < QUORUM.get() {
+        if !roster.quorum_possible(route, &request.agent) {
             return refused(format!(
-                "route {} has nobody who may approve for agent {}: its owner and its actor never \
-                 do; add another reviewer",
-                route.name, request.agent.name
+                "route {} needs {} to approve, and has not so many who may for agent {}: its owner \
+                 and its actor never do; add reviewers",
+                route.name, route.quorum, request.agent.name
             ));
         }
         let timeout = TimeDelta::from_std(route.timeout).map_err(|_| DeskError::Refused {
             detail: format!("the timeout of route {} is too long", route.name),
         })?;
-        let reviewers = roster.reviewers(&route.name).len();
-        let plural = if reviewers == 1 { "" } else { "s" };
+        let eligible = roster.eligible_count(route, &request.agent);
+        let plural = if eligible == 1 { "" } else { "s" };
+        let needed = match route.quorum.seats() {
+            1 => String::new(),
+            _ => format!("; {} have to agree", route.quorum),
+        };
         Ok(NewRecord {
             request_key: key,
-            asked: format!("route {} ({reviewers} reviewer{plural})", route.name),
-            quorum: QUORUM,
+            asked: format!("route {} ({eligible} reviewer{plural}{needed})", route.name),
+            quorum: route.quorum.clone(),
             expires_at: self.0.clock.now() + timeout,
             slack_channels: route.slack_channel.iter().cloned().collect(),
             request,
@@ -214,7 +215,7 @@ impl DecisionDesk for Approver {
         let id = request.hold;
         let record = self.0.store.hold(&id).await?.ok_or(DecideError::NotFound)?;
         let ballot = Ballot {
-            reviewers: roster.reviewer_ids(&record.hold.route),
+            quorum: roster.renewed(&record.hold.route, &record.hold.quorum),
             person: person.clone(),
             decision: request.decision,
             reason,

@@ -1,7 +1,7 @@
 //! Who is who, and who is asked. A lookup over the configuration; decides nothing.
 
 use abeyance_api::{AgentIdentity, Claimant, PersonId, PersonRef};
-use abeyance_holds::{Roster as RouteRoster, approvers_possible};
+use abeyance_holds::{Roster as RouteRoster, eligible, quorum::Quorum, quorum_possible};
 
 use crate::config::{ApproverConfig, Person, Route, TokenHash};
 
@@ -52,11 +52,23 @@ impl Roster {
         found
     }
 
-    /// Who may be asked by `route` at this moment; nobody when the route is gone.
-    pub(crate) fn reviewer_ids(&self, route: &str) -> Vec<PersonId> {
-        self.route(route)
-            .map(|route| route.reviewers.clone())
-            .unwrap_or_default()
+    /// A hold's seats with the people its route has for them at this moment; nobody when the route
+    /// or the group is gone.
+    pub(crate) fn renewed(&self, route: &str, quorum: &Quorum) -> Quorum {
+        let route = self.route(route);
+        quorum.with_people(|group| {
+            let Some(route) = route else {
+                return Vec::new();
+            };
+            match group {
+                None => route.reviewers.clone(),
+                Some(group) => {
+                    let parts = route.quorum.parts().iter();
+                    let same = parts.filter(|part| part.group.as_deref() == Some(group));
+                    same.flat_map(|part| part.people.clone()).collect()
+                }
+            }
+        })
     }
 
     pub(crate) fn reviewers(&self, route: &str) -> Vec<PersonRef> {
@@ -70,17 +82,22 @@ impl Roster {
             .collect()
     }
 
-    /// How many people could approve a hold of `agent` by `route`.
-    pub(crate) fn approvers_possible(&self, route: &Route, agent: &AgentIdentity) -> usize {
+    /// Whether enough people could approve a hold of `agent` by `route`.
+    pub(crate) fn quorum_possible(&self, route: &Route, agent: &AgentIdentity) -> bool {
         let people: Vec<PersonRef> = self.people.iter().map(Person::to_ref).collect();
+        let (owner, actor) = (agent.owner.as_ref(), agent.actor.as_deref());
+        quorum_possible(&people, &route.quorum, owner, actor)
+    }
+
+    /// How many of a route's people may decide for `agent`.
+    pub(crate) fn eligible_count(&self, route: &Route, agent: &AgentIdentity) -> usize {
         let roster = RouteRoster {
             reviewers: &route.reviewers,
         };
-        approvers_possible(
-            &people,
-            roster,
-            agent.owner.as_ref(),
-            agent.actor.as_deref(),
-        )
+        let (owner, actor) = (agent.owner.as_ref(), agent.actor.as_deref());
+        let people = self.people.iter().map(Person::to_ref);
+        people
+            .filter(|person| eligible(person, roster, owner, actor).is_ok())
+            .count()
     }
 }

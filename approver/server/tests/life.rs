@@ -32,7 +32,8 @@ async fn approved_claimed_once_and_reported() {
     let s = scratch().await;
     let desk = s.approver.hold_desk();
     let receipt = desk.hold_open(request()).await.unwrap();
-    assert_eq!(receipt.asked, "route dba (2 reviewers)");
+    // Ann owns the agent.
+    assert_eq!(receipt.asked, "route dba (1 reviewer)");
     let link = receipt.console_url.unwrap();
     assert_eq!(link, format!("http://127.0.0.1:8080/holds/{}", receipt.id));
 
@@ -112,6 +113,49 @@ async fn a_route_that_could_never_approve_is_refused() {
         let refused = s.approver.hold_open(request).await.unwrap_err();
         assert!(matches!(refused, DeskError::Refused { detail } if detail.contains(route)));
     }
+}
+
+#[tokio::test]
+async fn each_part_of_a_quorum_takes_a_person_of_its_own() {
+    let s = scratch().await;
+    let mut both = request();
+    both.route = "both".to_owned();
+    // Without an owner, Ann may decide too.
+    both.agent.owner = None;
+    let receipt = s.approver.hold_open(both).await.unwrap();
+    assert_eq!(
+        receipt.asked,
+        "route both (3 reviewers; 1 of dba and 1 of privacy have to agree)"
+    );
+    let vote = async |who, what| {
+        let decided = s.approver.hold_decide(decision(&receipt.id, who, what));
+        decided.await.unwrap()
+    };
+    let bob = vote("bob", Decision::Approve).await;
+    assert_eq!((bob.state, bob.wanting.len()), (HoldState::Pending, 1));
+    // He sits in both groups, and fills one seat, however often he says so.
+    let again = vote("bob", Decision::Approve).await;
+    assert_eq!((again.state, again.version), (bob.state, bob.version));
+    let cho = vote("cho", Decision::Approve).await;
+    assert_eq!((cho.state, cho.wanting.len()), (HoldState::Approved, 0));
+    let stored = s.approver.hold_view(&receipt.id).await.unwrap();
+    assert_eq!(stored.state, HoldState::Approved);
+}
+
+#[tokio::test]
+async fn a_quorum_that_owners_make_impossible_is_refused() {
+    let s = scratch().await;
+    let mut both = request();
+    both.route = "both".to_owned();
+    both.agent.owner = Some("bob".parse().unwrap());
+    // Ann and Cho are left, one for each part.
+    assert!(s.approver.hold_open(both.clone()).await.is_ok());
+    both.agent.actor = Some("cho".to_owned());
+    let refused = s.approver.hold_open(both).await.unwrap_err();
+    let DeskError::Refused { detail } = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(detail.contains("1 of dba and 1 of privacy"), "{detail}");
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use abeyance_api::{
-    AgentIdentity, EstimateSource, HoldId, HoldRequest, HoldState, HoldView, Outcome, PersonRef,
-    TransactionContext, blast,
+    AgentIdentity, Decision, EstimateSource, HoldId, HoldRequest, HoldState, HoldView, Outcome,
+    PersonRef, TransactionContext, blast,
 };
 use chrono::{DateTime, Utc};
 
@@ -333,6 +333,18 @@ fn asked(view: &HoldView) -> Line {
     let more = eligible.len().saturating_sub(limits::REVIEWERS_SHOWN);
     if more > 0 {
         line.push(Piece::Text(format!(" and {more} more")));
+    }
+    let approvals = view.votes.iter();
+    let mut approvals = approvals.filter(|vote| vote.decision == Decision::Approve);
+    if let (HoldState::Pending, Some(first)) = (view.state, approvals.next()) {
+        line.push(Piece::Text(" · approved by ".to_owned()));
+        line.push(Piece::Person(first.person.clone()));
+        for vote in approvals {
+            line.push(Piece::Text(", ".to_owned()));
+            line.push(Piece::Person(vote.person.clone()));
+        }
+        let wanting = view.wanting.join(" and ");
+        line.push(Piece::Text(format!(", still wanted: {wanting}")));
     }
     line
 }

@@ -9,6 +9,7 @@ use abeyance_policy::Decision;
 use super::{
     datapath::{AgentEntry, TargetEntry},
     decision::{PersonEntry, RouteEntry},
+    group::{GroupEntry, Wanted},
     model::Role,
     policy::{PolicyEntry, ProtectionEntry, RuleEntry},
     problem::Problems,
@@ -23,6 +24,7 @@ pub struct Parts {
     pub targets: Vec<TargetEntry>,
     pub agents: Vec<AgentEntry>,
     pub people: Vec<PersonEntry>,
+    pub groups: Vec<GroupEntry>,
     pub routes: Vec<RouteEntry>,
     pub policy: Option<PolicyEntry>,
     pub rules: Vec<RuleEntry>,
@@ -30,6 +32,7 @@ pub struct Parts {
     pub slack: bool,
     /// Some entry of this kind could not be read, so references may lead to it.
     pub people_lost: bool,
+    pub groups_lost: bool,
     pub routes_lost: bool,
     pub targets_lost: bool,
     pub agents_lost: bool,
@@ -40,7 +43,7 @@ pub fn cross_check(parts: &Parts, problems: &Problems) {
     unique(parts, problems);
     references(parts, problems);
     reviewers_can_decide(parts, problems);
-    somebody_may_approve(parts, problems);
+    enough_may_approve(parts, problems);
 }
 
 fn unique(parts: &Parts, problems: &Problems) {
@@ -48,6 +51,8 @@ fn unique(parts: &Parts, problems: &Problems) {
     let agents = parts.agents.iter().map(|entry| entry.name.clone());
     let people = parts.people.iter().map(|entry| name_of(&entry.id));
     let routes = parts.routes.iter().map(|entry| entry.name.clone());
+    let groups = parts.groups.iter().map(|entry| entry.name.clone());
+    distinct("a [[group]]", groups, problems);
     let slack = parts.people.iter().filter_map(|entry| entry.slack.clone());
     distinct("a [[target]]", targets, problems);
     distinct("an [[agent]]", agents, problems);
@@ -110,9 +115,20 @@ fn references(parts: &Parts, problems: &Problems) {
             known_people.check(&name_of(owner), problems);
         }
     }
+    let groups: Vec<&str> = names(parts.groups.iter().map(|entry| &entry.name));
+    let known_groups = Known::new("[[group]]", &groups, parts.groups_lost);
+    for group in &parts.groups {
+        for person in &group.people {
+            known_people.check(&name_of(person), problems);
+        }
+    }
     for route in &parts.routes {
         for reviewer in &route.reviewers {
             known_people.check(&name_of(reviewer), problems);
+        }
+        known_groups.check_all(&route.groups, problems);
+        for group in route.wanted.iter().flat_map(Wanted::groups) {
+            known_groups.check(group, problems);
         }
     }
     if let Some(route) = parts
@@ -202,7 +218,13 @@ fn reviewers_can_decide(parts: &Parts, problems: &Problems) {
                 "add [slack], or take `slack_channel` out and let reviewers use the console",
             );
         }
-        for reviewer in &route.reviewers {
+    }
+    let routed = parts.routes.iter().flat_map(|route| &route.reviewers);
+    let grouped = parts.groups.iter().flat_map(|group| &group.people);
+    let mut seen = Vec::new();
+    for reviewer in routed.chain(grouped) {
+        if !seen.contains(&&reviewer.value) {
+            seen.push(&reviewer.value);
             let person = parts.people.iter().find(|p| p.id.value == reviewer.value);
             if person.is_some_and(|person| !person.can_decide) {
                 problems.absent(
@@ -218,29 +240,52 @@ fn reviewers_can_decide(parts: &Parts, problems: &Problems) {
     }
 }
 
-/// For every agent and every route its statements can take, somebody besides its owner and
-/// its actor has to be there.
-fn somebody_may_approve(parts: &Parts, problems: &Problems) {
+/// For every agent and every route its statements can take, enough people have to be there
+/// besides its owner and its actor.
+fn enough_may_approve(parts: &Parts, problems: &Problems) {
     for route in &parts.routes {
-        if route.reviewers.is_empty() {
+        let asked = route.asks(&parts.groups);
+        let Some(quorum) = route.quorum(&parts.groups).filter(|_| !asked.is_empty()) else {
             continue;
-        }
-        for agent in &parts.agents {
-            let may = |person: &At<PersonId>| {
-                let owner = agent.owner.as_ref().map(|owner| &owner.value);
-                owner != Some(&person.value)
-                    && agent.actor.as_deref() != Some(person.value.as_str())
-            };
-            if !reaches(parts, agent, &route.name.value) || route.reviewers.iter().any(may) {
-                continue;
-            }
+        };
+        if !quorum.is_met_by(&asked) {
             problems.absent(
                 &route.name.span,
                 format!(
-                    "nobody could approve what agent `{}` sends to route `{}`",
+                    "route `{}` needs {quorum} to approve, and has not so many",
+                    route.name.value
+                ),
+                "one person fills one seat: name more people, or lower `quorum`",
+            );
+            continue;
+        }
+        for agent in &parts.agents {
+            let may = |person: &&PersonId| {
+                let owner = agent.owner.as_ref().map(|owner| &owner.value);
+                owner != Some(person) && agent.actor.as_deref() != Some(person.as_str())
+            };
+            let enough = quorum.is_met_by(asked.iter().filter(may));
+            if enough || !reaches(parts, agent, &route.name.value) {
+                continue;
+            }
+            let (message, hint) = if quorum.seats() == 1 {
+                (
+                    "nobody could approve".to_owned(),
+                    "its owner and its actor never decide: add a reviewer who is neither",
+                )
+            } else {
+                (
+                    format!("{quorum} have to agree, and could not, to"),
+                    "its owner and its actor never decide: add reviewers who are neither",
+                )
+            };
+            problems.absent(
+                &route.name.span,
+                format!(
+                    "{message} what agent `{}` sends to route `{}`",
                     agent.name.value, route.name.value
                 ),
-                "its owner and its actor never decide: add a reviewer who is neither",
+                hint,
             );
         }
     }

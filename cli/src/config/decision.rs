@@ -3,12 +3,13 @@
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use abeyance_api::PersonId;
-use abeyance_approver::TokenHash;
+use abeyance_approver::{TokenHash, quorum::Quorum};
 use secrecy::ExposeSecret as _;
 
 use super::{
     datapath::{guard_plaintext, listen},
     files::Surroundings,
+    group::{self, GroupEntry, Wanted, members},
     model::{Approver, Person, Role, Route, Slack, SlackMode},
     section::{At, Section},
 };
@@ -231,16 +232,40 @@ fn vendor_id(
 pub struct RouteEntry {
     pub name: At<String>,
     pub reviewers: Vec<At<PersonId>>,
+    pub groups: Vec<At<String>>,
+    /// `None` when it was wrong.
+    pub wanted: Option<Wanted>,
     pub slack_channel: Option<At<String>>,
     pub timeout: Option<Duration>,
 }
 
 impl RouteEntry {
+    /// Everybody it asks, each once.
+    pub fn asks(&self, groups: &[GroupEntry]) -> Vec<PersonId> {
+        let named = self.reviewers.iter().map(|at| at.value.clone());
+        let parts = self.wanted.iter().flat_map(Wanted::groups);
+        let grouped = self.groups.iter().chain(parts);
+        let mut asked = Vec::new();
+        for person in named.chain(grouped.flat_map(|group| members(groups, &group.value))) {
+            if !asked.contains(&person) {
+                asked.push(person);
+            }
+        }
+        asked
+    }
+
+    /// Its seats; `None` when they were wrong.
+    pub fn quorum(&self, groups: &[GroupEntry]) -> Option<Quorum> {
+        let wanted = self.wanted.as_ref()?;
+        wanted.quorum(&self.asks(groups), groups).ok()
+    }
+
     /// The route, when everything about it was right.
-    pub fn into_route(self) -> Option<Route> {
+    pub fn into_route(self, groups: &[GroupEntry]) -> Option<Route> {
         Some(Route {
+            reviewers: self.asks(groups),
+            quorum: self.quorum(groups)?,
             name: self.name.value,
-            reviewers: self.reviewers.into_iter().map(|at| at.value).collect(),
             timeout: self.timeout?,
             slack_channel: self.slack_channel.map(|at| at.value),
         })
@@ -251,9 +276,14 @@ impl RouteEntry {
 pub fn route(section: Section<'_>) -> Option<RouteEntry> {
     let name = section.require_string("name", "\"dba\"");
     let reviewers = section.strings("reviewers");
+    let groups = section.strings("groups").unwrap_or_default();
+    let wanted = group::quorum(&section);
+    let grouped = !groups.is_empty() || matches!(wanted, Some(Wanted::Parts(_)));
     match &reviewers {
-        None if !section.has("reviewers") => section.missing("reviewers", "[\"ann\", \"bob\"]"),
-        Some(reviewers) if reviewers.is_empty() => section.problems.error(
+        None if !section.has("reviewers") && !grouped => {
+            section.missing("reviewers", "[\"ann\", \"bob\"]");
+        }
+        Some(reviewers) if reviewers.is_empty() && !grouped => section.problems.error(
             &section.key_span("reviewers"),
             format!("nobody is asked by {}", section.name()),
             "name at least one [[person]]",
@@ -276,18 +306,21 @@ pub fn route(section: Section<'_>) -> Option<RouteEntry> {
     let reviewers = reviewers
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|reviewer| reviewer_id(&section, reviewer))
+        .filter_map(|reviewer| reviewer_id(&section, "reviewers", reviewer))
         .collect();
     section.finish();
     Some(RouteEntry {
         name: name?,
         reviewers,
+        groups,
+        wanted,
         slack_channel,
         timeout: timeout.map(|at| at.value),
     })
 }
 
-fn reviewer_id(section: &Section<'_>, reviewer: At<String>) -> Option<At<PersonId>> {
+/// The id of a person in a list.
+pub fn reviewer_id(section: &Section<'_>, key: &str, reviewer: At<String>) -> Option<At<PersonId>> {
     match reviewer.value.parse() {
         Ok(value) => Some(At {
             span: reviewer.span,
@@ -296,7 +329,7 @@ fn reviewer_id(section: &Section<'_>, reviewer: At<String>) -> Option<At<PersonI
         Err(error) => {
             section.problems.error(
                 &reviewer.span,
-                format!("`reviewers` in {}: {error}", section.name()),
+                format!("`{key}` in {}: {error}", section.name()),
                 "name a [[person]]",
             );
             None

@@ -9,6 +9,7 @@ mod datapath;
 mod decision;
 mod duration;
 mod files;
+mod group;
 mod live;
 mod model;
 mod policy;
@@ -180,6 +181,7 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role, source: &str)
     });
     let (agents, agents_lost) = all(root.sections("agent"), datapath::agent);
     let (people, people_lost) = all(root.sections("person"), decision::person);
+    let (groups, groups_lost) = all(root.sections("group"), group::group);
     let (routes, routes_lost) = all(root.sections("route"), decision::route);
     let (rules, rules_lost) = all(root.sections("rule"), policy::rule);
     let (protections, protections_lost) = all(root.sections("protect"), policy::protection);
@@ -188,12 +190,14 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role, source: &str)
         targets,
         agents,
         people,
+        groups,
         routes,
         policy,
         rules,
         protections,
         slack: has_slack,
         people_lost,
+        groups_lost,
         routes_lost,
         targets_lost,
         agents_lost,
@@ -217,7 +221,7 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role, source: &str)
         targets: collect(parts.targets, |entry| entry.target)?,
         agents: collect(parts.agents, datapath::AgentEntry::into_agent)?,
         people: collect(parts.people, |entry| entry.person)?,
-        routes: collect(parts.routes, decision::RouteEntry::into_route)?,
+        routes: collect(parts.routes, |entry| entry.into_route(&parts.groups))?,
         slack: slack.filter(|_| role.approves()),
         rules,
     })

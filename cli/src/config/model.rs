@@ -132,7 +132,9 @@ pub struct Person {
 #[derive(Debug)]
 pub struct Route {
     pub name: String,
+    /// Everybody it asks, each once.
     pub reviewers: Vec<PersonId>,
+    pub quorum: abeyance_approver::quorum::Quorum,
     pub timeout: Duration,
     pub slack_channel: Option<String>,
 }

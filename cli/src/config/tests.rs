@@ -433,6 +433,51 @@ fn access_and_tolerance_reach_the_gateway() {
 }
 
 #[test]
+fn quorums_by_number_and_by_group() {
+    let folder = folder();
+    let good = GOOD.replace("VERIFIER", &verifier());
+    let with = |route: &str| {
+        let groups = "[[person]]\nname = \"cy\"\nslack = \"U0CY00001\"\n\n\
+             [[group]]\nname = \"privacy\"\npeople = [\"bob\", \"cy\"]\n\n[[route]]";
+        let changed = good.replacen("[[route]]", groups, 1);
+        let changed = changed.replace("reviewers = [\"ann\", \"bob\"]", route);
+        check(&changed, folder.path(), Role::Serve).map(|(config, _)| config)
+    };
+    let two = with("reviewers = [\"ann\", \"bob\", \"cy\"]\nquorum = 2").unwrap();
+    assert_eq!(two.routes[0].quorum.to_string(), "2 people");
+    let grouped = with("groups = [\"privacy\"]").unwrap();
+    assert_eq!(grouped.routes[0].reviewers.len(), 2);
+    let part = with("reviewers = [\"ann\"]\nquorum = [\"1 of privacy\"]").unwrap();
+    assert_eq!(part.routes[0].quorum.to_string(), "1 of privacy");
+    assert_eq!(part.routes[0].reviewers.len(), 3);
+
+    let wrong = |route: &str, message: &str| {
+        let report = with(route).unwrap_err();
+        let shown = shown(&report, folder.path());
+        assert!(shown.contains(message), "{route}: {shown}");
+    };
+    // Ann owns the agent, so only Bob is left.
+    wrong(
+        "reviewers = [\"ann\", \"bob\"]\nquorum = 2",
+        "2 people have to agree, and could not",
+    );
+    wrong("reviewers = [\"ann\"]\nquorum = 2", "has not so many");
+    wrong(
+        "reviewers = [\"ann\", \"bob\"]\nquorum = [\"1 of legal\"]",
+        "no [[group]] called `legal`",
+    );
+    wrong(
+        "reviewers = [\"ann\", \"bob\"]\nquorum = [\"privacy\"]",
+        "is not understood",
+    );
+    wrong("reviewers = [\"ann\", \"bob\"]\nquorum = 0", "out of range");
+    wrong(
+        "reviewers = [\"ann\", \"bob\"]\nquorum = \"two\"",
+        "a number of people",
+    );
+}
+
+#[test]
 fn every_mistake_is_shown_with_its_line_and_what_to_do() {
     let folder = folder();
     let mut all = String::new();

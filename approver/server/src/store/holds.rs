@@ -1,9 +1,7 @@
 //! Holds in the store: make, step, read.
 
-use std::num::NonZeroU32;
-
 use abeyance_api::{BindingDigest, HoldId, HoldRequest, HoldState};
-use abeyance_holds::{AuditEvent, Event, Hold, NewHold, Refusal, transition};
+use abeyance_holds::{AuditEvent, Event, Hold, NewHold, Refusal, quorum::Quorum, transition};
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
@@ -22,7 +20,7 @@ pub(crate) struct NewRecord {
     pub(crate) request_key: Uuid,
     pub(crate) request: HoldRequest,
     pub(crate) asked: String,
-    pub(crate) quorum: NonZeroU32,
+    pub(crate) quorum: Quorum,
     pub(crate) expires_at: DateTime<Utc>,
     /// Slack channels that get a card.
     pub(crate) slack_channels: Vec<String>,
@@ -371,16 +369,17 @@ async fn write_down(
 async fn insert(scope: &mut Scope, record: &HoldRecord, key: &str) -> Result<(), StoreError> {
     let hold = &record.hold;
     sqlx::query(
-        "INSERT INTO hold (id, request_key, version, state, route, quorum, binding, request, asked,
+        "INSERT INTO hold (id, request_key, version, state, route, quorum, quorum_parts, binding, request, asked,
                            created_at, updated_at, expires_at, deadline_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(record.id.as_str())
     .bind(key)
     .bind(to_i64(hold.version))
     .bind(hold.state.as_str())
     .bind(hold.route.as_str())
-    .bind(hold.quorum.get())
+    .bind(i64::try_from(hold.quorum.seats()).unwrap_or(i64::MAX))
+    .bind(json(&hold.quorum.parts())?)
     .bind(hold.binding.to_string())
     .bind(json(&record.request)?)
     .bind(record.asked.as_str())

@@ -3,7 +3,10 @@
 use std::num::NonZeroU32;
 
 use abeyance_api::{HoldId, HoldRequest, Vote};
-use abeyance_holds::Hold;
+use abeyance_holds::{
+    Hold,
+    quorum::{Part, Quorum},
+};
 use sqlx::{Row as _, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 
 use super::{
@@ -52,7 +55,15 @@ pub(super) async fn votes(
 
 pub(super) fn record(row: &SqliteRow, votes: Vec<Vote>) -> Result<HoldRecord, StoreError> {
     let request: HoldRequest = parse(row.try_get("request")?)?;
-    let quorum = NonZeroU32::new(row.try_get("quorum")?);
+    let seats = NonZeroU32::new(row.try_get("quorum")?);
+    let seats = seats.ok_or_else(|| StoreError::unreadable("a quorum"))?;
+    // Holds from before quorums had parts have none written down.
+    let parts: Vec<Part> = parse(row.try_get("quorum_parts")?)?;
+    let quorum = if parts.is_empty() {
+        Quorum::of(seats, Vec::new())
+    } else {
+        Quorum::new(parts).map_err(|_| StoreError::unreadable("a quorum"))?
+    };
     let hold = Hold {
         state: state_at(row, "state")?,
         version: count_at(row, "version")?,
@@ -60,7 +71,7 @@ pub(super) fn record(row: &SqliteRow, votes: Vec<Vote>) -> Result<HoldRecord, St
         route: row.try_get("route")?,
         owner: request.agent.owner.clone(),
         actor: request.agent.actor.clone(),
-        quorum: quorum.ok_or_else(|| StoreError::unreadable("a quorum"))?,
+        quorum,
         votes,
         created_at: instant_at(row, "created_at")?,
         updated_at: instant_at(row, "updated_at")?,

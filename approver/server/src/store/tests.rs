@@ -6,6 +6,7 @@ use abeyance_api::{
     AgentIdentity, BindingDigest, Blast, HoldRequest, RedactedStatement, SessionId, SessionInfo,
     TargetInfo, TransactionContext,
 };
+use abeyance_holds::quorum::Quorum;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Executor as _;
 use tempfile::TempDir;
@@ -77,7 +78,7 @@ fn record(text: &str) -> NewRecord {
         request_key: Uuid::new_v4(),
         request,
         asked: "route dba".to_owned(),
-        quorum: NonZeroU32::MIN,
+        quorum: Quorum::of(NonZeroU32::MIN, Vec::new()),
         expires_at: now() + TimeDelta::minutes(5),
         slack_channels: vec!["C0DBA0001".to_owned()],
     }

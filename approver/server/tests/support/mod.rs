@@ -3,14 +3,17 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use abeyance_api::{
     AgentIdentity, BindingDigest, Blast, Claimant, Decision, DecisionDesk, DecisionRequest,
     Estimate, HoldDesk, HoldId, HoldRequest, ManualClock, RedactedStatement, SessionId,
     SessionInfo, Surface, SystemClock, TargetInfo, TransactionContext,
 };
-use abeyance_approver::{ApiToken, Approver, ApproverConfig, Person, Route, TokenHash, TokenScope};
+use abeyance_approver::{
+    ApiToken, Approver, ApproverConfig, Person, Route, TokenHash, TokenScope,
+    quorum::{Part, Quorum},
+};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -30,6 +33,16 @@ pub fn start() -> DateTime<Utc> {
 
 pub fn console_token(name: &str) -> SecretString {
     SecretString::from(format!("abp_console-token-of-{name}"))
+}
+
+/// One of each group.
+fn parts(groups: &[(&str, &[&str])]) -> Quorum {
+    let part = |(group, people): &(&str, &[&str])| Part {
+        group: Some((*group).to_owned()),
+        seats: NonZeroU32::MIN,
+        people: people.iter().map(|id| id.parse().unwrap()).collect(),
+    };
+    Quorum::new(groups.iter().map(part).collect()).unwrap()
 }
 
 fn person(name: &str, display_name: &str) -> Person {
@@ -67,12 +80,21 @@ pub fn config(folder: &TempDir) -> ApproverConfig {
             Route {
                 name: "dba".to_owned(),
                 reviewers: ids(&["ann", "bob"]),
+                quorum: Quorum::of(NonZeroU32::MIN, ids(&["ann", "bob"])),
                 timeout: Duration::from_secs(300),
                 slack_channel: Some("C0DBA0001".to_owned()),
             },
             Route {
                 name: "quiet".to_owned(),
                 reviewers: ids(&["ann"]),
+                quorum: Quorum::of(NonZeroU32::MIN, ids(&["ann"])),
+                timeout: Duration::from_secs(300),
+                slack_channel: None,
+            },
+            Route {
+                name: "both".to_owned(),
+                reviewers: ids(&["ann", "bob", "cho"]),
+                quorum: parts(&[("dba", &["ann", "bob"]), ("privacy", &["bob", "cho"])]),
                 timeout: Duration::from_secs(300),
                 slack_channel: None,
             },

@@ -68,6 +68,7 @@ pub(crate) fn pending() -> HoldView {
             binding: BindingDigest::over([b"x".as_slice()]),
         },
         asked: "route dba (2 reviewers)".to_owned(),
+        wanting: Vec::new(),
         reviewers: vec![
             person("ann", "Ann", Some("U0ANN0001")),
             person("bob", "Bob", Some("U0BOB0001")),

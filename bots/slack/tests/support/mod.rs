@@ -84,6 +84,7 @@ pub fn pending(id: &str) -> HoldView {
             binding: BindingDigest::over([b"x".as_slice()]),
         },
         asked: "route dba (2 reviewers)".to_owned(),
+        wanting: Vec::new(),
         reviewers: vec![person("ann", "Ann", ANN), person("bob", "Bob", BOB)],
         created_at: wall_clock(),
         expires_at: wall_clock() + chrono::TimeDelta::minutes(5),
