@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Role;
@@ -62,6 +63,9 @@ pub enum Command {
     /// People: who decides
     #[command(subcommand)]
     Person(PersonCommand),
+    /// Schedules: who is on call
+    #[command(subcommand)]
+    Oncall(OncallCommand),
     /// Judge statements as the proxy would, without running anything
     Explain(ExplainArgs),
     /// Policies: whether they do what they are meant to
@@ -95,6 +99,63 @@ pub struct CheckArgs {
     /// Which command the file is for; `none` does not look at the environment or at other files
     #[arg(long, value_name = "COMMAND", default_value = "serve")]
     pub role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum OncallCommand {
+    /// Say who is on call
+    Who(OncallWhoArgs),
+    /// Lay schedules out in time
+    Preview(OncallPreviewArgs),
+    /// Find gaps and people who cannot be asked; exit code 64 when there are any
+    Lint(OncallLintArgs),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum OncallFormat {
+    /// For people
+    Table,
+    /// One object a line
+    Json,
+    /// A calendar, RFC 5545
+    Ical,
+}
+
+#[derive(Debug, Args)]
+pub struct OncallWhoArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// One schedule; all when left out
+    #[arg(long, value_name = "NAME")]
+    pub schedule: Option<String>,
+    /// Another moment, such as 2026-12-24T18:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<DateTime<Utc>>,
+    #[arg(long, default_value = "table")]
+    pub format: OncallFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct OncallPreviewArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// One schedule; all when left out
+    #[arg(long, value_name = "NAME")]
+    pub schedule: Option<String>,
+    /// Where to begin, such as 2026-12-24T18:00:00Z; now when left out
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<DateTime<Utc>>,
+    /// How far, 1 to 366
+    #[arg(long, default_value_t = 30)]
+    pub days: u16,
+    #[arg(long, default_value = "table")]
+    pub format: OncallFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct OncallLintArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
 }
 
 #[derive(Debug, Subcommand)]

@@ -17,9 +17,10 @@ mod wiring;
 
 use std::process::ExitCode;
 
+use abeyance_api::{Clock as _, SystemClock};
 use clap::Parser as _;
 
-use args::{AgentCommand, CatalogCommand, Cli, Command, PersonCommand, PolicyCommand};
+use args::{AgentCommand, CatalogCommand, Cli, Command, OncallCommand, PersonCommand, PolicyCommand};
 use config::Role;
 use exit::Failure;
 
@@ -58,6 +59,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Proxy(args) => run::run(&args, Role::Proxy),
         Command::Approver(args) => run::run(&args, Role::Approver),
         Command::CheckConfig(args) => commands::check_config(&args),
+        Command::Oncall(command) => oncall(&command),
         Command::Agent(AgentCommand::Add(args)) => commands::agent_add(&args),
         Command::Person(PersonCommand::Token { name }) => commands::person_token(&name),
         Command::Explain(args) => commands::explain(&args),
@@ -65,5 +67,14 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Policy(PolicyCommand::Backtest(args)) => commands::policy_backtest(&args),
         Command::Policy(PolicyCommand::Shadow(args)) => commands::policy_shadow(&args),
         Command::Catalog(CatalogCommand::Dump(args)) => commands::catalog_dump(&args),
+    }
+}
+
+fn oncall(command: &OncallCommand) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    match command {
+        OncallCommand::Who(args) => commands::oncall::who(args, now),
+        OncallCommand::Preview(args) => commands::oncall::preview(args, now),
+        OncallCommand::Lint(args) => commands::oncall::lint(args, now),
     }
 }

@@ -20,7 +20,7 @@ mod serve;
 mod signals;
 mod store;
 
-pub use abeyance_holds::quorum;
+pub use abeyance_holds::{oncall, quorum};
 pub use approver::Approver;
 pub use config::{
     ApiToken, ApproverConfig, ConfigError, InvalidTokenHash, Person, Route, TokenHash, TokenScope,

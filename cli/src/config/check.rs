@@ -13,6 +13,7 @@ use super::{
     model::Role,
     policy::{PolicyEntry, ProtectionEntry, RuleEntry},
     problem::Problems,
+    schedule::ScheduleEntry,
     section::At,
     suggest,
 };
@@ -25,6 +26,7 @@ pub struct Parts {
     pub agents: Vec<AgentEntry>,
     pub people: Vec<PersonEntry>,
     pub groups: Vec<GroupEntry>,
+    pub schedules: Vec<ScheduleEntry>,
     pub routes: Vec<RouteEntry>,
     pub policy: Option<PolicyEntry>,
     pub rules: Vec<RuleEntry>,
@@ -53,6 +55,8 @@ fn unique(parts: &Parts, problems: &Problems) {
     let routes = parts.routes.iter().map(|entry| entry.name.clone());
     let groups = parts.groups.iter().map(|entry| entry.name.clone());
     distinct("a [[group]]", groups, problems);
+    let schedules = parts.schedules.iter().map(|entry| entry.name.clone());
+    distinct("a [[schedule]]", schedules, problems);
     let slack = parts.people.iter().filter_map(|entry| entry.slack.clone());
     distinct("a [[target]]", targets, problems);
     distinct("an [[agent]]", agents, problems);
@@ -121,6 +125,9 @@ fn references(parts: &Parts, problems: &Problems) {
         for person in &group.people {
             known_people.check(&name_of(person), problems);
         }
+    }
+    for person in parts.schedules.iter().flat_map(|entry| &entry.people) {
+        known_people.check(&name_of(person), problems);
     }
     for route in &parts.routes {
         for reviewer in &route.reviewers {

@@ -14,6 +14,7 @@ mod live;
 mod model;
 mod policy;
 mod problem;
+mod schedule;
 mod section;
 mod suggest;
 #[cfg(test)]
@@ -182,6 +183,7 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role, source: &str)
     let (agents, agents_lost) = all(root.sections("agent"), datapath::agent);
     let (people, people_lost) = all(root.sections("person"), decision::person);
     let (groups, groups_lost) = all(root.sections("group"), group::group);
+    let (schedules, _) = all(root.sections("schedule"), schedule::schedule);
     let (routes, routes_lost) = all(root.sections("route"), decision::route);
     let (rules, rules_lost) = all(root.sections("rule"), policy::rule);
     let (protections, protections_lost) = all(root.sections("protect"), policy::protection);
@@ -191,6 +193,7 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role, source: &str)
         agents,
         people,
         groups,
+        schedules,
         routes,
         policy,
         rules,
@@ -222,6 +225,7 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role, source: &str)
         agents: collect(parts.agents, datapath::AgentEntry::into_agent)?,
         people: collect(parts.people, |entry| entry.person)?,
         routes: collect(parts.routes, |entry| entry.into_route(&parts.groups))?,
+        schedules: collect(parts.schedules, |entry| entry.schedule)?,
         slack: slack.filter(|_| role.approves()),
         rules,
     })

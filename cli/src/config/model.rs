@@ -57,6 +57,7 @@ pub struct Config {
     pub agents: Vec<Agent>,
     pub people: Vec<Person>,
     pub routes: Vec<Route>,
+    pub schedules: Vec<abeyance_approver::oncall::Schedule>,
     pub slack: Option<Slack>,
     pub rules: RuleSet,
 }

@@ -1,0 +1,159 @@
+//! Reads `[[schedule]]`: who is on call, when turns change, and the hours they cover.
+
+use abeyance_api::PersonId;
+use abeyance_approver::oncall::{Coverage, Handoff, Layer, Schedule, Zone};
+use chrono::NaiveDate;
+
+use super::section::{At, Section};
+
+/// A schedule with the places its names are written at.
+#[derive(Debug)]
+pub struct ScheduleEntry {
+    pub name: At<String>,
+    /// Everybody who has a turn, as often as they are named.
+    pub people: Vec<At<PersonId>>,
+    /// `None` when a part of it was wrong.
+    pub schedule: Option<Schedule>,
+}
+
+/// Reads one `[[schedule]]`.
+pub fn schedule(section: Section<'_>) -> Option<ScheduleEntry> {
+    let name = section.require_string("name", "\"dba\"");
+    let zone = section.require_string("zone", "\"Europe/Berlin\"");
+    let zone = zone.and_then(|zone| told(&section, "zone", &zone, |text| text.parse::<Zone>()));
+    if !section.has("layer") {
+        section.problems.error(
+            section.span(),
+            format!("{} has no layer", section.name()),
+            "add [[schedule.layer]] with `handoff`, `anchor` and `turns`; the first one counts most",
+        );
+    }
+    let given = section.sections("layer");
+    let count = given.len();
+    let mut people = Vec::new();
+    let layers: Vec<Layer> = given
+        .into_iter()
+        .filter_map(|given| layer(given, zone, &mut people))
+        .collect();
+    let name = name?;
+    let whole = layers.len() == count && count > 0;
+    let schedule = whole.then(|| Schedule::new(name.value.clone(), layers));
+    let schedule = match schedule {
+        Some(Err(error)) => {
+            let hint = "name who is on call";
+            section.problems.error(&name.span, error.to_string(), hint);
+            None
+        }
+        Some(Ok(schedule)) => Some(schedule),
+        None => None,
+    };
+    section.finish();
+    Some(ScheduleEntry {
+        name,
+        people,
+        schedule,
+    })
+}
+
+fn layer(
+    section: Section<'_>,
+    zone: Option<Zone>,
+    people: &mut Vec<At<PersonId>>,
+) -> Option<Layer> {
+    let name = section.require_string("name", "\"primary\"");
+    let handoff = section.require_string("handoff", "\"0 9 * * 1\"");
+    let handoff = handoff.and_then(|text| {
+        told(&section, "handoff", &text, |text| {
+            zone.map(|zone| Handoff::new(text, zone)).transpose()
+        })
+    });
+    let anchor = section.require_string("anchor", "\"2026-01-05\"");
+    let anchor = anchor.and_then(|text| {
+        told(&section, "anchor", &text, |text| {
+            text.parse::<NaiveDate>()
+                .map_err(|_| "it takes the day of the first turn, such as 2026-01-05")
+        })
+    });
+    let turns = section.strings("turns");
+    if !section.has("turns") {
+        section.missing("turns", "[\"ann\", \"bob, cy\"]");
+    }
+    let given = turns.unwrap_or_default();
+    let turns: Vec<Vec<PersonId>> = given
+        .iter()
+        .filter_map(|turn| self::turn(&section, turn, people))
+        .collect();
+    let cover = section.sections("cover");
+    let wanted = cover.len();
+    let coverage: Vec<Coverage> = cover.into_iter().filter_map(coverage).collect();
+    let whole = turns.len() == given.len() && coverage.len() == wanted;
+    section.finish();
+    Some(Layer {
+        name: name?.value,
+        turns,
+        handoff: handoff??,
+        anchor: anchor?,
+        coverage,
+    })
+    .filter(|_| whole)
+}
+
+/// `"ann"`, or `"bob, cy"` for two who are on call together.
+fn turn(
+    section: &Section<'_>,
+    turn: &At<String>,
+    people: &mut Vec<At<PersonId>>,
+) -> Option<Vec<PersonId>> {
+    let mut together = Vec::new();
+    for name in turn.value.split(',').map(str::trim) {
+        let person = told(section, "turns", turn, |_| name.parse::<PersonId>())?;
+        people.push(At {
+            span: turn.span.clone(),
+            value: person.clone(),
+        });
+        together.push(person);
+    }
+    Some(together)
+}
+
+fn coverage(section: Section<'_>) -> Option<Coverage> {
+    let days = section.strings("days");
+    let from = section.require_string("from", "\"09:00\"");
+    let until = section.require_string("until", "\"17:00\"");
+    let every = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let days: Vec<&str> = match &days {
+        Some(days) => days.iter().map(|day| day.value.as_str()).collect(),
+        None => every.to_vec(),
+    };
+    let (from, until) = (from?, until?);
+    let coverage = Coverage::new(days, &from.value, &until.value);
+    if let Err(error) = &coverage {
+        let hint = "such as { days = [\"mon\", \"tue\"], from = \"09:00\", until = \"17:00\" }";
+        let name = section.name();
+        section
+            .problems
+            .error(section.span(), format!("{name}: {error}"), hint);
+    }
+    section.finish();
+    coverage.ok()
+}
+
+/// Reads a value, and says what is wrong with it.
+fn told<T, E: std::fmt::Display>(
+    section: &Section<'_>,
+    key: &str,
+    text: &At<String>,
+    read: impl FnOnce(&str) -> Result<T, E>,
+) -> Option<T> {
+    match read(&text.value) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            section.problems.error(
+                &text.span,
+                format!("`{key}` in {}", section.name()),
+                error.to_string(),
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! `oncall`, as people run it.
+
+#![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
+
+use std::process::{Command, Output};
+
+const CONFIG: &str = include_str!("../../docs/on-call.md");
+const REST: &str = r#"
+[[target]]
+name = "clinic"
+address = "127.0.0.1:5432"
+database = "clinic"
+user = "clinic_app"
+tls = "disable"
+
+[[agent]]
+name = "billing-bot"
+targets = ["clinic"]
+verifier = "SCRAM-SHA-256$4096:r4258TzhP6OW2K2u68FPEQ==$AvPoGriO9OKg72nLFh6gWDBp7pPVidjDkP1YIFpEyBc=:Ae4C770Eu4g5mSxxqf2uD/tLE9mGQL/z90tKalBvnUg="
+
+[[person]]
+name = "ann"
+display_name = "Ann"
+slack = "U0ANN0001"
+[[person]]
+name = "bob"
+display_name = "Bob"
+slack = "U0BOB0001"
+[[person]]
+name = "cy"
+display_name = "Cy"
+console_token_hash = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
+
+[policy]
+default = "deny"
+"#;
+
+/// The schedule of the documentation, after `change`.
+fn oncall(change: impl Fn(String) -> String, args: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("abeyance.toml");
+    let schedule = CONFIG.split("```toml").nth(1).unwrap();
+    let schedule = schedule.split("```").next().unwrap().to_owned();
+    std::fs::write(&file, format!("{}{REST}", change(schedule))).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_abeyance"));
+    command.arg("oncall").args(args).arg("--config").arg(&file);
+    command.output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn who_is_on_call() {
+    let who = |at: &str| said(&oncall(|s| s, &["who", "--at", at]));
+    assert_eq!(
+        who("2026-01-12T10:00:00Z"),
+        "dba: Bob and Cy until Mon 2026-01-12 17:00 (layer office, turn 2)\n"
+    );
+    assert_eq!(
+        who("2026-01-05T20:00:00Z"),
+        "dba: Cy until Tue 2026-01-06 09:00 (layer nights, turn 1)\n"
+    );
+    let json = oncall(
+        |s| s,
+        &["who", "--at", "2026-01-05T20:00:00Z", "--format", "json"],
+    );
+    assert_eq!(
+        said(&json),
+        "{\"schedule\":\"dba\",\"from\":\"2026-01-05T20:00:00Z\",\"until\":\"2026-01-06T08:00:00Z\",\"people\":[\"cy\"],\
+         \"because\":\"layer nights, turn 1\"}\n"
+    );
+    let lost = oncall(|s| s, &["who", "--schedule", "dbas"]);
+    assert_eq!(lost.status.code(), Some(64));
+}
+
+#[test]
+fn a_month_laid_out() {
+    let args = ["preview", "--from", "2026-03-27T12:00:00Z", "--days", "4"];
+    let table = said(&oncall(|s| s, &args));
+    // Clocks go forward on the 29th: the shift is there once, and ends at nine on the wall.
+    assert!(
+        table.contains("dba  Sun 2026-03-29 17:00  Mon 2026-03-30 09:00  "),
+        "{table}"
+    );
+    let calendar = said(&oncall(|s| s, &[&args[..], &["--format", "ical"]].concat()));
+    let lines: Vec<&str> = calendar.split("\r\n").collect();
+    assert_eq!(lines.first(), Some(&"BEGIN:VCALENDAR"));
+    assert_eq!(
+        lines.last().map(|last| last.trim_end()),
+        Some("END:VCALENDAR")
+    );
+    assert!(lines.contains(&"DTEND:20260330T070000Z"), "{calendar}");
+}
+
+#[test]
+fn lint_finds_gaps_and_people_nobody_can_ask() {
+    let whole = oncall(|s| s, &["lint"]);
+    assert_eq!(said(&whole), "dba: cy has no `slack` id\n");
+    assert_eq!(whole.status.code(), Some(64));
+    let zones = String::from_utf8_lossy(&whole.stderr).into_owned();
+    assert!(
+        zones.contains("Europe/Berlin: clocks change at "),
+        "{zones}"
+    );
+    let days = |s: String| {
+        s.split("[[schedule.layer]]\nname = \"nights\"")
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    let gaps = said(&oncall(days, &["lint"]));
+    assert!(
+        gaps.lines()
+            .filter(|line| line.contains("nobody is on call"))
+            .count()
+            > 30,
+        "{gaps}"
+    );
+}
+
+#[test]
+fn wrong_schedules_are_refused_with_what_to_do() {
+    for (from, to, told) in [
+        ("0 9 * * 1", "0 9 1 * 1", "leave one of them `*`"),
+        ("Europe/Berlin", "Berlin", "Europe/Berlin"),
+        ("\"ann\", ", "\"zoe\", ", "no [[person]] called `zoe`"),
+        ("2026-01-05", "5.1.2026", "such as 2026-01-05"),
+        ("09:00", "9am", "write 09:00"),
+    ] {
+        let output = oncall(|schedule| schedule.replacen(from, to, 1), &["who"]);
+        let shown = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(64), "{shown}");
+        assert!(shown.contains(told), "{from} -> {to}: {shown}");
+    }
+}
