@@ -202,7 +202,8 @@ impl Approver {
             asked,
             ..
         } = record;
-        let quorum = self.0.roster.renewed(&hold.route, &hold.quorum);
+        let roster = self.roster();
+        let quorum = roster.renewed(&hold.route, &hold.quorum);
         let wanting = quorum
             .wanting(hold.approving().map(|person| &person.id))
             .into_iter()
@@ -213,7 +214,7 @@ impl Approver {
             wanting,
             version: hold.version,
             state: hold.state,
-            reviewers: self.roster().reviewers(&hold.route),
+            reviewers: roster.reviewers(&hold.route),
             request,
             asked,
             created_at: hold.created_at,

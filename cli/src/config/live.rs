@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use toml::{Table, Value};
 
 /// Sections that are taken up as a whole.
-const LIVE_SECTIONS: [&str; 6] = ["policy", "rule", "protect", "agent", "person", "route"];
+const LIVE_SECTIONS: [&str; 8] = [
+    "policy", "rule", "protect", "agent", "person", "group", "schedule", "route",
+];
 /// Keys of a `[[target]]` that are taken up; its place and its credentials are not.
 const LIVE_TARGET_KEYS: [&str; 3] = ["environment", "sessions_max", "vouched_functions"];
 
