@@ -163,10 +163,7 @@ async fn verdict(client: &mut RawClient) -> Result<Verdict> {
 }
 
 fn is_about_a_hold(reply: &Reply) -> bool {
-    reply
-        .fields()
-        .iter()
-        .any(|(_, text)| text.contains("HLD-"))
+    reply.fields().iter().any(|(_, text)| text.contains("HLD-"))
 }
 
 /// An error of the proxy's: the server's name a place in its source.
@@ -194,7 +191,10 @@ async fn state(database: &Database) -> Result<BTreeMap<String, String>> {
         ("rules", "SELECT count(*)::text FROM pg_rewrite"),
         ("triggers", "SELECT count(*)::text FROM pg_trigger"),
         ("policies", "SELECT count(*)::text FROM pg_policy"),
-        ("large objects", "SELECT count(*)::text FROM pg_largeobject_metadata"),
+        (
+            "large objects",
+            "SELECT count(*)::text FROM pg_largeobject_metadata",
+        ),
         (
             "settings",
             "SELECT coalesce(string_agg(setdatabase || ' ' || setrole, ','), '') FROM pg_db_role_setting",

@@ -27,7 +27,7 @@ WITH setting AS MATERIALIZED (
   JOIN named_type t ON t.oid = a.atttypid
   JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
   WHERE a.attnum > 0 AND NOT a.attisdropped
-    AND (a.attrelid IN (SELECT oid FROM kept) OR c.relkind = 'c' AND c.oid >= 16384)
+    AND (a.attrelid IN (SELECT oid FROM kept) OR c.relkind = 'c' AND (c.oid >= 16384 OR c.relnamespace::pg_catalog.regnamespace::pg_catalog.text NOT IN ('pg_catalog', 'information_schema')))
   GROUP BY a.attrelid
 ), rule_lists AS (
   SELECT r.ev_class,
@@ -194,7 +194,8 @@ WITH setting AS MATERIALIZED (
   LEFT JOIN named_type a ON a.oid = o.oprleft
   LEFT JOIN named_type b ON b.oid = o.oprright
   CROSS JOIN setting s
-  WHERE (o.oid >= 16384 OR n.nspname <> 'pg_catalog') AND NOT s.temporary_only
+  -- Not 16384: what a standalone server was told to create has lower numbers, from where the server's own end.
+  WHERE (o.oid >= 12000 OR n.nspname <> 'pg_catalog') AND NOT s.temporary_only
 ), cast_list AS (
   SELECT json_agg(json_build_object(
     'source', a.name, 'target', b.name,
@@ -205,13 +206,13 @@ WITH setting AS MATERIALIZED (
   JOIN named_type b ON b.oid = c.casttarget
   LEFT JOIN named_routine f ON f.oid = c.castfunc
   CROSS JOIN setting s
-  WHERE c.oid >= 16384 AND NOT s.temporary_only
+  WHERE c.oid >= 12000 AND NOT s.temporary_only
 ), comparing AS (
   SELECT x.opcintype, json_agg(f.name ORDER BY x.amproc) AS list
   FROM (SELECT DISTINCT o.opcintype, p.amproc::pg_catalog.oid AS amproc
         FROM pg_catalog.pg_opclass o
         JOIN pg_catalog.pg_amproc p ON p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype
-        WHERE o.opcdefault AND o.oid >= 16384) x
+        WHERE o.opcdefault AND o.oid >= 12000) x
   JOIN named_routine f ON f.oid = x.amproc AND NOT f.built_in
   GROUP BY x.opcintype
 ), type_list AS (
@@ -245,7 +246,7 @@ WITH setting AS MATERIALIZED (
   LEFT JOIN column_lists columns ON columns.attrelid = t.typrelid
   LEFT JOIN comparing ON comparing.opcintype = t.oid
   CROSS JOIN setting s
-  WHERE t.oid >= 16384 AND NOT s.temporary_only
+  WHERE (t.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')) AND NOT s.temporary_only
     -- A relation's row type, and arrays of it, are known from the relation.
     AND (t.typrelid = 0 OR c.relkind = 'c')
     AND (e.oid IS NULL OR e.typrelid = 0 OR ec.relkind = 'c')
