@@ -20,7 +20,9 @@ use std::process::ExitCode;
 use abeyance_api::{Clock as _, SystemClock};
 use clap::Parser as _;
 
-use args::{AgentCommand, CatalogCommand, Cli, Command, OncallCommand, PersonCommand, PolicyCommand};
+use args::{
+    AgentCommand, CatalogCommand, Cli, Command, OncallCommand, PersonCommand, PolicyCommand,
+};
 use config::Role;
 use exit::Failure;
 

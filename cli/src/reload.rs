@@ -101,7 +101,7 @@ impl Reloader {
             }
             Ok(source) => self.take_up(source),
             Err(error) => {
-                tracing::error!(%error, "configuration not reloaded; the one before stays")
+                tracing::error!(%error, "configuration not reloaded; the one before stays");
             }
         }
     }
@@ -147,7 +147,7 @@ impl Reloader {
                 );
             }
             Err(error) => {
-                tracing::error!(%error, "configuration not reloaded; the one before stays")
+                tracing::error!(%error, "configuration not reloaded; the one before stays");
             }
         }
     }

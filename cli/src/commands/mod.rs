@@ -21,9 +21,7 @@ pub use agent::agent_add;
 pub use catalog::dump as catalog_dump;
 pub use explain::explain;
 pub use person::person_token;
-pub use policy::{
-    backtest as policy_backtest, shadow as policy_shadow, span, test as policy_test,
-};
+pub use policy::{backtest as policy_backtest, shadow as policy_shadow, span, test as policy_test};
 
 /// Reads a configuration, and shows what is wrong with it.
 ///

@@ -76,7 +76,7 @@ fn entries(key: &str, one: &[Value], two: &[Value]) -> Vec<String> {
     for name in names {
         match (named(one, &name), named(two, &name)) {
             (Some(Value::Table(one)), Some(Value::Table(two))) => {
-                found.extend(unequal(&one, &two).map(|inner| format!("[[{key}]] {name}: {inner}")))
+                found.extend(unequal(&one, &two).map(|inner| format!("[[{key}]] {name}: {inner}")));
             }
             (Some(one), Some(two)) if one == two => {}
             (Some(_), None) => found.push(format!("[[{key}]] {name} is gone")),

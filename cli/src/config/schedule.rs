@@ -20,7 +20,7 @@ pub struct ScheduleEntry {
 pub fn schedule(section: Section<'_>) -> Option<ScheduleEntry> {
     let name = section.require_string("name", "\"dba\"");
     let zone = section.require_string("zone", "\"Europe/Berlin\"");
-    let zone = zone.and_then(|zone| told(&section, "zone", &zone, |text| text.parse::<Zone>()));
+    let zone = zone.and_then(|zone| told(&section, "zone", &zone, str::parse::<Zone>));
     if !section.has("layer") {
         section.problems.error(
             section.span(),

@@ -212,8 +212,8 @@ impl<'a> Section<'a> {
     pub fn number(&self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
         let value = self.value(key)?;
         let written = value.get_ref();
-        let float = written.as_float().map(|float| float.as_str());
-        let Some(text) = float.or_else(|| written.as_integer().map(|integer| integer.as_str()))
+        let float = written.as_float().map(toml::de::DeFloat::as_str);
+        let Some(text) = float.or_else(|| written.as_integer().map(toml::de::DeInteger::as_str))
         else {
             self.wrong_type(key, value, "a number");
             return None;

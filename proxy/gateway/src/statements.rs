@@ -74,7 +74,7 @@ impl StatementLog {
         for statement in statements {
             match statement.as_read() {
                 Some((reading, index)) if reading.seen_first(index) => {
-                    self.list(whose, reading, index)
+                    self.list(whose, reading, index);
                 }
                 Some(_) => {}
                 None => {

@@ -23,4 +23,4 @@ pub use context::{Access, Blast, Context, Moment};
 pub use pack::Pack;
 pub use rule::{Entry, Matcher, Mode, Policy, Protection, Rule, RuleError};
 pub use ruleset::RuleSet;
-pub use verdict::{Decision, Match, Verdict, evaluate, evaluate_batch, matches, matching};
+pub use verdict::{Decision, Match, Verdict, evaluate, evaluate_batch, matches};

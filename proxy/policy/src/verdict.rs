@@ -4,7 +4,7 @@ use abeyance_sql::{StatementClass, StatementFacts};
 use serde::Serialize;
 
 use crate::{
-    Context, Mode, Rule, RuleSet,
+    Context, Mode, RuleSet,
     case::Case,
     exposure::Exposure,
     matching as conditions,
@@ -205,22 +205,6 @@ fn by_rule(ready: &Ready, truth: Truth, case: Case<'_>) -> Verdict {
         reasons.extend(words::words(case.facts));
     }
     Verdict::plain(rule.decision.clone(), rule.name.clone(), reasons)
-}
-
-/// Every rule that counts for the statement, in the order given. [`matches`] tells more.
-pub fn matching<'a>(
-    rules: &'a RuleSet,
-    facts: &'a StatementFacts,
-    context: Context<'a>,
-) -> impl Iterator<Item = &'a Rule> {
-    let names: Vec<&str> = matches(rules, facts, context)
-        .into_iter()
-        .filter(|found| !found.protection)
-        .map(|found| found.name)
-        .collect();
-    rules
-        .rules()
-        .filter(move |rule| names.contains(&rule.name.as_str()))
 }
 
 /// A rule or protection that counts for a statement.

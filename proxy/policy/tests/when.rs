@@ -386,53 +386,9 @@ fn long_lists_cost_no_more_than_their_budget() {
     let sql = format!("SELECT 1 FROM {}", tables.join(", "));
     let when = "tables.all(t, tables.exists(u, u.name == t.name && u.access != t.access))";
     assert_eq!(truth(when, &sql, Context::new("bot", "clinic")), None);
-    let rules = RuleSet::new(vec![rule(Decision::Deny, when)], Decision::Deny).unwrap();
+    let rules = RuleSet::new(vec![rule(Decision::Deny, when)], Decision::Allow).unwrap();
     let facts = facts(&sql);
-    let started = std::time::Instant::now();
-    let _ = evaluate(&rules, &facts, Context::new("bot", "clinic"));
-    assert!(started.elapsed().as_millis() < 500);
-}
-
-/// Prints what judging costs: `cargo test --release -p abeyance-policy -- --ignored --nocapture cost`.
-#[test]
-#[ignore = "prints figures"]
-fn cost_of_twenty_rules() {
-    let conditions = [
-        "statement.kind == \"DELETE\" && blast.rows > 100",
-        "statement.one_row && size(statement.cascades) == 0",
-        "tables.exists(t, t.name == \"patients\" && t.access == \"write\")",
-        "statement.functions.exists(f, f in [\"pg_sleep\", \"dblink\"])",
-        "agent.name == \"other\" || target.environment == \"staging\"",
-    ];
-    let rules: Vec<Rule> = (0..20)
-        .map(|n| Rule {
-            name: format!("r{n}"),
-            ..rule(
-                Decision::Hold {
-                    route: "dba".to_owned(),
-                },
-                &format!(
-                    "{} && agent.name != \"n{n}\"",
-                    conditions[n % conditions.len()]
-                ),
-            )
-        })
-        .collect();
-    let rules = RuleSet::new(rules, Decision::Allow).unwrap();
-    for sql in [
-        "SELECT abalance FROM pgbench_accounts WHERE aid = 1",
-        "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = 1",
-    ] {
-        let facts = facts(sql);
-        let context = Context {
-            environment: Some("production"),
-            ..Context::new("bot", "clinic")
-        };
-        let rounds: u32 = 20_000;
-        let started = std::time::Instant::now();
-        for _ in 0..rounds {
-            std::hint::black_box(evaluate(&rules, std::hint::black_box(&facts), context));
-        }
-        println!("{:?} for each statement: {sql}", started.elapsed() / rounds);
-    }
+    // Given up, so not known: the rule counts.
+    let verdict = evaluate(&rules, &facts, Context::new("bot", "clinic"));
+    assert_eq!(verdict.decision, Decision::Deny);
 }

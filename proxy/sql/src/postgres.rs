@@ -66,6 +66,10 @@ impl Default for ReadOptions {
 /// Blocks while a larger string (over [`INLINE_BYTES_MAX`], or deeply nested) is parsed on a
 /// thread of its own: under 50 ms of CPU at any size. Async callers use [`analyse_async`].
 #[must_use]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers make one for each text"
+)]
 pub fn analyse(sql: &[u8], options: ReadOptions) -> Analysis {
     match prepare(sql, &options) {
         Prepared::Done(analysis) => analysis,
@@ -79,6 +83,10 @@ pub fn analyse(sql: &[u8], options: ReadOptions) -> Analysis {
 }
 
 /// Reads one query string without blocking. Small ones are ready at once.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers make one for each text"
+)]
 pub fn analyse_async(sql: &[u8], options: ReadOptions) -> Pending {
     Pending(match prepare(sql, &options) {
         Prepared::Done(analysis) => State::Done(Some(analysis)),

@@ -332,7 +332,7 @@ proptest! {
         });
         let one = with(numbers[0]);
         let other = with(numbers[1]).replace(' ', blank);
-        let other = if shout { other.to_ascii_uppercase().replace("\"C\"", "\"C\"") } else { other };
+        let other = if shout { other.to_ascii_uppercase() } else { other };
         let prints = |sql: &str| read(sql).into_iter().map(|facts| facts.fingerprint).collect::<Vec<_>>();
         if !read(&one)[0].redacted.contains("could not be read") {
             prop_assert_eq!(prints(&one), prints(&other), "{} / {}", one, other);

@@ -480,3 +480,48 @@ async fn too_slow() -> Result<()> {
 async fn a_probe_that_takes_too_long_leaves_unknown() {
     too_slow().await.unwrap();
 }
+
+/// A rule may ask for a size only the server can tell: what is found out decides, and the reviewer sees the same.
+#[tokio::test]
+async fn rules_may_depend_on_what_was_found_out() -> Result<()> {
+    let mut stage = Stage::with(|config| {
+        config.policy = r#"
+[policy]
+default = "hold"
+route = "dba"
+
+[[rule]]
+name = "reads-pass"
+class = ["read", "session", "transaction"]
+verdict = "allow"
+
+[[rule]]
+name = "small-writes-pass"
+class = ["write"]
+when = "blast.rows <= 3"
+verdict = "allow"
+"#
+        .to_owned();
+    })
+    .await?;
+    // One row by key: found out, small, and it runs without anybody asked.
+    let replies = stage
+        .client
+        .query("UPDATE appointments SET status = status WHERE id = 1")
+        .await?;
+    ensure!(
+        replies.iter().find_map(abeyance_e2e::Reply::sqlstate).is_none(),
+        "{replies:?}"
+    );
+    // The same shape over more rows is asked, with the number the rule saw.
+    let blast = stage
+        .blast("UPDATE appointments SET status = status WHERE id >= 1")
+        .await?;
+    let (count, _) = rows(&blast["rows"]);
+    ensure!(count.is_some_and(|count| count > 3), "{blast}");
+    // What nobody can count is not small.
+    stage
+        .blast("UPDATE appointments SET status = status WHERE id = 1 AND random() < 2")
+        .await?;
+    Ok(())
+}

@@ -32,10 +32,10 @@ async fn world() -> Result<World> {
 
 /// Whether a query was asked about (and denied: somebody denies everything here).
 async fn is_held(client: &mut RawClient, sql: &str) -> Result<bool> {
-    asked(client.query(sql).await?).with_context(|| sql.to_owned())
+    asked(&client.query(sql).await?).with_context(|| sql.to_owned())
 }
 
-fn asked(replies: Vec<Reply>) -> Result<bool> {
+fn asked(replies: &[Reply]) -> Result<bool> {
     let error = replies.iter().find_map(Reply::sqlstate);
     match error.as_deref() {
         None => Ok(false),
@@ -74,7 +74,7 @@ async fn execution_is_held(client: &mut RawClient, name: &str) -> Result<bool> {
         message(b'S', b""),
     ];
     client.send(&messages.concat()).await?;
-    asked(client.until(b'Z').await?)
+    asked(&client.until(b'Z').await?)
 }
 
 fn times_read(world: &World) -> usize {

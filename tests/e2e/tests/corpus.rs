@@ -235,7 +235,7 @@ async fn play_all(protocol: Protocol) -> Result<()> {
             }
             benign += usize::from(row.is_benign());
             benign_held += usize::from(row.is_benign() && verdict != Verdict::Allow);
-            if verdict != Verdict::Allow && statements.iter().any(|ran| *ran == row.sql) {
+            if verdict != Verdict::Allow && statements.contains(&row.sql) {
                 wrong.push(format!("{} ran: {}", row.id, row.sql));
             }
         }

@@ -2,8 +2,8 @@
 
 use abeyance_api::{
     BindingDigest, Claimant, Claimed, DecideError, DecisionDesk as _, DecisionRequest,
-    HoldDesk as _, HoldFilter, HoldReceipt, HoldRequest, HoldView, Outcome, StatementRecord, Surface,
-    WithdrawReason,
+    HoldDesk as _, HoldFilter, HoldReceipt, HoldRequest, HoldView, Outcome, StatementRecord,
+    Surface, WithdrawReason,
 };
 use axum::{
     Extension, Json,

@@ -41,6 +41,9 @@ impl Session {
         let Finding::Held(held) = judged.finding() else {
             return Err(SessionError::Internal("a batch was probed without a hold"));
         };
+        if let Some(blast) = judged.blast() {
+            return Ok(blast.clone());
+        }
         self.blast_of(judged.shown(), &held.statements).await
     }
 

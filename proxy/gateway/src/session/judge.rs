@@ -13,6 +13,7 @@ mod weigh;
 
 use std::sync::Arc;
 
+use abeyance_api::Blast;
 use abeyance_policy::{Context, RuleSet};
 use abeyance_wire::postgres::{Frame, FrontendMessage, TransactionStatus};
 
@@ -46,6 +47,8 @@ pub(crate) struct JudgedBatch {
     stirs: Stirs,
     /// See [`Self::wants_preceded`].
     wants_preceded: bool,
+    /// What it would do, when its verdict rests on that.
+    blast: Option<Box<Blast>>,
 }
 
 /// What a batch is judged against.
@@ -61,6 +64,19 @@ pub(crate) struct Situation<'a> {
 }
 
 impl JudgedBatch {
+    /// What the batch would do, as far as judging had to find out.
+    pub(crate) fn blast(&self) -> Option<&Blast> {
+        self.blast.as_deref()
+    }
+
+    /// Keeps what judging found out, so that a reviewer sees what the verdict rests on.
+    pub(crate) fn with_blast(self, blast: Blast) -> Self {
+        Self {
+            blast: Some(Box::new(blast)),
+            ..self
+        }
+    }
+
     pub(crate) fn finding(&self) -> &Finding {
         &self.finding
     }

@@ -49,9 +49,9 @@ impl Session {
         let shown = judged.shown();
         let facts: Vec<_> = shown.iter().filter_map(Shown::facts).cloned().collect();
         let blast = self.blast_of(shown, &facts).await?;
-        let blast = for_rules(&blast);
         let (batch, _, _) = judged.into_parts();
-        self.examine(batch, Some(&blast)).await
+        let judged = self.examine(batch, Some(&for_rules(&blast))).await?;
+        Ok(judged.with_blast(blast))
     }
 }
 

@@ -311,7 +311,7 @@ impl Model {
         };
         self.explained.lock().unwrap().push(text.clone());
         let plan = self.plans.iter().find(|(part, _)| text.contains(part));
-        match plan.map(|(_, plan)| plan.clone()) {
+        match plan.map(|(_, plan)| *plan) {
             Some(Err(state)) => {
                 self.skipping = true;
                 vec![self.error(&state)]

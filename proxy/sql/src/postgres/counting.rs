@@ -108,13 +108,12 @@ impl Matching {
         if query.matches(COLUMNS).count() != 1 {
             return None;
         }
-        let known_as = match target {
-            Some(target) => Some(quoted(match &target.alias {
+        let known_as = target.map(|target| {
+            quoted(match &target.alias {
                 Some(alias) => &alias.aliasname,
                 None => &target.relname,
-            })),
-            None => None,
-        };
+            })
+        });
         let matching = Self {
             query,
             known_as,

@@ -143,7 +143,12 @@ impl Part {
         let everything = scene.roots.is_empty()
             && subject.facts.impact.lock > abeyance_sql::TableLock::AccessShare;
         self.locks = (!everything).then_some(taken);
-        self.views = Some(near.views.iter().map(|view| view.words()).collect());
+        self.views = Some(
+            near.views
+                .iter()
+                .map(super::neighbours::Name::words)
+                .collect(),
+        );
         if near.cut {
             self.notes
                 .push("more tables hang on it than were looked at".to_owned());

@@ -133,7 +133,7 @@ impl Session {
             part.rows.note = Some("counting would take too long".to_owned());
             return Ok(());
         }
-        let Some(question) = count_question(subject, matching, matching.count(COUNT_MAX + 1))
+        let Some(question) = count_question(subject, matching, &matching.count(COUNT_MAX + 1))
         else {
             return Ok(());
         };
@@ -195,9 +195,9 @@ fn doubt_count(subject: &Subject, scene: &Scene, part: &mut Part) {
 pub(super) fn count_question(
     subject: &Subject,
     matching: &Matching,
-    sql: String,
+    sql: &str,
 ) -> Option<Question> {
-    let mut question = Question::of_session(&sql, &[]);
+    let mut question = Question::of_session(sql, &[]);
     let Some(bound) = &subject.bound else {
         return matching.params().is_empty().then_some(question);
     };

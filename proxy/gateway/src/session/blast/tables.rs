@@ -164,7 +164,7 @@ impl Session {
             return Ok(None);
         }
         let sql = cascade::count(&scene.near, root, matching, &found.hits, hit, COUNT_MAX + 1);
-        let Some(question) = sql.and_then(|sql| count_question(subject, matching, sql)) else {
+        let Some(question) = sql.and_then(|sql| count_question(subject, matching, &sql)) else {
             return Ok(None);
         };
         let answer = self.ask(budget, question).await?;

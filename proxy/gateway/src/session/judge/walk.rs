@@ -112,6 +112,7 @@ impl<'a> Walk<'a> {
             unseen: self.unseen,
             stirs: self.stirs,
             wants_preceded: self.wants_preceded,
+            blast: None,
         }
     }
 
