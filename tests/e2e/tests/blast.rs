@@ -507,7 +507,7 @@ verdict = "allow"
     // One row by key: found out, small, and it runs without anybody asked.
     let replies = stage
         .client
-        .query("UPDATE appointments SET status = status WHERE id = 1")
+        .query("UPDATE appointments SET room = room WHERE id = 1")
         .await?;
     ensure!(
         replies.iter().find_map(abeyance_e2e::Reply::sqlstate).is_none(),
@@ -515,13 +515,13 @@ verdict = "allow"
     );
     // The same shape over more rows is asked, with the number the rule saw.
     let blast = stage
-        .blast("UPDATE appointments SET status = status WHERE id >= 1")
+        .blast("UPDATE appointments SET room = room WHERE id >= 1")
         .await?;
     let (count, _) = rows(&blast["rows"]);
     ensure!(count.is_some_and(|count| count > 3), "{blast}");
     // What nobody can count is not small.
     stage
-        .blast("UPDATE appointments SET status = status WHERE id = 1 AND random() < 2")
+        .blast("UPDATE appointments SET room = room WHERE id = 1 AND random() < 2")
         .await?;
     Ok(())
 }
