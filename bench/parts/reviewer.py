@@ -15,23 +15,32 @@ class Reviewer:
         self.free = queue.SimpleQueue()
 
     async def approve(self, hold):
-        await asyncio.to_thread(self.approve_now, hold)
+        await asyncio.to_thread(self.decide, hold, "approve")
 
-    def approve_now(self, hold):
+    async def deny(self, hold, reason):
+        await asyncio.to_thread(self.decide, hold, "deny", reason)
+
+    async def hold(self, hold):
+        """A hold as the API shows it."""
+        return json.loads(await asyncio.to_thread(self.call, f"/api/v1/holds/{hold}"))
+
+    def decide(self, hold, decision, reason=None):
         self.call(f"/api/v1/holds/{hold}/decision", {
             "hold": hold, "claimant": {"by": "person", "id": self.person},
-            "decision": "approve", "reason": None, "surface": "cli",
+            "decision": decision, "reason": reason, "surface": "cli",
         })
 
-    def call(self, path, body):
+    def call(self, path, body=None):
         try:
             connection = self.free.get_nowait()
         except queue.Empty:
             connection = http.client.HTTPConnection(self.host, timeout=60)
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        connection.request("POST", path, json.dumps(body), headers)
+        method, body = ("GET", None) if body is None else ("POST", json.dumps(body))
+        connection.request(method, path, body, headers)
         answer = connection.getresponse()
         text = answer.read().decode()
         self.free.put(connection)
         if answer.status != 200:
             raise SystemExit(f"bench: {path} answered {answer.status}\n{text[:2000]}")
+        return text

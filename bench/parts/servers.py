@@ -18,10 +18,11 @@ SCALE = 10
 
 
 class Postgres:
-    """A scratch server with pgbench's tables, SCRAM only, nothing synced."""
+    """A scratch server, SCRAM only, nothing synced; with pgbench's tables unless `scale` is 0."""
 
-    def __init__(self, folder, placement, connections):
-        self.folder, self.placement, self.connections = folder, placement, connections
+    def __init__(self, folder, placement, connections, scale=SCALE, settings=None):
+        self.folder, self.placement, self.connections, self.scale = folder, placement, connections, scale
+        self.settings = settings or {}
         self.bin = postgres_bin()
         self.user = machine.unprivileged()
         self.port = machine.free_port()
@@ -38,7 +39,7 @@ class Postgres:
         settings = {
             "port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off",
             "synchronous_commit": "off", "max_connections": self.connections, "shared_buffers": "256MB",
-            "password_encryption": "scram-sha-256",
+            "password_encryption": "scram-sha-256", **self.settings,
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self.process = machine.Process([str(self.bin / "postgres"), "-D", str(data), *options],
@@ -46,7 +47,8 @@ class Postgres:
         try:
             self.process.wait_until(lambda: self.ready(), "accepting connections")
             self.client("psql", "-qc", f"CREATE DATABASE {DATABASE}", database="postgres")
-            self.client("pgbench", "-qi", "-s", str(SCALE))
+            if self.scale:
+                self.client("pgbench", "-qi", "-s", str(self.scale))
         except BaseException:
             self.__exit__()
             raise
@@ -170,17 +172,18 @@ class = ["read", "session", "transaction"]
 verdict = "allow"
 """
 
-    def __init__(self, folder, placement, postgres, binary):
+    def __init__(self, folder, placement, postgres, binary, config=CONFIG):
         self.folder, self.placement, self.postgres, self.binary = folder, placement, postgres, binary
+        self.template, self.config = config, folder / "abeyance.toml"
 
     def __enter__(self):
         self.folder.mkdir(mode=0o700)
-        config, ready = self.folder / "abeyance.toml", self.folder / "ready.json"
+        config, ready = self.config, self.folder / "ready.json"
         self.reviewer_token, token_hash = self.person_token(REVIEWER)
-        config.write_text(self.CONFIG.format(
+        config.write_text(self.template.format(
             database=DATABASE, user=USER, reviewer=REVIEWER, port=self.postgres.port, folder=self.folder,
             verifier=scram.verifier(PASSWORD), token_hash=token_hash))
-        env = {"BENCH_PASSWORD": PASSWORD, "ABEYANCE_TOKEN": secrets.token_urlsafe(32), "ABEYANCE_LOG": "warn"}
+        self.env = env = {"BENCH_PASSWORD": PASSWORD, "ABEYANCE_TOKEN": secrets.token_urlsafe(32), "ABEYANCE_LOG": "warn"}
         self.process = machine.Process([str(self.binary), "serve", "--config", str(config), "--ready-file", str(ready)],
                                        log=self.folder / "log", cpus=self.placement.proxy, env=env)
         self.process.wait_until(ready.exists, "writing its ready file")
