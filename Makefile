@@ -3,13 +3,14 @@
 CARGO ?= cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help demo demo-scripted test bench fmt lint
+.PHONY: help demo demo-scripted test bench chaos fmt lint
 
 help:
 	@echo "make demo           a database, Abeyance and a stand-in for Slack, to try by hand"
 	@echo "make demo-scripted  the same story played unattended; fails unless each hold ends as it must"
 	@echo "make test           everything: units, wire transcripts, real drivers, the console in Chromium"
 	@echo "make bench          CPU per query and added latency, beside PgBouncer"
+	@echo "make chaos N=5000   random faults at random moments, N trials; make test runs 500"
 	@echo "make fmt lint       formatting; clippy, and cargo-deny when it is installed"
 
 demo:
@@ -29,6 +30,11 @@ test:
 bench:
 	scripts/setup bench
 	bench/run
+
+chaos:
+	scripts/setup test
+	$(CARGO) build --locked -p abeyance -p abeyance-chaos
+	ABEYANCE_BIN=$(abspath $(BIN)/abeyance) $(BIN)/abeyance-chaos --trials $(or $(N),500)
 
 fmt:
 	$(CARGO) fmt --all

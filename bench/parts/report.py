@@ -9,6 +9,8 @@ def markdown(result):
     ]
     if "throughput" in result:
         lines += throughput(result)
+    if "texts" in result:
+        lines += texts(result["texts"])
     if "held" in result:
         lines += held(result["held"])
     return "\n".join(lines) + "\n"
@@ -32,6 +34,16 @@ def throughput(result):
         cpu = "" if row["cpu_us_per_query"] is None else f"{row['cpu_us_per_query']:.1f}"
         lines.append(f"| {row['mode']} | {row['clients']} | {row['way']} | {row['tps']:.0f} | {cpu} | {row['p50_us']:.0f} | {row['p99_us']:.0f} | {added} |")
     return lines + [""]
+
+
+def texts(rows):
+    lines = [
+        "## Reading statements", "",
+        "Processor time of the proxy for each statement of a simple query, at 4 clients: a text that comes again, and one whose",
+        "literals are always new, so that it is read, resolved and judged each time.", "",
+        "| statement | again µs | new µs |", "| --- | ---: | ---: |",
+    ]
+    return lines + [f"| {row['text']} | {row['cached_us']:.1f} | {row['uncached_us']:.1f} |" for row in rows] + [""]
 
 
 def held(found):

@@ -45,7 +45,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that try the product out. Nothing of the product may use them.
-const TRIES: &[&str] = &["abeyance-demo", "abeyance-e2e", "abeyance-slack-double"];
+const TRIES: &[&str] = &[
+    "abeyance-chaos",
+    "abeyance-demo",
+    "abeyance-e2e",
+    "abeyance-slack-double",
+];
 
 /// Outside crates that only some parts may use directly.
 const ONLY: &[(&str, &[&str])] = &[

@@ -168,6 +168,14 @@ impl Abeyance {
         .await
     }
 
+    /// Any signal: SIGSTOP and SIGCONT for a machine that stands still.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
     /// The process id.
     #[must_use]
     pub fn id(&self) -> u32 {

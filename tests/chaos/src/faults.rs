@@ -1,0 +1,65 @@
+//! Breaks what the plan says, when it says so, and mends it.
+
+use std::time::Duration;
+
+use abeyance_e2e::Abeyance;
+use anyhow::Result;
+use rustix::process::Signal;
+use tokio::sync::Mutex;
+
+use crate::{
+    plan::{Break, What},
+    relay::{Mood, Relay},
+    stack::Stack,
+};
+
+/// A slow network's delay of each chunk.
+const SLOW: Duration = Duration::from_millis(120);
+
+/// One fault, from its moment until it is mended.
+///
+/// # Errors
+/// When a part does not come back.
+pub async fn play(stack: &Stack, fault: &Break) -> Result<()> {
+    tokio::time::sleep(fault.at).await;
+    let lasts = fault.lasts;
+    match fault.what {
+        What::KillProxy => kill(&stack.proxy, lasts).await,
+        What::KillApprover => kill(&stack.approver, lasts).await,
+        What::StopProxy => pause(&stack.proxy, lasts).await,
+        What::StopApprover => pause(&stack.approver, lasts).await,
+        What::CutApprover => network(&stack.to_approver, Mood::Cut, lasts).await,
+        What::SilenceApprover => network(&stack.to_approver, Mood::Silent, lasts).await,
+        What::SlowApprover => network(&stack.to_approver, Mood::Slow(SLOW), lasts).await,
+        What::CutTarget => network(&stack.to_target, Mood::Cut, lasts).await,
+        What::SilenceTarget => network(&stack.to_target, Mood::Silent, lasts).await,
+        What::SlowTarget => network(&stack.to_target, Mood::Slow(SLOW), lasts).await,
+        What::LoseChat => {
+            stack.slack.socket_cut(None);
+            stack.slack.refuse_connections(lasts).await;
+            Ok(())
+        }
+    }
+}
+
+/// `kill -9`, and after a while the same command again. Two faults of one process take turns.
+async fn kill(process: &Mutex<Abeyance>, lasts: Duration) -> Result<()> {
+    let mut process = process.lock().await;
+    process.kill()?;
+    tokio::time::sleep(lasts).await;
+    process.restart().await
+}
+
+async fn pause(process: &Mutex<Abeyance>, lasts: Duration) -> Result<()> {
+    let mut process = process.lock().await;
+    process.signal(Signal::STOP)?;
+    tokio::time::sleep(lasts).await;
+    process.signal(Signal::CONT)
+}
+
+async fn network(relay: &Relay, mood: Mood, lasts: Duration) -> Result<()> {
+    relay.set(mood);
+    tokio::time::sleep(lasts).await;
+    relay.set(Mood::Passing);
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! Many trials on several installations at once.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use abeyance_e2e::eventually;
+use anyhow::{Context as _, Result};
+use futures::future::{join_all, try_join_all};
+use tokio::{sync::Mutex, time::timeout};
+
+use crate::{
+    account::{self, Account},
+    checker, faults,
+    people::{self, Votes},
+    plan::{Job, Plan},
+    stack::{HOLD_TIMEOUT, Stack},
+    workload::{self, Ended, Told},
+};
+
+/// What a client may wait: the hold's own time, the proxy's grace for an approver that is away, and as long
+/// as faults of one trial last at most, twice.
+const PATIENCE: Duration = Duration::from_secs(HOLD_TIMEOUT + 25);
+/// How long a whole trial may take before it counts as hung.
+const TRIAL_MAX: Duration = Duration::from_secs(240);
+/// Trials on one installation before it is replaced: the API lists so many holds.
+const TRIALS_OF_A_STACK: u64 = 40;
+
+/// What to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    pub trials: u64,
+    /// The first trial's seed; the next ones count on from it.
+    pub seed: u64,
+    /// Installations at once.
+    pub stacks: u64,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    pub trials: u64,
+    pub statements: u64,
+    /// Statements by their end.
+    pub done: u64,
+    pub refused: u64,
+    pub in_doubt: u64,
+    pub never_asked: u64,
+    /// The longest that any client waited for an answer.
+    pub longest: Duration,
+    /// Broken promises, each with its seed.
+    pub violations: Vec<String>,
+}
+
+/// Runs the trials.
+///
+/// # Errors
+/// When an installation does not start, or does not come back after a fault.
+pub async fn run(settings: Settings) -> Result<Report> {
+    let next = AtomicU64::new(0);
+    let workers = (0..settings.stacks.max(1)).map(|_| worker(settings, &next));
+    let mut total = Report::default();
+    for report in try_join_all(workers).await? {
+        total.add(report);
+    }
+    Ok(total)
+}
+
+async fn worker(settings: Settings, next: &AtomicU64) -> Result<Report> {
+    let mut report = Report::default();
+    'stacks: loop {
+        let mut stack = None;
+        for _ in 0..TRIALS_OF_A_STACK {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= settings.trials {
+                break 'stacks;
+            }
+            let stack = match &mut stack {
+                Some(stack) => stack,
+                none => none.insert(Stack::start().await?),
+            };
+            let plan = Plan::of(settings.seed.wrapping_add(number));
+            let one = timeout(TRIAL_MAX, trial(stack, &plan))
+                .await
+                .map_err(anyhow::Error::from)
+                .and_then(|done| done)
+                .with_context(|| format!("the trial with seed {} {:?}", plan.seed, plan.breaks))?;
+            report.add(one);
+        }
+    }
+    Ok(report)
+}
+
+async fn trial(stack: &Stack, plan: &Plan) -> Result<Report> {
+    let jobs: HashMap<&str, &Job> = plan.jobs().map(|job| (job.marker.as_str(), job)).collect();
+    let votes = Votes::default();
+    let work = async {
+        let clients = plan
+            .clients
+            .iter()
+            .map(|jobs| workload::client(stack, jobs, PATIENCE));
+        let faults = plan.breaks.iter().map(|fault| faults::play(stack, fault));
+        let (ends, mended) = tokio::join!(join_all(clients), try_join_all(faults));
+        mended?;
+        settled(stack, &jobs).await?;
+        anyhow::Ok(ends)
+    };
+    // Reviewers go on until the last hold is over.
+    let ends = tokio::select! {
+        ends = work => ends?,
+        () = people::decide(stack, &jobs, &votes) => anyhow::bail!("the reviewers left"),
+    };
+    let mut report = Report {
+        trials: 1,
+        ..Report::default()
+    };
+    let seed = format!("m{:016x}n", plan.seed);
+    let ran = account::executions(&stack.database, &seed).await?;
+    let holds = account::holds(stack).await?;
+    let sent = votes.all();
+    for Ended {
+        marker,
+        told,
+        waited,
+    } in ends.into_iter().flatten()
+    {
+        let job = jobs
+            .get(marker.as_str())
+            .context("a statement nobody planned")?;
+        report.count(&told, waited);
+        let (asked, rows) = ran.get(&marker).copied().unwrap_or_default();
+        let holds = holds.get(&marker).cloned().unwrap_or_default();
+        let ids: Vec<_> = holds.iter().map(|hold| hold.id.as_str()).collect();
+        let account = Account {
+            sent: sent
+                .iter()
+                .filter(|sent| ids.contains(&sent.hold.as_str()))
+                .cloned()
+                .collect(),
+            marker,
+            told,
+            asked,
+            rows,
+            holds,
+        };
+        let broken = checker::violations(job, &account);
+        report.violations.extend(
+            broken
+                .into_iter()
+                .map(|what| format!("seed {}: {what} {job:?} {:?}", plan.seed, plan.breaks)),
+        );
+    }
+    Ok(report)
+}
+
+/// Waits until no hold of this trial can change any more.
+async fn settled(stack: &Stack, jobs: &HashMap<&str, &Job>) -> Result<()> {
+    let open = Mutex::new(String::new());
+    eventually("every hold to end", || async {
+        let holds = match account::holds(stack).await {
+            Ok(holds) => holds,
+            Err(error) => {
+                *open.lock().await = format!("{error:#}");
+                return Ok(None);
+            }
+        };
+        let ours = holds
+            .iter()
+            .filter(|(marker, _)| jobs.contains_key(marker.as_str()));
+        let left: Vec<_> = ours
+            .flat_map(|(_, holds)| holds)
+            .filter(|hold| !checker::is_over(hold))
+            .collect();
+        *open.lock().await = format!("{left:?}");
+        Ok(left.is_empty().then_some(()))
+    })
+    .await
+    .with_context(|| format!("left: {open:?}"))
+}
+
+impl Report {
+    fn add(&mut self, other: Self) {
+        self.trials += other.trials;
+        self.statements += other.statements;
+        self.done += other.done;
+        self.refused += other.refused;
+        self.in_doubt += other.in_doubt;
+        self.never_asked += other.never_asked;
+        self.longest = self.longest.max(other.longest);
+        self.violations.extend(other.violations);
+    }
+
+    fn count(&mut self, told: &Told, waited: Duration) {
+        self.longest = self.longest.max(waited);
+        self.statements += 1;
+        match told {
+            Told::Done => self.done += 1,
+            Told::Refused { .. } => self.refused += 1,
+            Told::InDoubt | Told::Stuck => self.in_doubt += 1,
+            Told::NeverAsked => self.never_asked += 1,
+        }
+    }
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(
+            f,
+            "{} trials, {} statements: {} ran, {} refused, {} in doubt for their client, {} never asked; longest wait {:.1} s; {} violations",
+            self.trials,
+            self.statements,
+            self.done,
+            self.refused,
+            self.in_doubt,
+            self.never_asked,
+            self.longest.as_secs_f64(),
+            self.violations.len()
+        )?;
+        for violation in &self.violations {
+            writeln!(f, "{violation}")?;
+        }
+        Ok(())
+    }
+}
