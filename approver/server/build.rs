@@ -1,5 +1,5 @@
 //! New migrations are compiled in without touching a source file.
 
 fn main() {
-    println!("cargo:rerun-if-changed=../../migrations/sqlite");
+    println!("cargo:rerun-if-changed=../../migrations");
 }

@@ -70,7 +70,7 @@ pub fn approver(
         scope: TokenScope::Proxy,
     });
     ApproverConfig {
-        store: approver.store.clone(),
+        store: approver.store.clone().into(),
         console_url: approver.console_url.clone(),
         tokens: token.into_iter().collect(),
         people: people.into_iter().map(person).collect(),

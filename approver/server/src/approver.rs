@@ -23,7 +23,7 @@ use crate::{
     limits, reconcile,
     roster::Roster,
     signals::Signals,
-    store::{AuditReport, HoldRecord, OpenError, Store, StoreError, StoreLock},
+    store::{AuditReport, HoldRecord, OpenError, Store, StoreError, StoreLocation, StoreLock},
 };
 
 /// The approver. Clones share everything.
@@ -47,7 +47,7 @@ pub(crate) struct Inner {
     pub(crate) stopping: CancellationToken,
     /// Everything spawned; [`Approver::close`] waits for it.
     pub(crate) tasks: TaskTracker,
-    _lock: StoreLock,
+    _lock: Option<StoreLock>,
 }
 
 impl std::fmt::Debug for Approver {
@@ -60,7 +60,7 @@ impl Approver {
     /// Opens the store, migrates it, and settles what the last run left open.
     ///
     /// # Errors
-    /// [`OpenError`]; its text names the file and says what to do.
+    /// [`OpenError`]; its text names the store and says what to do.
     pub async fn open(config: ApproverConfig, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let mistakes = config.mistakes();
         if !mistakes.is_empty() {
@@ -104,7 +104,7 @@ impl Approver {
     /// Every mistake in them; then nothing changes.
     pub fn reload(&self, people: Vec<Person>, routes: Vec<Route>) -> Result<(), Vec<ConfigError>> {
         let config = ApproverConfig {
-            store: PathBuf::new(),
+            store: StoreLocation::Sqlite(PathBuf::new()),
             console_url: None,
             tokens: Vec::new(),
             people,

@@ -1,6 +1,6 @@
 //! What the approver is told: plain, already parsed values. Knows no file format.
 
-use std::{collections::HashSet, fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::HashSet, fmt, str::FromStr, time::Duration};
 
 use abeyance_api::{PersonId, PersonRef};
 use abeyance_holds::quorum::Quorum;
@@ -8,11 +8,12 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+pub use crate::store::{PostgresStore, StoreLocation, StoreTls};
+
 /// Everything [`crate::Approver::open`] needs.
 #[derive(Debug, Clone)]
 pub struct ApproverConfig {
-    /// The SQLite file; made, readable by its owner alone, when absent.
-    pub store: PathBuf,
+    pub store: StoreLocation,
     /// How people reach the console, without a trailing slash.
     pub console_url: Option<String>,
     /// Who may use the HTTP API. Empty: nobody.

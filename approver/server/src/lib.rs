@@ -1,6 +1,6 @@
 //! The decision path: keeps holds, asks people, and answers proxies.
 //!
-//! [`Approver`] implements the three desks of `abeyance-api` over one SQLite file, serves them to
+//! [`Approver`] implements the three desks of `abeyance-api` over one store, serves them to
 //! other machines as an HTTP API, and gives people a web console. Reconcilers close the gap between
 //! stored state and what time and people want; a restart needs no code path of its own.
 //!
@@ -20,11 +20,11 @@ mod serve;
 mod signals;
 mod store;
 
-pub use abeyance_holds::{oncall, quorum};
+pub use abeyance_holds::{escalation, oncall, quorum};
 pub use approver::Approver;
 pub use config::{
-    ApiToken, ApproverConfig, ConfigError, InvalidTokenHash, Person, Route, TokenHash, TokenScope,
-    new_token,
+    ApiToken, ApproverConfig, ConfigError, InvalidTokenHash, Person, PostgresStore, Route,
+    StoreLocation, StoreTls, TokenHash, TokenScope, new_token,
 };
 pub use serve::{Peer, TlsError, serve, tls_server_config};
 pub use store::{AuditReport, HoldEvent, OpenError, StoreError, statements_logged};

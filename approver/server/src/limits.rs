@@ -30,6 +30,12 @@ pub const WRITE_QUEUE_MAX: usize = 4_096;
 pub const WRITE_BATCH_MAX: usize = 64;
 /// Connections that read the store.
 pub const READERS_MAX: u32 = 4;
+/// How long connecting to the store's database may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one statement may take in the store's database.
+pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// After other approvers could not be heard.
+pub const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long a locked store is waited for.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a caller waits for the store altogether.

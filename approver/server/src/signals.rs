@@ -93,6 +93,15 @@ impl Signals {
         self.cards.fire();
     }
 
+    /// Something may have changed, and it is not known what.
+    pub(crate) fn fire_all(&self) {
+        for sender in self.lock().values() {
+            sender.send_modify(|generation| *generation += 1);
+        }
+        self.holds.fire();
+        self.cards.fire();
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<HoldId, watch::Sender<u64>>> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }

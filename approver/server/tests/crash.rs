@@ -29,7 +29,7 @@ async fn victim() {
         return;
     };
     let mut config = config(&TempDir::new().unwrap());
-    config.store = std::path::Path::new(&folder).join("abeyance.db");
+    config.store = std::path::Path::new(&folder).join("abeyance.db").into();
     config.single_process = false;
     let approver = Approver::open(config, Arc::new(SystemClock)).await.unwrap();
     let say = |what: &str, id: &HoldId| {

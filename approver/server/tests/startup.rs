@@ -22,9 +22,9 @@ async fn start(config: ApproverConfig) -> Result<Approver, OpenError> {
 }
 
 async fn refusal(config: ApproverConfig) -> OpenError {
-    let file = config.store.display().to_string();
+    let store = config.store.to_string();
     let error = start(config).await.unwrap_err();
-    assert!(error.to_string().contains(&file), "which file? {error}");
+    assert!(error.to_string().contains(&store), "which store? {error}");
     error
 }
 
@@ -37,7 +37,7 @@ async fn stop(approver: Approver) {
 async fn used() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
-    let file = config.store.clone();
+    let file = folder.path().join("abeyance.db");
     let approver = start(config).await.unwrap();
     open(&approver).await;
     stop(approver).await;
@@ -82,7 +82,7 @@ async fn a_read_only_file() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
     if fs::OpenOptions::new().append(true).open(&file).is_ok() {
         // The superuser writes where it likes, but not here.
-        config.store = PathBuf::from("/sys/abeyance.db");
+        config.store = PathBuf::from("/sys/abeyance.db").into();
     }
     let error = refusal(config).await;
     assert!(
@@ -102,7 +102,7 @@ async fn a_read_only_file() {
 async fn a_folder_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(&folder);
-    config.store = folder.path().join("nowhere").join("abeyance.db");
+    config.store = folder.path().join("nowhere").join("abeyance.db").into();
     assert!(matches!(
         refusal(config).await,
         OpenError::Store {
@@ -117,7 +117,7 @@ async fn a_file_that_is_no_store() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder);
     fs::write(
-        &config.store,
+        folder.path().join("abeyance.db"),
         "not a database, but long enough to be read as one".repeat(100),
     )
     .unwrap();

@@ -2,10 +2,11 @@
 
 use abeyance_api::{CardFailure, CardReceipt, ChatKind, HoldId};
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{Row as _, SqliteConnection};
 
 use super::{
-    HoldRecord, Store, StoreError, record,
+    HoldRecord, Store, StoreError,
+    db::{Conn, Sql, sql},
+    record,
     row::{count_at, hold_id_at, micros, to_i64},
 };
 use crate::{limits, signals::Touched};
@@ -29,13 +30,13 @@ pub(crate) struct CardKey {
 }
 
 pub(super) async fn insert(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     record: &HoldRecord,
     channel: &str,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO card (hold, chat, channel, wanted_version, next_try_at) VALUES (?, ?, ?, ?, ?)",
+    sql(
+        "INSERT INTO card (hold, chat, channel, wanted_version, next_try_at) VALUES ($1, $2, $3, $4, $5)",
     )
     .bind(record.id.as_str())
     .bind(ChatKind::Slack.as_str())
@@ -47,12 +48,8 @@ pub(super) async fn insert(
     Ok(())
 }
 
-pub(super) async fn want(
-    conn: &mut SqliteConnection,
-    hold: &HoldId,
-    version: u64,
-) -> Result<(), StoreError> {
-    sqlx::query("UPDATE card SET wanted_version = ? WHERE hold = ?")
+pub(super) async fn want(conn: &mut Conn, hold: &HoldId, version: u64) -> Result<(), StoreError> {
+    sql("UPDATE card SET wanted_version = $1 WHERE hold = $2")
         .bind(to_i64(version))
         .bind(hold.as_str())
         .execute(conn)
@@ -80,16 +77,14 @@ impl Store {
 
     /// A look without the writer: workers ask often, and mostly for nothing.
     async fn card_is_due(&self, chat: ChatKind, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let due: Option<i64> = sqlx::query_scalar(
-            "SELECT 1 FROM card WHERE chat = ? AND rendered_version < wanted_version
-                AND next_try_at <= ? AND leased_until <= ? LIMIT 1",
+        sql(
+            "SELECT 1 FROM card WHERE chat = $1 AND rendered_version < wanted_version
+                AND next_try_at <= $2 AND leased_until <= $2 LIMIT 1",
         )
         .bind(chat.as_str())
         .bind(micros(now))
-        .bind(micros(now))
-        .fetch_optional(&self.readers)
-        .await?;
-        Ok(due.is_some())
+        .exists(&mut self.reader().await?)
+        .await
     }
 
     /// When a card that is stale now will be due, by its retry time or by the end of its lease.
@@ -97,24 +92,25 @@ impl Store {
         &self,
         now: DateTime<Utc>,
     ) -> Result<Option<TimeDelta>, StoreError> {
-        let next: Option<i64> = sqlx::query_scalar(
-            "SELECT min(max(next_try_at, leased_until)) FROM card
-             WHERE rendered_version < wanted_version AND next_try_at IS NOT NULL",
+        let row = sql(
+            "SELECT min(CASE WHEN next_try_at > leased_until THEN next_try_at ELSE leased_until END) AS next
+             FROM card WHERE rendered_version < wanted_version AND next_try_at IS NOT NULL",
         )
-        .fetch_one(&self.readers)
+        .fetch_one(&mut self.reader().await?)
         .await?;
+        let next: Option<i64> = row.try_get("next")?;
         Ok(next.map(|next| TimeDelta::microseconds(next - micros(now))))
     }
 
     pub(crate) async fn card_begin(&self, key: CardKey) -> Result<(), StoreError> {
         self.card_update(key, |card| {
-            sqlx::query(
-                "UPDATE card SET posting_begun = 1 WHERE hold = ? AND chat = ? AND channel = ?
+            sql(
+                "UPDATE card SET posting_begun = TRUE WHERE hold = $1 AND chat = $2 AND channel = $3
                     AND message IS NULL",
             )
-            .bind(card.hold.as_str().to_owned())
+            .bind(card.hold.as_str())
             .bind(card.chat.as_str())
-            .bind(card.channel.clone())
+            .bind(card.channel.as_str())
         })
         .await
     }
@@ -126,16 +122,16 @@ impl Store {
             channel: receipt.channel,
         };
         self.card_update(key, move |card| {
-            sqlx::query(
-                "UPDATE card SET message = ?, rendered_version = max(rendered_version, ?), posting_begun = 0,
+            sql(
+                "UPDATE card SET message = $1, rendered_version = CASE WHEN rendered_version > $2 THEN rendered_version ELSE $2 END, posting_begun = FALSE,
                     failures = 0, last_error = NULL, leased_until = 0
-                 WHERE hold = ? AND chat = ? AND channel = ?",
+                 WHERE hold = $3 AND chat = $4 AND channel = $5",
             )
             .bind(receipt.message.clone())
             .bind(to_i64(receipt.version))
-            .bind(card.hold.as_str().to_owned())
+            .bind(card.hold.as_str())
             .bind(card.chat.as_str())
-            .bind(card.channel.clone())
+            .bind(card.channel.as_str())
         })
         .await
     }
@@ -159,17 +155,17 @@ impl Store {
             channel: failure.channel,
         };
         self.card_update(key, move |card| {
-            sqlx::query(
-                "UPDATE card SET posting_begun = (message IS NULL AND ?), failures = failures + 1,
-                    last_error = ?, next_try_at = ?, leased_until = 0
-                 WHERE hold = ? AND chat = ? AND channel = ?",
+            sql(
+                "UPDATE card SET posting_begun = (message IS NULL AND $1), failures = failures + 1,
+                    last_error = $2, next_try_at = $3, leased_until = 0
+                 WHERE hold = $4 AND chat = $5 AND channel = $6",
             )
             .bind(failure.in_doubt)
             .bind(error.clone())
             .bind(retry_at.map(micros))
-            .bind(card.hold.as_str().to_owned())
+            .bind(card.hold.as_str())
             .bind(card.chat.as_str())
-            .bind(card.channel.clone())
+            .bind(card.channel.as_str())
         })
         .await
     }
@@ -180,8 +176,8 @@ impl Store {
         self.writer
             .write(move |scope| {
                 Box::pin(async move {
-                    sqlx::query(
-                        "UPDATE card SET leased_until = 0, next_try_at = coalesce(next_try_at, ?)
+                    sql(
+                        "UPDATE card SET leased_until = 0, next_try_at = coalesce(next_try_at, $1)
                          WHERE rendered_version < wanted_version",
                     )
                     .bind(micros(now))
@@ -196,7 +192,7 @@ impl Store {
 
     async fn card_update<F>(&self, key: CardKey, update: F) -> Result<(), StoreError>
     where
-        F: FnOnce(&CardKey) -> SqliteQuery + Send + 'static,
+        F: FnOnce(&CardKey) -> Sql + Send + 'static,
     {
         self.writer
             .write(move |scope| {
@@ -210,30 +206,24 @@ impl Store {
     }
 }
 
-type SqliteQuery =
-    sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments<'static>>;
-
 async fn lease(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     chat: ChatKind,
     limit: u32,
     now: DateTime<Utc>,
 ) -> Result<Vec<StaleCard>, StoreError> {
-    let rows = sqlx::query(
-        "UPDATE card SET leased_until = ?
+    let rows = sql("UPDATE card SET leased_until = $1
          WHERE (hold, chat, channel) IN (
             SELECT card.hold, card.chat, card.channel FROM card JOIN hold ON hold.id = card.hold
-            WHERE card.chat = ? AND card.rendered_version < card.wanted_version
-                AND card.next_try_at <= ? AND card.leased_until <= ?
-            ORDER BY hold.state <> 'pending', hold.created_at LIMIT ?)
-         RETURNING hold, channel, message, posting_begun, failures",
-    )
+            WHERE card.chat = $2 AND card.rendered_version < card.wanted_version
+                AND card.next_try_at <= $3 AND card.leased_until <= $3
+            ORDER BY hold.state <> 'pending', hold.created_at LIMIT $4)
+         RETURNING hold, channel, message, posting_begun, failures")
     .bind(micros(now + limits::CARD_LEASE))
     .bind(chat.as_str())
     .bind(micros(now))
-    .bind(micros(now))
     .bind(limit)
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await?;
     let mut cards = Vec::with_capacity(rows.len());
     for row in rows {

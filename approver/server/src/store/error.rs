@@ -1,12 +1,12 @@
 //! What can go wrong with the store, and what to do about it.
 
-use std::path::{Path, PathBuf};
+use std::{fmt::Display, path::PathBuf};
 
 use abeyance_api::{DecideError, DeskError};
-use sqlx::migrate::MigrateError;
+use sqlx::{migrate::MigrateError, postgres::PgDatabaseError};
 
-/// The store could not do what was asked. Nothing of the request was kept,
-/// except after [`StoreError::Timeout`], when it is not known.
+/// The store could not do what was asked. Nothing of the request was kept, except after
+/// [`StoreError::Timeout`] and [`StoreError::Unreachable`], when it is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     #[error("the store is read-only; make the file and its folder writable for the approver")]
@@ -21,6 +21,14 @@ pub enum StoreError {
     Io(String),
     #[error("the store did not answer in time")]
     Timeout,
+    #[error(
+        "the store's database cannot be reached ({0}); check that it runs and that the address is right"
+    )]
+    Unreachable(String),
+    #[error("the store's database takes no writes: it is a replica or read-only; name the primary")]
+    Replica,
+    #[error("the store's database refused the approver ({0}); check user, password and its rights")]
+    Rights(String),
     #[error("the approver is stopping")]
     Closed,
     #[error("the store refused a statement ({0})")]
@@ -39,11 +47,38 @@ mod code {
     pub const NOTADB: u32 = 26;
 }
 
+/// PostgreSQL's SQLSTATEs, <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn by_sqlstate(sqlstate: &str, message: &str) -> StoreError {
+    let message = message.to_owned();
+    match sqlstate {
+        // Read-only transaction.
+        "25006" => StoreError::Replica,
+        "53100" => StoreError::Full,
+        // Lock not available, deadlock.
+        "55P03" | "40P01" => StoreError::Locked,
+        "57014" => StoreError::Timeout,
+        "XX001" | "XX002" => StoreError::Corrupt,
+        // No such database, no such schema, insufficient privilege.
+        "3D000" | "3F000" | "42501" => StoreError::Rights(message),
+        _ => match sqlstate.get(..2) {
+            Some("28") => StoreError::Rights(message),
+            // Connection exceptions, too many connections, shutdown, crash.
+            Some("08" | "53" | "57") => StoreError::Unreachable(message),
+            Some("58") => StoreError::Io(message),
+            _ => StoreError::Other(message),
+        },
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Database(database) => {
-                let extended = database.code().and_then(|code| code.parse::<u32>().ok());
+                let code = database.code().unwrap_or_default();
+                if database.try_downcast_ref::<PgDatabaseError>().is_some() {
+                    return by_sqlstate(&code, database.message());
+                }
+                let extended = code.parse::<u32>().ok();
                 match extended.map(|extended| extended & 0xff) {
                     Some(code::BUSY | code::LOCKED) => Self::Locked,
                     Some(code::READONLY) => Self::ReadOnly,
@@ -53,7 +88,9 @@ impl From<sqlx::Error> for StoreError {
                     _ => Self::Other(database.message().to_owned()),
                 }
             }
-            sqlx::Error::Io(io) => Self::Io(io.kind().to_string()),
+            // SQLite speaks of its files by result codes: this is a connection.
+            sqlx::Error::Io(io) => Self::Unreachable(io.kind().to_string()),
+            sqlx::Error::Tls(tls) => Self::Unreachable(format!("TLS: {tls}")),
             sqlx::Error::PoolTimedOut => Self::Timeout,
             sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Self::Closed,
             other => Self::Other(other.to_string()),
@@ -90,25 +127,23 @@ impl From<StoreError> for DecideError {
 pub enum OpenError {
     #[error("the approver's configuration has {} mistake(s): {}", .0.len(), list(.0))]
     Config(Vec<crate::ConfigError>),
-    #[error("cannot open the store {}: {source}", file.display())]
-    Store { file: PathBuf, source: StoreError },
+    #[error("cannot open the store {store}: {source}")]
+    Store { store: String, source: StoreError },
     #[error(
         "the store {} is in use by another approver; stop it, or give this one another file",
         file.display()
     )]
     InUse { file: PathBuf },
     #[error(
-        "the store {} was written by a newer abeyance (schema {schema}); \
-         run that version or a later one, this one would misread it",
-        file.display()
+        "the store {store} was written by a newer abeyance (schema {schema}); \
+         run that version or a later one, this one would misread it"
     )]
-    NewerSchema { file: PathBuf, schema: i64 },
+    NewerSchema { store: String, schema: i64 },
     #[error(
-        "the store {} has another history than this abeyance knows (migration {schema} differs); \
-         restore it from a backup, or start with a new file",
-        file.display()
+        "the store {store} has another history than this abeyance knows (migration {schema} differs); \
+         restore it from a backup, or start with a new one"
     )]
-    ForeignSchema { file: PathBuf, schema: i64 },
+    ForeignSchema { store: String, schema: i64 },
     #[error("cannot read the web console's pages: {0}")]
     Templates(String),
 }
@@ -119,30 +154,30 @@ fn list(mistakes: &[crate::ConfigError]) -> String {
 }
 
 impl OpenError {
-    pub(crate) fn store(file: &Path, source: impl Into<StoreError>) -> Self {
+    pub(crate) fn store(store: impl Display, source: impl Into<StoreError>) -> Self {
         Self::Store {
-            file: file.to_owned(),
+            store: store.to_string(),
             source: source.into(),
         }
     }
 
-    pub(crate) fn migration(file: &Path, error: MigrateError) -> Self {
-        let file = file.to_owned();
+    pub(crate) fn migration(store: impl Display, error: MigrateError) -> Self {
+        let store = store.to_string();
         match error {
             MigrateError::VersionMissing(schema) | MigrateError::VersionTooNew(schema, _) => {
-                Self::NewerSchema { file, schema }
+                Self::NewerSchema { store, schema }
             }
             MigrateError::VersionMismatch(schema) | MigrateError::Dirty(schema) => {
-                Self::ForeignSchema { file, schema }
+                Self::ForeignSchema { store, schema }
             }
             MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
                 Self::Store {
-                    file,
+                    store,
                     source: source.into(),
                 }
             }
             other => Self::Store {
-                file,
+                store,
                 source: StoreError::Other(other.to_string()),
             },
         }

@@ -3,12 +3,14 @@
 use abeyance_api::HoldId;
 use abeyance_holds::AuditEvent;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     HoldRecord, Store, StoreError,
+    db::{Conn, Row, sql},
     row::{instant_at, json, micros, parse, to_i64},
+    writer::Scope,
 };
 use crate::limits;
 
@@ -19,6 +21,8 @@ pub struct HoldEvent {
     /// The hold's version after the step.
     pub version: u64,
     pub event: AuditEvent,
+    /// Of the policy that demanded the hold; rows from before it was kept have none.
+    pub policy_version: Option<String>,
 }
 
 /// What a walk over the whole record found.
@@ -33,11 +37,13 @@ pub struct AuditReport {
 }
 
 const GENESIS: [u8; 32] = [0; 32];
+const POLICY_VERSION: &str = "policy_version";
 /// Rows read at once by a walk.
 const WALK_STEP: i64 = 1_000;
 
 struct Sealed<'a> {
     seq: i64,
+    /// Empty for what belongs to no hold.
     hold: &'a str,
     version: i64,
     at: i64,
@@ -60,35 +66,78 @@ impl Sealed<'_> {
     }
 }
 
+/// What is written down of something that happened.
+#[derive(Debug, Clone)]
+pub(crate) struct Happened<'a> {
+    /// `None` for what belongs to no hold: an override, a grant taken back, an instance that went away.
+    pub(crate) hold: Option<&'a HoldId>,
+    /// The hold's version after it; 0 without one.
+    pub(crate) version: u64,
+    /// A short word, the same as the body's `event`.
+    pub(crate) name: &'a str,
+    /// Of the policy it happened under, where one is known.
+    pub(crate) policy_version: Option<&'a str>,
+}
+
+/// Writes `body` at the end of the record, in the transaction of `scope`. It has to be a JSON object without
+/// literals; the policy's version is put beside its fields.
+#[allow(
+    dead_code,
+    reason = "for events that belong to no hold, of which there are none yet"
+)]
+pub(crate) async fn audit_append(
+    scope: &mut Scope,
+    happened: &Happened<'_>,
+    body: &impl Serialize,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    append_row(&mut scope.conn, happened, body, now).await
+}
+
 pub(super) async fn append(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     record: &HoldRecord,
     event: &AuditEvent,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let last = sqlx::query("SELECT seq, hash FROM hold_event ORDER BY seq DESC LIMIT 1")
-        .fetch_optional(&mut *conn)
+    let happened = Happened {
+        hold: Some(&record.id),
+        version: record.hold.version,
+        name: event.name(),
+        policy_version: Some(&record.request.policy_version),
+    };
+    append_row(conn, &happened, event, now).await
+}
+
+async fn append_row(
+    conn: &mut Conn,
+    happened: &Happened<'_>,
+    body: &impl Serialize,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let last = sql("SELECT seq, hash FROM hold_event ORDER BY seq DESC LIMIT 1")
+        .fetch_optional(conn)
         .await?;
     let (seq, prev): (i64, Vec<u8>) = match last {
-        Some(row) => (row.try_get::<i64, _>("seq")? + 1, row.try_get("hash")?),
+        Some(row) => (row.try_get::<i64>("seq")? + 1, row.try_get("hash")?),
         None => (1, GENESIS.to_vec()),
     };
-    let body = json(event)?;
+    let body = with_policy(body, happened.policy_version)?;
     let sealed = Sealed {
         seq,
-        hold: record.id.as_str(),
-        version: to_i64(record.hold.version),
+        hold: happened.hold.map_or("", HoldId::as_str),
+        version: to_i64(happened.version),
         at: micros(now),
-        name: event.name(),
+        name: happened.name,
         body: &body,
     };
     let hash = sealed.hash(&prev);
-    sqlx::query(
+    sql(
         "INSERT INTO hold_event (seq, hold, version, at, name, body, prev_hash, hash)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(sealed.seq)
-    .bind(sealed.hold)
+    .bind(happened.hold.map(HoldId::as_str))
     .bind(sealed.version)
     .bind(sealed.at)
     .bind(sealed.name)
@@ -100,21 +149,40 @@ pub(super) async fn append(
     Ok(())
 }
 
+/// The body as JSON, with `policy_version` beside its own fields.
+fn with_policy(body: &impl Serialize, policy: Option<&str>) -> Result<String, StoreError> {
+    let mut body =
+        serde_json::to_value(body).map_err(|error| StoreError::Other(error.to_string()))?;
+    let Some(fields) = body.as_object_mut() else {
+        return Err(StoreError::Other("an audit record is an object".to_owned()));
+    };
+    if let Some(policy) = policy.filter(|policy| !policy.is_empty()) {
+        fields
+            .entry(POLICY_VERSION)
+            .or_insert_with(|| policy.into());
+    }
+    json(&body)
+}
+
+/// The policy's version as a body has it.
+#[derive(Deserialize)]
+struct UnderPolicy {
+    policy_version: Option<String>,
+}
+
 /// Writes a refused attempt down, up to a bound: somebody who keeps clicking fills no disk.
 pub(super) async fn append_refusal(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     record: &HoldRecord,
     event: &AuditEvent,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let recorded: u32 = sqlx::query_scalar(
-        "SELECT count(*) FROM hold_event
-         WHERE hold = ? AND name IN ('vote_refused', 'claim_refused')",
-    )
+    let row = sql("SELECT count(*) AS recorded FROM hold_event
+         WHERE hold = $1 AND name IN ('vote_refused', 'claim_refused')")
     .bind(record.id.as_str())
-    .fetch_one(&mut *conn)
+    .fetch_one(conn)
     .await?;
-    if recorded >= limits::REFUSALS_RECORDED_MAX {
+    if row.try_get::<i64>("recorded")? >= i64::from(limits::REFUSALS_RECORDED_MAX) {
         tracing::warn!(hold = %record.id, "too many refused attempts; not recorded any more");
         return Ok(());
     }
@@ -124,19 +192,20 @@ pub(super) async fn append_refusal(
 impl Store {
     /// A hold's history, oldest first.
     pub(crate) async fn hold_events(&self, id: &HoldId) -> Result<Vec<HoldEvent>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT at, version, body FROM hold_event WHERE hold = ? ORDER BY seq LIMIT ?",
-        )
-        .bind(id.as_str())
-        .bind(limits::EVENTS_SHOWN_MAX)
-        .fetch_all(&self.readers)
-        .await?;
+        let rows =
+            sql("SELECT at, version, body FROM hold_event WHERE hold = $1 ORDER BY seq LIMIT $2")
+                .bind(id.as_str())
+                .bind(limits::EVENTS_SHOWN_MAX)
+                .fetch_all(&mut self.reader().await?)
+                .await?;
         rows.iter()
             .map(|row| {
+                let body: &str = row.try_get("body")?;
                 Ok(HoldEvent {
                     at: instant_at(row, "at")?,
                     version: super::row::count_at(row, "version")?,
-                    event: parse(row.try_get("body")?)?,
+                    event: parse(body)?,
+                    policy_version: parse::<UnderPolicy>(body)?.policy_version,
                 })
             })
             .collect()
@@ -148,10 +217,10 @@ impl Store {
         let mut intact = 0;
         let mut last = 0_i64;
         loop {
-            let rows = sqlx::query("SELECT * FROM hold_event WHERE seq > ? ORDER BY seq LIMIT ?")
+            let rows = sql("SELECT * FROM hold_event WHERE seq > $1 ORDER BY seq LIMIT $2")
                 .bind(last)
                 .bind(WALK_STEP)
-                .fetch_all(&self.readers)
+                .fetch_all(&mut self.reader().await?)
                 .await?;
             if rows.is_empty() {
                 break;
@@ -178,10 +247,10 @@ impl Store {
 }
 
 /// The row's hash when it follows `last` and is what was written.
-fn link(row: &SqliteRow, last: i64, prev: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+fn link(row: &Row, last: i64, prev: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
     let sealed = Sealed {
         seq: row.try_get("seq")?,
-        hold: row.try_get("hold")?,
+        hold: row.try_get::<Option<&str>>("hold")?.unwrap_or_default(),
         version: row.try_get("version")?,
         at: row.try_get("at")?,
         name: row.try_get("name")?,

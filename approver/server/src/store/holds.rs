@@ -3,13 +3,14 @@
 use abeyance_api::{BindingDigest, HoldId, HoldRequest, HoldState};
 use abeyance_holds::{AuditEvent, Event, Hold, NewHold, Refusal, quorum::Quorum, transition};
 use chrono::{DateTime, Utc};
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::{
-    HoldRecord, Store, StoreError, events,
+    HoldRecord, Store, StoreError,
+    db::{Conn, sql},
+    events,
     record::{load, record, votes},
-    row::{hold_id_at, json, maybe_instant_at, micros, state_at, to_i64},
+    row::{count_at, hold_id_at, json, maybe_instant_at, micros, state_at, to_i64},
     writer::Scope,
 };
 use crate::{limits, signals::Touched};
@@ -85,7 +86,7 @@ impl Store {
     }
 
     pub(crate) async fn hold(&self, id: &HoldId) -> Result<Option<HoldRecord>, StoreError> {
-        let mut conn = self.readers.acquire().await?;
+        let mut conn = self.reader().await?;
         load(&mut conn, id).await
     }
 
@@ -97,24 +98,24 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<HoldRecord>, StoreError> {
         let rows = match (pending_only, before) {
-            (true, _) => sqlx::query(
-                "SELECT * FROM hold WHERE state = 'pending' ORDER BY created_at DESC, id LIMIT ?",
+            (true, _) => sql(
+                "SELECT * FROM hold WHERE state = 'pending' ORDER BY created_at DESC, id LIMIT $1",
             ),
-            (false, None) => sqlx::query("SELECT * FROM hold ORDER BY created_at DESC, id LIMIT ?"),
-            (false, Some(before)) => sqlx::query(
-                "SELECT hold.* FROM hold JOIN hold AS last ON last.id = ?
+            (false, None) => sql("SELECT * FROM hold ORDER BY created_at DESC, id LIMIT $1"),
+            (false, Some(before)) => {
+                sql("SELECT hold.* FROM hold JOIN hold AS last ON last.id = $1
                  WHERE hold.created_at < last.created_at
                     OR (hold.created_at = last.created_at AND hold.id > last.id)
-                 ORDER BY hold.created_at DESC, hold.id LIMIT ?",
-            )
-            .bind(before.as_str().to_owned()),
+                 ORDER BY hold.created_at DESC, hold.id LIMIT $2")
+                .bind(before.as_str())
+            }
         };
-        let mut conn = self.readers.acquire().await?;
-        let rows = rows.bind(limit).fetch_all(&mut *conn).await?;
+        let mut conn = self.reader().await?;
+        let rows = rows.bind(limit).fetch_all(&mut conn).await?;
         let mut records = Vec::with_capacity(rows.len());
         for row in rows {
             let id = hold_id_at(&row, "id")?;
-            let votes = votes(&mut *conn, &id).await?;
+            let votes = votes(&mut conn, &id).await?;
             records.push(record(&row, votes)?);
         }
         Ok(records)
@@ -122,11 +123,10 @@ impl Store {
 
     /// Holds that are not over.
     pub(crate) async fn holds_open(&self) -> Result<Vec<(HoldId, HoldState)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, state FROM hold WHERE state IN ('pending', 'approved', 'claimed')",
-        )
-        .fetch_all(&self.readers)
-        .await?;
+        let rows =
+            sql("SELECT id, state FROM hold WHERE state IN ('pending', 'approved', 'claimed')")
+                .fetch_all(&mut self.reader().await?)
+                .await?;
         rows.iter()
             .map(|row| Ok((hold_id_at(row, "id")?, state_at(row, "state")?)))
             .collect()
@@ -137,46 +137,43 @@ impl Store {
         &self,
         now: DateTime<Utc>,
     ) -> Result<Vec<HoldId>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id FROM hold WHERE deadline_at IS NOT NULL AND deadline_at <= ?
-             ORDER BY deadline_at LIMIT ?",
+        let rows = sql(
+            "SELECT id FROM hold WHERE deadline_at IS NOT NULL AND deadline_at <= $1
+             ORDER BY deadline_at LIMIT $2",
         )
         .bind(micros(now))
         .bind(limits::EXPIRE_BATCH)
-        .fetch_all(&self.readers)
+        .fetch_all(&mut self.reader().await?)
         .await?;
         rows.iter().map(|row| hold_id_at(row, "id")).collect()
     }
 
     /// When time will end the next one.
     pub(crate) async fn next_deadline(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
-        let row =
-            sqlx::query("SELECT min(deadline_at) AS next FROM hold WHERE deadline_at IS NOT NULL")
-                .fetch_one(&self.readers)
-                .await?;
+        let row = sql("SELECT min(deadline_at) AS next FROM hold WHERE deadline_at IS NOT NULL")
+            .fetch_one(&mut self.reader().await?)
+            .await?;
         maybe_instant_at(&row, "next")
     }
 }
 
 async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<Opened, StoreError> {
     let key = new.request_key.to_string();
-    let earlier: Option<String> = sqlx::query_scalar("SELECT id FROM hold WHERE request_key = ?")
+    let earlier = sql("SELECT id FROM hold WHERE request_key = $1")
         .bind(&key)
         .fetch_optional(&mut scope.conn)
         .await?;
     if let Some(earlier) = earlier {
-        let id = earlier
-            .parse()
-            .map_err(|_| StoreError::unreadable("a hold id"))?;
+        let id = hold_id_at(&earlier, "id")?;
         let record = load(&mut scope.conn, &id).await?;
         return record
             .map(Opened::Again)
             .ok_or_else(|| StoreError::unreadable("a hold"));
     }
-    let pending: u32 = sqlx::query_scalar("SELECT count(*) FROM hold WHERE state = 'pending'")
+    let pending = sql("SELECT count(*) AS pending FROM hold WHERE state = 'pending'")
         .fetch_one(&mut scope.conn)
         .await?;
-    if pending >= limits::PENDING_MAX {
+    if count_at(&pending, "pending")? >= u64::from(limits::PENDING_MAX) {
         return Ok(Opened::Crowded);
     }
     let (hold, events) = Hold::open(
@@ -208,7 +205,7 @@ async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<O
 
 /// An id nobody has, four characters when there is room, longer when it is crowded.
 pub(super) async fn free_id(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     fill: fn(&mut [u8]) -> Result<(), getrandom::Error>,
 ) -> Result<HoldId, StoreError> {
     for length in limits::ID_LENGTHS {
@@ -218,11 +215,8 @@ pub(super) async fn free_id(
                 .map_err(|error| StoreError::Other(format!("no randomness: {error}")))?;
             let id = HoldId::from_entropy(&entropy)
                 .map_err(|error| StoreError::Other(error.to_string()))?;
-            let taken: Option<i64> = sqlx::query_scalar("SELECT 1 FROM hold WHERE id = ?")
-                .bind(id.as_str())
-                .fetch_optional(&mut *conn)
-                .await?;
-            if taken.is_none() {
+            let taken = sql("SELECT 1 FROM hold WHERE id = $1").bind(id.as_str());
+            if !taken.exists(conn).await? {
                 return Ok(id);
             }
         }
@@ -309,10 +303,10 @@ async fn save(
     }
     let before = std::mem::replace(&mut record.hold, next);
     let hold = &record.hold;
-    let updated = sqlx::query(
-        "UPDATE hold SET version = ?, state = ?, updated_at = ?, claimable_until = ?, deadline_at = ?,
-                resolution = ?, resolved_at = ?, outcome = ?, claim_key = ?
-         WHERE id = ? AND version = ?",
+    let updated = sql(
+        "UPDATE hold SET version = $1, state = $2, updated_at = $3, claimable_until = $4, deadline_at = $5,
+                resolution = $6, resolved_at = $7, outcome = $8, claim_key = $9
+         WHERE id = $10 AND version = $11",
     )
     .bind(to_i64(hold.version))
     .bind(hold.state.as_str())
@@ -327,7 +321,7 @@ async fn save(
     .bind(to_i64(before.version))
     .execute(&mut scope.conn)
     .await?;
-    if updated.rows_affected() != 1 {
+    if updated != 1 {
         return Err(StoreError::Other("the hold changed meanwhile".to_owned()));
     }
     if hold.votes != before.votes {
@@ -337,10 +331,10 @@ async fn save(
     write_down(scope, record, events, now).await
 }
 
-async fn save_votes(conn: &mut SqliteConnection, record: &HoldRecord) -> Result<(), StoreError> {
+async fn save_votes(conn: &mut Conn, record: &HoldRecord) -> Result<(), StoreError> {
     for (seat, vote) in record.hold.votes.iter().enumerate() {
-        sqlx::query(
-            "INSERT INTO vote (hold, person, seat, body) VALUES (?, ?, ?, ?)
+        sql(
+            "INSERT INTO vote (hold, person, seat, body) VALUES ($1, $2, $3, $4)
              ON CONFLICT (hold, person) DO UPDATE SET body = excluded.body",
         )
         .bind(record.id.as_str())
@@ -368,10 +362,10 @@ async fn write_down(
 
 async fn insert(scope: &mut Scope, record: &HoldRecord, key: &str) -> Result<(), StoreError> {
     let hold = &record.hold;
-    sqlx::query(
+    sql(
         "INSERT INTO hold (id, request_key, version, state, route, quorum, quorum_parts, binding, request, asked,
                            created_at, updated_at, expires_at, deadline_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(record.id.as_str())
     .bind(key)

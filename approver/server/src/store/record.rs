@@ -7,10 +7,10 @@ use abeyance_holds::{
     Hold,
     quorum::{Part, Quorum},
 };
-use sqlx::{Row as _, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 
 use super::{
     StoreError,
+    db::{Conn, Row, sql},
     row::{
         binding_at, count_at, hold_id_at, instant_at, maybe_instant_at, maybe_json_at, parse,
         state_at,
@@ -28,34 +28,28 @@ pub(crate) struct HoldRecord {
     pub(super) claim_key: Option<String>,
 }
 
-pub(super) async fn load(
-    conn: &mut SqliteConnection,
-    id: &HoldId,
-) -> Result<Option<HoldRecord>, StoreError> {
-    let row = sqlx::query("SELECT * FROM hold WHERE id = ?")
+pub(super) async fn load(conn: &mut Conn, id: &HoldId) -> Result<Option<HoldRecord>, StoreError> {
+    let row = sql("SELECT * FROM hold WHERE id = $1")
         .bind(id.as_str())
-        .fetch_optional(&mut *conn)
+        .fetch_optional(conn)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let votes = votes(&mut *conn, id).await?;
+    let votes = votes(conn, id).await?;
     record(&row, votes).map(Some)
 }
 
-pub(super) async fn votes(
-    conn: impl SqliteExecutor<'_>,
-    id: &HoldId,
-) -> Result<Vec<Vote>, StoreError> {
-    let bodies: Vec<String> =
-        sqlx::query_scalar("SELECT body FROM vote WHERE hold = ? ORDER BY seat")
-            .bind(id.as_str())
-            .fetch_all(conn)
-            .await?;
-    bodies.iter().map(|body| parse(body)).collect()
+pub(super) async fn votes(conn: &mut Conn, id: &HoldId) -> Result<Vec<Vote>, StoreError> {
+    let rows = sql("SELECT body FROM vote WHERE hold = $1 ORDER BY seat")
+        .bind(id.as_str())
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| parse(row.try_get("body")?)).collect()
 }
 
-pub(super) fn record(row: &SqliteRow, votes: Vec<Vote>) -> Result<HoldRecord, StoreError> {
+pub(super) fn record(row: &Row, votes: Vec<Vote>) -> Result<HoldRecord, StoreError> {
     let request: HoldRequest = parse(row.try_get("request")?)?;
-    let seats = NonZeroU32::new(row.try_get("quorum")?);
+    let seats = u32::try_from(count_at(row, "quorum")?).ok();
+    let seats = seats.and_then(NonZeroU32::new);
     let seats = seats.ok_or_else(|| StoreError::unreadable("a quorum"))?;
     // Holds from before quorums had parts have none written down.
     let parts: Vec<Part> = parse(row.try_get("quorum_parts")?)?;

@@ -1,16 +1,11 @@
 //! The log of judged statements: counted by shape, bounded in number and age. Not part of the audit record.
 
-use std::{path::Path, time::Duration};
-
 use abeyance_api::{FACTS_BYTES_MAX, RECORDS_MAX, StatementRecord};
 use chrono::{DateTime, Utc};
-use sqlx::{
-    Connection as _, Row as _, SqliteConnection,
-    sqlite::{SqliteConnectOptions, SqliteRow},
-};
 
 use super::{
-    OpenError, Store, StoreError,
+    OpenError, Store, StoreError, StoreLocation,
+    db::{Conn, Row, sql},
     row::{count_at, instant_at, json, micros, parse, to_i64},
     writer::Scope,
 };
@@ -38,13 +33,15 @@ impl Store {
     }
 }
 
-async fn add(conn: &mut SqliteConnection, record: &StatementRecord) -> Result<(), StoreError> {
-    sqlx::query(
+async fn add(conn: &mut Conn, record: &StatementRecord) -> Result<(), StoreError> {
+    sql(
         "INSERT INTO statement (agent, target, fingerprint, rule, decision, policy_version, text, facts, shadow,
                                 count, first_seen, last_seen)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET
-             count = count + excluded.count, last_seen = max(last_seen, excluded.last_seen),
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         ON CONFLICT (agent, target, fingerprint, rule, decision, policy_version) DO UPDATE SET
+             count = statement.count + excluded.count,
+             last_seen = CASE WHEN statement.last_seen > excluded.last_seen
+                 THEN statement.last_seen ELSE excluded.last_seen END,
              text = excluded.text, facts = excluded.facts, shadow = excluded.shadow",
     )
     .bind(record.agent.as_str())
@@ -64,11 +61,9 @@ async fn add(conn: &mut SqliteConnection, record: &StatementRecord) -> Result<()
     Ok(())
 }
 
-async fn forget(conn: &mut SqliteConnection, now: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM statement WHERE last_seen < ? OR last_seen <
-             (SELECT last_seen FROM statement ORDER BY last_seen DESC LIMIT 1 OFFSET ?)",
-    )
+async fn forget(conn: &mut Conn, now: DateTime<Utc>) -> Result<(), StoreError> {
+    sql("DELETE FROM statement WHERE last_seen < $1 OR last_seen <
+             (SELECT last_seen FROM statement ORDER BY last_seen DESC LIMIT 1 OFFSET $2)")
     .bind(micros(now - limits::STATEMENTS_KEPT))
     .bind(limits::STATEMENTS_LOGGED_MAX)
     .execute(conn)
@@ -79,30 +74,25 @@ async fn forget(conn: &mut SqliteConnection, now: DateTime<Utc>) -> Result<(), S
 /// The statements of a store's log that were seen since, the most frequent first. The store may be in use.
 ///
 /// # Errors
-/// When the file cannot be read, or is no store that keeps such a log.
+/// When the store cannot be read, or keeps no such log.
 pub async fn statements_logged(
-    file: &Path,
+    location: &StoreLocation,
     since: DateTime<Utc>,
 ) -> Result<Vec<StatementRecord>, OpenError> {
-    let failed = |error: StoreError| OpenError::store(file, error);
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .read_only(true)
-        .busy_timeout(Duration::from_secs(5));
-    let connect = SqliteConnection::connect_with(&options);
-    let mut conn = connect.await.map_err(|error| failed(error.into()))?;
-    let rows = sqlx::query(
-        "SELECT * FROM statement WHERE last_seen >= ? ORDER BY count DESC, fingerprint LIMIT ?",
+    let failed = |error: StoreError| OpenError::store(location, error);
+    let mut conn = super::look(location).await?;
+    let rows = sql(
+        "SELECT * FROM statement WHERE last_seen >= $1 ORDER BY count DESC, fingerprint LIMIT $2",
     )
     .bind(micros(since))
     .bind(limits::STATEMENTS_LOGGED_MAX)
     .fetch_all(&mut conn)
     .await
-    .map_err(|error| failed(error.into()))?;
+    .map_err(failed)?;
     rows.iter().map(|row| record(row).map_err(failed)).collect()
 }
 
-fn record(row: &SqliteRow) -> Result<StatementRecord, StoreError> {
+fn record(row: &Row) -> Result<StatementRecord, StoreError> {
     Ok(StatementRecord {
         agent: row.try_get("agent")?,
         target: row.try_get("target")?,

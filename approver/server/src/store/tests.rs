@@ -8,7 +8,7 @@ use abeyance_api::{
 };
 use abeyance_holds::quorum::Quorum;
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::Executor as _;
+use sqlx::{Connection as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -18,14 +18,14 @@ struct Opened {
     store: Store,
     tasks: TaskTracker,
     folder: TempDir,
-    _lock: StoreLock,
+    _lock: Option<StoreLock>,
 }
 
 async fn scratch() -> Opened {
     let folder = tempfile::tempdir().unwrap();
     let tasks = TaskTracker::new();
     let file = folder.path().join("abeyance.db");
-    let (store, lock) = Store::open(&file, Signals::default(), &tasks)
+    let (store, lock) = Store::open(&file.into(), Signals::default(), &tasks)
         .await
         .unwrap();
     Opened {
@@ -90,7 +90,7 @@ async fn pragma(store: &Store, statement: &'static str) {
         .writer
         .write(move |scope| {
             Box::pin(async move {
-                scope.conn.execute(statement).await?;
+                scope.conn.run(statement).await?;
                 Ok(())
             })
         })
@@ -155,8 +155,8 @@ async fn one_failed_job_takes_no_other_with_it() {
     });
     let bad = writer.write(|scope| {
         Box::pin(async move {
-            scope.conn.execute("DELETE FROM probe").await?;
-            scope.conn.execute("INSERT INTO nowhere VALUES (1)").await?;
+            scope.conn.run("DELETE FROM probe").await?;
+            scope.conn.run("INSERT INTO nowhere VALUES (1)").await?;
             Ok(())
         })
     });
@@ -190,7 +190,9 @@ async fn what_was_answered_survives_a_crash() {
 
 async fn holds_in(file: &Path) -> usize {
     let tasks = TaskTracker::new();
-    let (store, _lock) = Store::open(file, Signals::default(), &tasks).await.unwrap();
+    let (store, _lock) = Store::open(&file.into(), Signals::default(), &tasks)
+        .await
+        .unwrap();
     let holds = count(&store).await;
     store.close().await;
     tasks.close();
@@ -209,7 +211,7 @@ async fn the_record_cannot_be_changed_and_tampering_shows() {
     for statement in ["UPDATE hold_event SET at = 0", "DELETE FROM hold_event"] {
         let refused = s.store.writer.write(move |scope| {
             Box::pin(async move {
-                scope.conn.execute(statement).await?;
+                scope.conn.run(statement).await?;
                 Ok(())
             })
         });

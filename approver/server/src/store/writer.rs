@@ -6,11 +6,17 @@
 
 use std::any::Any;
 
-use sqlx::{Connection as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{
+    Connection as _, SqliteConnection, postgres::PgConnectOptions, sqlite::SqliteConnectOptions,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{BoxFuture, StoreError};
+use super::{
+    BoxFuture, StoreError,
+    db::{Conn, sql},
+    postgres,
+};
 use crate::{
     limits,
     signals::{Signals, Touched},
@@ -19,7 +25,7 @@ use crate::{
 /// What a job works with.
 #[derive(Debug)]
 pub(crate) struct Scope {
-    pub(crate) conn: SqliteConnection,
+    pub(crate) conn: Conn,
     /// Who is to be woken once this is on disk.
     touched: Vec<Touched>,
 }
@@ -38,6 +44,21 @@ struct Envelope {
     reply: oneshot::Sender<Answer>,
 }
 
+/// Opens the connection anew.
+pub(super) enum Connector {
+    Sqlite(Box<SqliteConnectOptions>),
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl Connector {
+    async fn connect(&self) -> Result<Conn, StoreError> {
+        Ok(match self {
+            Self::Sqlite(options) => SqliteConnection::connect_with(options).await?.into(),
+            Self::Postgres(options) => postgres::connect(options).await?.into(),
+        })
+    }
+}
+
 /// Where jobs are handed in.
 #[derive(Clone)]
 pub(crate) struct Writer {
@@ -47,7 +68,7 @@ pub(crate) struct Writer {
 /// The task behind it.
 pub(crate) struct WriterTask {
     queue: mpsc::Receiver<Envelope>,
-    options: SqliteConnectOptions,
+    connector: Connector,
     /// `None` after a failure; opened again for the next batch.
     scope: Option<Scope>,
     signals: Signals,
@@ -56,15 +77,15 @@ pub(crate) struct WriterTask {
 
 impl Writer {
     pub(crate) fn new(
-        options: SqliteConnectOptions,
-        conn: SqliteConnection,
+        connector: Connector,
+        conn: Conn,
         signals: Signals,
         closing: CancellationToken,
     ) -> (Self, WriterTask) {
         let (queue, jobs) = mpsc::channel(limits::WRITE_QUEUE_MAX);
         let task = WriterTask {
             queue: jobs,
-            options,
+            connector,
             scope: Some(Scope {
                 conn,
                 touched: Vec::new(),
@@ -159,7 +180,7 @@ impl WriterTask {
             }
         }
         let committed = match broken {
-            None => execute(&mut scope.conn, "COMMIT").await,
+            None => commit(&mut scope).await,
             Some(error) => Err(error),
         };
         match committed {
@@ -173,7 +194,7 @@ impl WriterTask {
             }
             Err(error) => {
                 tracing::error!(%error, "the store lost a transaction; its requests were refused");
-                let _already_rolled_back = execute(&mut scope.conn, "ROLLBACK").await;
+                let _already_rolled_back = scope.conn.run("ROLLBACK").await;
                 let _unclean = scope.conn.close().await;
                 let waiting = done.into_iter().map(|(reply, _)| reply);
                 refuse_all(waiting.chain(jobs.map(|e| e.reply)), &error);
@@ -182,37 +203,59 @@ impl WriterTask {
     }
 
     async fn begin(&mut self) -> Result<Scope, StoreError> {
-        let mut scope = match self.scope.take() {
-            Some(scope) => scope,
-            None => Scope {
-                conn: SqliteConnection::connect_with(&self.options).await?,
-                touched: Vec::new(),
-            },
-        };
-        execute(&mut scope.conn, "BEGIN IMMEDIATE").await?;
-        Ok(scope)
+        if let Some(mut scope) = self.scope.take() {
+            match begin(&mut scope.conn).await {
+                Ok(()) => return Ok(scope),
+                // The connection broke while nobody used it: nothing was begun, a new one may do.
+                Err(StoreError::Unreachable(_)) => {}
+                // Made anew for the next batch, which may find the reason gone.
+                Err(error) => return Err(error),
+            }
+        }
+        let mut conn = self.connector.connect().await?;
+        begin(&mut conn).await?;
+        Ok(Scope {
+            conn,
+            touched: Vec::new(),
+        })
     }
+}
+
+/// From here on nobody else writes, until this transaction ends.
+async fn begin(conn: &mut Conn) -> Result<(), StoreError> {
+    match conn {
+        Conn::Sqlite(_) => conn.run("BEGIN IMMEDIATE").await,
+        Conn::Postgres(_) => conn.run(postgres::BEGIN).await,
+    }
+}
+
+/// Other approvers hear of the batch when it is durable, not before.
+async fn commit(scope: &mut Scope) -> Result<(), StoreError> {
+    if let (Conn::Postgres(_), Some(payload)) = (&scope.conn, postgres::payload(&scope.touched)) {
+        sql(postgres::NOTIFY)
+            .bind(payload)
+            .execute(&mut scope.conn)
+            .await?;
+    }
+    scope.conn.run("COMMIT").await
 }
 
 /// The outer error means that the whole transaction is gone.
 async fn run_job(scope: &mut Scope, job: Job) -> Result<Answer, StoreError> {
-    execute(&mut scope.conn, "SAVEPOINT job").await?;
+    scope.conn.run("SAVEPOINT job").await?;
     let touched_before = scope.touched.len();
     let answer = job(scope).await;
     if let Err(error) = &answer {
         scope.touched.truncate(touched_before);
         // SQLite ends the whole transaction by itself after some errors; then there is no savepoint.
-        execute(&mut scope.conn, "ROLLBACK TO job")
+        scope
+            .conn
+            .run("ROLLBACK TO job")
             .await
             .map_err(|_| error.clone())?;
     }
-    execute(&mut scope.conn, "RELEASE job").await?;
+    scope.conn.run("RELEASE job").await?;
     Ok(answer)
-}
-
-async fn execute(conn: &mut SqliteConnection, statement: &'static str) -> Result<(), StoreError> {
-    conn.execute(statement).await?;
-    Ok(())
 }
 
 fn answer(reply: oneshot::Sender<Answer>, answer: Answer) {

@@ -57,7 +57,7 @@ fn person(name: &str, display_name: &str) -> Person {
 pub fn config(folder: &TempDir) -> ApproverConfig {
     let ids = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
     ApproverConfig {
-        store: folder.path().join("abeyance.db"),
+        store: folder.path().join("abeyance.db").into(),
         console_url: Some("http://127.0.0.1:8080".to_owned()),
         tokens: vec![
             ApiToken {

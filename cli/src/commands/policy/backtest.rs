@@ -199,7 +199,7 @@ fn logged(config: &Path, log: &LogSince) -> Result<Vec<StatementRecord>, Failure
         .build();
     let runtime = runtime.map_err(|error| Failure::Unavailable(error.to_string()))?;
     runtime
-        .block_on(statements_logged(&store, since))
+        .block_on(statements_logged(&store.into(), since))
         .map_err(|error| Failure::Io(error.to_string()))
 }
 
