@@ -38,7 +38,8 @@ pub struct Account {
 /// # Errors
 /// When the approver does not answer.
 pub async fn holds(stack: &Stack) -> Result<HashMap<String, Vec<Held>>> {
-    let shown = Approver::new(&stack.approver_url, "bob").holds().await?;
+    let approver = stack.approver(fastrand::usize(..));
+    let shown = Approver::new(&approver.url, "bob").holds().await?;
     let mut by_marker: HashMap<_, Vec<_>> = HashMap::new();
     for hold in &shown {
         let marker = hold["request"]["agent_reason"].as_str().unwrap_or_default();

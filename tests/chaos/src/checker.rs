@@ -152,7 +152,7 @@ mod tests {
             }),
             ("left waiting", |account| account.told = Told::Stuck),
             ("never ended", |account| {
-                account.holds[0].state = "pending".to_owned()
+                account.holds[0].state = "pending".to_owned();
             }),
             ("was lost", |account| {
                 account.sent.push(Sent {

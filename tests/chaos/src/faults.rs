@@ -23,17 +23,28 @@ const SLOW: Duration = Duration::from_millis(120);
 pub async fn play(stack: &Stack, fault: &Break) -> Result<()> {
     tokio::time::sleep(fault.at).await;
     let lasts = fault.lasts;
+    let proxy = stack.proxy(fault.which);
+    let approver = stack.approver(fault.which);
     match fault.what {
-        What::KillProxy => kill(&stack.proxy, lasts).await,
-        What::KillApprover => kill(&stack.approver, lasts).await,
-        What::StopProxy => pause(&stack.proxy, lasts).await,
-        What::StopApprover => pause(&stack.approver, lasts).await,
-        What::CutApprover => network(&stack.to_approver, Mood::Cut, lasts).await,
-        What::SilenceApprover => network(&stack.to_approver, Mood::Silent, lasts).await,
-        What::SlowApprover => network(&stack.to_approver, Mood::Slow(SLOW), lasts).await,
-        What::CutTarget => network(&stack.to_target, Mood::Cut, lasts).await,
-        What::SilenceTarget => network(&stack.to_target, Mood::Silent, lasts).await,
-        What::SlowTarget => network(&stack.to_target, Mood::Slow(SLOW), lasts).await,
+        What::KillProxy => kill(&proxy.process, lasts).await,
+        What::KillApprover => kill(&approver.process, lasts).await,
+        What::KillStore => match &stack.store {
+            Some(store) => {
+                let store = store.lock().await;
+                store.crash()?;
+                tokio::time::sleep(lasts).await;
+                store.restart().await
+            }
+            None => Ok(()),
+        },
+        What::StopProxy => pause(&proxy.process, lasts).await,
+        What::StopApprover => pause(&approver.process, lasts).await,
+        What::CutApprover => network(&proxy.to_approver, Mood::Cut, lasts).await,
+        What::SilenceApprover => network(&proxy.to_approver, Mood::Silent, lasts).await,
+        What::SlowApprover => network(&proxy.to_approver, Mood::Slow(SLOW), lasts).await,
+        What::CutTarget => network(&proxy.to_target, Mood::Cut, lasts).await,
+        What::SilenceTarget => network(&proxy.to_target, Mood::Silent, lasts).await,
+        What::SlowTarget => network(&proxy.to_target, Mood::Slow(SLOW), lasts).await,
         What::LoseChat => {
             stack.slack.socket_cut(None);
             stack.slack.refuse_connections(lasts).await;

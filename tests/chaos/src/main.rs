@@ -19,7 +19,7 @@ struct Args {
     seed: Option<u64>,
     /// Installations at once.
     #[arg(long, default_value_t = 6)]
-    stacks: u64,
+    stacks: usize,
 }
 
 #[tokio::main]

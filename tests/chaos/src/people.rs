@@ -65,11 +65,10 @@ impl Votes {
 
 /// Decides what waits until it is dropped.
 pub async fn decide(stack: &Stack, jobs: &HashMap<&str, &Job>, votes: &Votes) {
-    let bob = Approver::new(&stack.approver_url, "bob");
     let mut seen = HashSet::new();
     let mut deciding = FuturesUnordered::new();
     loop {
-        if let Ok(Ok(holds)) = timeout(TRY, bob.holds()).await {
+        if let Ok(Ok(holds)) = timeout(TRY, somebody(stack, "bob").holds()).await {
             for (hold, marker) in holds.iter().filter_map(waiting) {
                 let Some(job) = jobs.get(marker) else {
                     continue;
@@ -93,6 +92,11 @@ pub async fn decide(stack: &Stack, jobs: &HashMap<&str, &Job>, votes: &Votes) {
     }
 }
 
+/// A person at one of the approvers.
+fn somebody(stack: &Stack, person: &str) -> Approver {
+    Approver::new(&stack.approver(fastrand::usize(..)).url, person)
+}
+
 /// Id and marker of a hold that can be decided.
 fn waiting(hold: &Value) -> Option<(&str, &str)> {
     (hold["state"] == "pending").then_some(())?;
@@ -105,8 +109,9 @@ fn waiting(hold: &Value) -> Option<(&str, &str)> {
 /// Votes until the vote counts or the hold is over, as a person would.
 async fn carry_out(stack: &Stack, hold: String, act: &Act, votes: &Votes) {
     tokio::time::sleep(act.after).await;
-    let person = Approver::new(&stack.approver_url, act.person);
     loop {
+        // Another try may come to another approver, as behind a load balancer.
+        let person = somebody(stack, act.person);
         let at = votes.note(Sent {
             hold: hold.clone(),
             person: act.person,

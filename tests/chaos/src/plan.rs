@@ -46,6 +46,8 @@ pub struct Act {
 #[derive(Debug, Clone)]
 pub struct Break {
     pub what: What,
+    /// Which of several, counted round.
+    pub which: usize,
     pub at: Duration,
     pub lasts: Duration,
 }
@@ -55,6 +57,8 @@ pub struct Break {
 pub enum What {
     KillProxy,
     KillApprover,
+    /// The approvers' database; nothing where the store is a file.
+    KillStore,
     StopProxy,
     StopApprover,
     /// Between proxy and approver.
@@ -69,9 +73,10 @@ pub enum What {
     LoseChat,
 }
 
-const BREAKS: [What; 11] = [
+const BREAKS: [What; 12] = [
     What::KillProxy,
     What::KillApprover,
+    What::KillStore,
     What::StopProxy,
     What::StopApprover,
     What::CutApprover,
@@ -111,6 +116,7 @@ impl Plan {
         let breaks = (0..rng.usize(1..=3))
             .map(|_| Break {
                 what: BREAKS[rng.usize(..BREAKS.len())],
+                which: rng.usize(..16),
                 at: millis(&mut rng, 0..900),
                 lasts: millis(&mut rng, 30..1_200),
             })

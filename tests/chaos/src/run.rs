@@ -16,7 +16,7 @@ use crate::{
     checker, faults,
     people::{self, Votes},
     plan::{Job, Plan},
-    stack::{HOLD_TIMEOUT, Stack},
+    stack::{HOLD_TIMEOUT, Size, Stack},
     workload::{self, Ended, Told},
 };
 
@@ -35,7 +35,7 @@ pub struct Settings {
     /// The first trial's seed; the next ones count on from it.
     pub seed: u64,
     /// Installations at once.
-    pub stacks: u64,
+    pub stacks: usize,
 }
 
 /// What came of it.
@@ -60,7 +60,7 @@ pub struct Report {
 /// When an installation does not start, or does not come back after a fault.
 pub async fn run(settings: Settings) -> Result<Report> {
     let next = AtomicU64::new(0);
-    let workers = (0..settings.stacks.max(1)).map(|_| worker(settings, &next));
+    let workers = (0..settings.stacks.max(1)).map(|number| worker(settings, number, &next));
     let mut total = Report::default();
     for report in try_join_all(workers).await? {
         total.add(report);
@@ -68,20 +68,22 @@ pub async fn run(settings: Settings) -> Result<Report> {
     Ok(total)
 }
 
-async fn worker(settings: Settings, next: &AtomicU64) -> Result<Report> {
+async fn worker(settings: Settings, number: usize, next: &AtomicU64) -> Result<Report> {
     let mut report = Report::default();
+    let mut sizes = [Size::One].into_iter().cycle().skip(number % 2);
     'stacks: loop {
+        let size = sizes.next().unwrap_or(Size::One);
         let mut stack = None;
         for _ in 0..TRIALS_OF_A_STACK {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= settings.trials {
+            let trial_number = next.fetch_add(1, Ordering::Relaxed);
+            if trial_number >= settings.trials {
                 break 'stacks;
             }
             let stack = match &mut stack {
                 Some(stack) => stack,
-                none => none.insert(Stack::start().await?),
+                none => none.insert(Stack::start(size).await?),
             };
-            let plan = Plan::of(settings.seed.wrapping_add(number));
+            let plan = Plan::of(settings.seed.wrapping_add(trial_number));
             let one = timeout(TRIAL_MAX, trial(stack, &plan))
                 .await
                 .map_err(anyhow::Error::from)
@@ -100,7 +102,8 @@ async fn trial(stack: &Stack, plan: &Plan) -> Result<Report> {
         let clients = plan
             .clients
             .iter()
-            .map(|jobs| workload::client(stack, jobs, PATIENCE));
+            .enumerate()
+            .map(|(which, jobs)| workload::client(stack, which, jobs, PATIENCE));
         let faults = plan.breaks.iter().map(|fault| faults::play(stack, fault));
         let (ends, mended) = tokio::join!(join_all(clients), try_join_all(faults));
         mended?;

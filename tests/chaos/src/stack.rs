@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use abeyance_e2e::{
-    Abeyance, Config, Database, Postgres, RawClient,
+    Abeyance, Config, Database, PATIENCE, Postgres, RawClient,
     postgres::{PASSWORD, User},
-    world::{Mode, connect_slack, slack_for},
+    world::{Mode, slack_for},
 };
 use abeyance_slack_double::SlackDouble;
 use anyhow::Result;
@@ -41,19 +41,42 @@ route = "pair"
 /// How long a hold waits, in seconds.
 pub const HOLD_TIMEOUT: u64 = 4;
 
+/// A proxy, and its networks.
+#[derive(Debug)]
+pub struct Proxy {
+    pub process: Mutex<Abeyance>,
+    pub to_approver: Relay,
+    pub to_target: Relay,
+    /// `host:port`; the same after a restart.
+    address: String,
+}
+
+/// An approver.
+#[derive(Debug)]
+pub struct Approver {
+    pub process: Mutex<Abeyance>,
+    /// The same after a restart.
+    pub url: String,
+}
+
+/// How many of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// One proxy, one approver, a file.
+    One,
+    /// Two of each, and a database as their store.
+    Two,
+}
+
 /// One installation.
 #[derive(Debug)]
 pub struct Stack {
     // Dropped in this order: nobody loses a server it still talks to.
-    pub proxy: Mutex<Abeyance>,
-    pub approver: Mutex<Abeyance>,
+    proxies: Vec<Proxy>,
+    approvers: Vec<Approver>,
     pub slack: Arc<SlackDouble>,
-    pub to_approver: Relay,
-    pub to_target: Relay,
     pub database: Database,
-    /// `host:port`; the same after a restart.
-    proxy_address: String,
-    pub approver_url: String,
+    pub store: Option<Mutex<Postgres>>,
     _postgres: Arc<Postgres>,
 }
 
@@ -62,7 +85,7 @@ impl Stack {
     ///
     /// # Errors
     /// When a part does not start.
-    pub async fn start() -> Result<Self> {
+    pub async fn start(size: Size) -> Result<Self> {
         let postgres = Postgres::start().await?;
         let database = postgres.database().await?;
         let admin = database.admin().await?;
@@ -78,35 +101,80 @@ impl Stack {
         config.timeout = format!("{HOLD_TIMEOUT}s");
         config.log = "info".to_owned();
         let slack = slack_for(&mut config, Mode::Socket).await?;
-        let approver = Abeyance::approver_only(&config).await?;
-        connect_slack(&slack, Mode::Socket, &approver).await?;
-        let approver_url = approver.approver_url()?;
-        let upstream = approver_url.trim_start_matches("http://").to_owned();
-        let to_approver = Relay::to(upstream).await?;
+        let (store, count) = match size {
+            Size::One => (None, 1),
+            Size::Two => {
+                let store = Postgres::launch().await?;
+                config.store_in(&store).await?;
+                (Some(Mutex::new(store)), 2)
+            }
+        };
+        let mut approvers = Vec::new();
+        for _ in 0..count {
+            let process = Abeyance::approver_only(&config).await?;
+            approvers.push(Approver {
+                url: process.approver_url()?,
+                process: Mutex::new(process),
+            });
+        }
+        slack.wait_for_socket(count, PATIENCE).await?;
         let target = format!("127.0.0.1:{}", postgres.port());
-        let to_target = Relay::to(target.clone()).await?;
-        config.replace_in_targets(&target, &to_target.address());
-        let url = format!("http://{}", to_approver.address());
-        let proxy = Abeyance::proxy_only(&config, &url).await?;
+        let mut proxies = Vec::new();
+        for approver in &approvers {
+            proxies.push(Proxy::start(&config, &target, &approver.url).await?);
+        }
         Ok(Self {
-            proxy_address: proxy.proxy()?.to_owned(),
-            proxy: Mutex::new(proxy),
-            approver: Mutex::new(approver),
+            proxies,
+            approvers,
             slack,
-            to_approver,
-            to_target,
             database,
-            approver_url,
+            store,
             _postgres: postgres,
         })
     }
 
-    /// A session through the proxy.
+    /// One of the proxies, counted round.
+    ///
+    /// # Panics
+    /// Never: there is at least one.
+    #[must_use]
+    pub fn proxy(&self, which: usize) -> &Proxy {
+        &self.proxies[which % self.proxies.len()]
+    }
+
+    /// One of the approvers, counted round.
+    ///
+    /// # Panics
+    /// Never: there is at least one.
+    #[must_use]
+    pub fn approver(&self, which: usize) -> &Approver {
+        &self.approvers[which % self.approvers.len()]
+    }
+
+    /// A session through one of the proxies.
     ///
     /// # Errors
     /// When the log-in fails.
-    pub async fn client(&self) -> Result<RawClient> {
-        let user = User::Scram.name();
-        RawClient::log_in(&self.proxy_address, user, &self.database.name, PASSWORD).await
+    pub async fn client(&self, which: usize) -> Result<RawClient> {
+        let (user, address) = (User::Scram.name(), &self.proxy(which).address);
+        RawClient::log_in(address, user, &self.database.name, PASSWORD).await
+    }
+}
+
+impl Proxy {
+    async fn start(config: &Config, target: &str, approver_url: &str) -> Result<Self> {
+        let upstream = approver_url.trim_start_matches("http://").to_owned();
+        let to_approver = Relay::to(upstream).await?;
+        let to_target = Relay::to(target.to_owned()).await?;
+        let mut config = config.clone();
+        config.replace_in_targets(target, &to_target.address());
+        let url = format!("http://{}", to_approver.address());
+        let process = Abeyance::proxy_only(&config, &url).await?;
+        Ok(Self {
+            address: process.proxy()?.to_owned(),
+            process: Mutex::new(process),
+            to_approver,
+            to_target,
+        })
     }
 }

@@ -40,17 +40,17 @@ pub struct Ended {
     pub waited: Duration,
 }
 
-/// Runs a client's statements.
-pub async fn client(stack: &Stack, jobs: &[Job], patience: Duration) -> Vec<Ended> {
+/// Runs a client's statements, through one of the proxies.
+pub async fn client(stack: &Stack, which: usize, jobs: &[Job], patience: Duration) -> Vec<Ended> {
     let mut ends = Vec::new();
     let mut session = None;
     for job in jobs {
         let prepared = match session.take() {
             Some(mut client) => match prepare(&mut client, job, patience).await {
                 Ok(()) => Some(client),
-                Err(_) => connect(stack, job).await,
+                Err(_) => connect(stack, which, job).await,
             },
-            None => connect(stack, job).await,
+            None => connect(stack, which, job).await,
         };
         let asked = Instant::now();
         let told = match prepared {
@@ -89,11 +89,11 @@ async fn one(mut client: RawClient, job: &Job, patience: Duration) -> (Told, Opt
 }
 
 /// A session that has said why it asks.
-async fn connect(stack: &Stack, job: &Job) -> Option<RawClient> {
+async fn connect(stack: &Stack, which: usize, job: &Job) -> Option<RawClient> {
     let deadline = Instant::now() + CONNECTING;
     while Instant::now() < deadline {
         let opened = timeout_at(deadline, async {
-            let mut client = stack.client().await?;
+            let mut client = stack.client(which).await?;
             prepare(&mut client, job, CONNECTING).await?;
             anyhow::Ok(client)
         });

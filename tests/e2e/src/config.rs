@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Database,
+    Database, Postgres,
     postgres::{PASSWORD, User},
     scram,
 };
@@ -160,6 +160,16 @@ impl Config {
     /// Adds an `[[agent]]` as it stands.
     pub fn agent(&mut self, lines: &str) {
         self.agents.push(lines.to_owned());
+    }
+
+    /// Keeps the approver's store in a fresh database of a server.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn store_in(&mut self, server: &Postgres) -> anyhow::Result<()> {
+        let name = server.empty_database().await?;
+        self.store = format!("postgres://postgres@127.0.0.1:{}/{name}", server.port());
+        Ok(())
     }
 
     /// With other rules.

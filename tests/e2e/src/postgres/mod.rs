@@ -117,6 +117,18 @@ impl Postgres {
         })
     }
 
+    /// The name of a fresh database with nothing in it.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn empty_database(&self) -> Result<String> {
+        let name = format!("empty_{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
+        let admin = self.admin("postgres").await?;
+        let make = format!("CREATE DATABASE {name} TEMPLATE template0");
+        admin.batch_execute(&make).await?;
+        Ok(name)
+    }
+
     /// The loopback port.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -147,6 +159,23 @@ impl Postgres {
     /// When it has ended already.
     pub fn crash(&self) -> Result<()> {
         self.process().signal(Signal::QUIT)
+    }
+
+    /// Starts it again on its old port after [`Postgres::crash`].
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn restart(&self) -> Result<()> {
+        let install = Install::find()?;
+        let data = self.folder.path().join("data");
+        eventually("the end of PostgreSQL", || {
+            let ended = self.process().ended();
+            async move { ended }
+        })
+        .await?;
+        let process = launch_on(&install, &data, self.folder.path(), self.port).await?;
+        *self.process() = process.context("its port was taken meanwhile")?;
+        Ok(())
     }
 
     async fn admin(&self, database: &str) -> Result<tokio_postgres::Client> {
