@@ -16,10 +16,16 @@ use std::{
 
 use abeyance_api::{DecisionDesk as _, HoldDesk as _, HoldId, HoldState, SystemClock};
 use abeyance_approver::Approver;
-use support::{approve, binding, config, open};
+use support::{approve, binding, config, config_on, open, store_in};
 use tempfile::TempDir;
 
 const FOLDER: &str = "ABEYANCE_TEST_CRASH_FOLDER";
+/// The name of the test that is the victim, wherever this file is taken in.
+const VICTIM: &str = if module_path!().len() == "crash".len() {
+    "victim"
+} else {
+    "crash::victim"
+};
 const TRIALS: usize = 12;
 
 /// Not a test of its own: the life of the victim, until it is killed.
@@ -28,8 +34,7 @@ async fn victim() {
     let Ok(folder) = std::env::var(FOLDER) else {
         return;
     };
-    let mut config = config(&TempDir::new().unwrap());
-    config.store = std::path::Path::new(&folder).join("abeyance.db").into();
+    let mut config = config_on(store_in(std::path::Path::new(&folder)));
     config.single_process = false;
     let approver = Approver::open(config, Arc::new(SystemClock)).await.unwrap();
     let say = |what: &str, id: &HoldId| {
@@ -50,7 +55,7 @@ async fn victim() {
 /// Runs the victim and kills it once it has given `answers` answers.
 fn run_and_kill(folder: &TempDir, answers: usize) -> Vec<(String, HoldId)> {
     let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["victim", "--exact", "--nocapture", "--test-threads=1"])
+        .args([VICTIM, "--exact", "--nocapture", "--test-threads=1"])
         .env(FOLDER, folder.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -91,6 +96,8 @@ async fn what_was_answered_survives_kill_9() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
+    // Before the first victim makes it in a server of its own.
+    let _store = store_in(folder.path());
     for trial in 0..TRIALS {
         let given = run_and_kill(&folder, 1 + trial * 7);
         assert!(!given.is_empty());

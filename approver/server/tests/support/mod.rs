@@ -1,9 +1,11 @@
-//! An approver on a scratch file, with a roster of three people and two routes.
+//! An approver on a scratch store, with a roster of three people and two routes.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+pub mod postgres;
+
+use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use abeyance_api::{
     AgentIdentity, BindingDigest, Blast, Claimant, Decision, DecisionDesk, DecisionRequest,
@@ -11,7 +13,8 @@ use abeyance_api::{
     SessionInfo, Surface, SystemClock, TargetInfo, TransactionContext,
 };
 use abeyance_approver::{
-    ApiToken, Approver, ApproverConfig, Person, Route, TokenHash, TokenScope,
+    ApiToken, Approver, ApproverConfig, Person, PostgresStore, Route, StoreLocation, StoreTls,
+    TokenHash, TokenScope,
     quorum::{Part, Quorum},
 };
 use chrono::{DateTime, Utc};
@@ -54,10 +57,48 @@ fn person(name: &str, display_name: &str) -> Person {
     }
 }
 
+/// A file in `folder`; in the tests that `postgres.rs` takes in, a database for that folder.
+pub fn store_in(folder: &Path) -> StoreLocation {
+    if module_path!().starts_with("postgres::") {
+        StoreLocation::Postgres(database_of(folder))
+    } else {
+        folder.join("abeyance.db").into()
+    }
+}
+
+/// The database that belongs to a folder, in whichever process; made when there is none yet.
+fn database_of(folder: &Path) -> PostgresStore {
+    let note = folder.join("database");
+    let known = std::fs::read_to_string(&note).unwrap_or_else(|_| {
+        let server = postgres::server();
+        let known = format!("{} {}", server.port, server.database());
+        std::fs::write(&note, &known).unwrap();
+        known
+    });
+    let (port, name) = known.split_once(' ').unwrap();
+    scratch_database(port.parse().unwrap(), name.to_owned())
+}
+
+pub fn scratch_database(port: u16, database: String) -> PostgresStore {
+    PostgresStore {
+        host: "127.0.0.1".to_owned(),
+        port,
+        user: "postgres".to_owned(),
+        password: None,
+        database,
+        tls: StoreTls::Off,
+        connections_max: 4,
+    }
+}
+
 pub fn config(folder: &TempDir) -> ApproverConfig {
+    config_on(store_in(folder.path()))
+}
+
+pub fn config_on(store: StoreLocation) -> ApproverConfig {
     let ids = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
     ApproverConfig {
-        store: folder.path().join("abeyance.db").into(),
+        store,
         console_url: Some("http://127.0.0.1:8080".to_owned()),
         tokens: vec![
             ApiToken {
