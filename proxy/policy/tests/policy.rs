@@ -438,6 +438,22 @@ fn guarding_writes_lets_single_rows_pass() {
     }
 }
 
+/// Another server runs them: a program perhaps, or this database again.
+#[test]
+fn guarding_writes_lets_no_foreign_table_pass() {
+    let rules = with_packs(&[Pack::GuardWrites]);
+    let mut facts = facts("SELECT room FROM rooms_v");
+    let judge = |facts: &[StatementFacts]| {
+        evaluate_batch(&rules, facts, Context::new("billing-bot", "clinic")).decision
+    };
+    assert_eq!(judge(&facts), Decision::Allow);
+    for facts in &mut facts {
+        let catalog = facts.catalog.as_mut().unwrap();
+        catalog.foreign = catalog.reads.clone();
+    }
+    assert_eq!(judge(&facts), hold());
+}
+
 #[test]
 fn columns_of_people_are_protected_by_name() {
     let rules = with_packs(&[Pack::GuardWrites, Pack::Phi]);

@@ -157,6 +157,12 @@ pub struct Relation {
     /// Expressions that run when rows are written: defaults, generated columns, checks, index
     /// expressions, policies.
     pub on_write: Vec<String>,
+    /// Functions that sorting and grouping compare whole rows with, other than the server's own.
+    #[serde(default)]
+    pub on_compare: Vec<QualifiedName>,
+    /// Functions of the operator classes of its indexes and partitions, other than the server's own and those in C.
+    #[serde(default)]
+    pub on_scan: Vec<QualifiedName>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -276,7 +282,7 @@ pub struct Cast {
     pub context: char,
 }
 
-/// A type that did not come with the server.
+/// A type that did not come with the server, or one that is compared by code that did not.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Type {
     pub name: QualifiedName,

@@ -63,3 +63,29 @@ CREATE FUNCTION weigh(weight, weight) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 
 CREATE OPERATOR CLASS by_weight DEFAULT FOR TYPE weight USING btree AS FUNCTION 1 weigh(weight, weight);
 CREATE TABLE weighed (id int, w weight);
 CREATE TABLE wide (a int, b int, c int);
+
+-- Code that runs without a name in the statement.
+CREATE TYPE worn AS (odd looked);
+CREATE TABLE parts (id int PRIMARY KEY, odds looked[], worn worn, plain text);
+CREATE FUNCTION order_int(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN btint4cmp($1, $2); END';
+CREATE OPERATOR CLASS by_order FOR TYPE int USING btree AS
+  OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 order_int(int, int);
+CREATE TABLE searched (id int, note text);
+CREATE INDEX ON searched USING btree (id by_order);
+CREATE TABLE divided (id int, note text) PARTITION BY RANGE (id by_order);
+CREATE TABLE divided_low PARTITION OF divided FOR VALUES FROM (0) TO (100);
+CREATE TYPE span AS RANGE (subtype = int, subtype_opclass = by_order);
+CREATE TABLE spans (id int, span span);
+CREATE TABLE pairs (a int, b int);
+CREATE FUNCTION order_pair(pairs, pairs) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 0; END';
+CREATE OPERATOR CLASS by_pair DEFAULT FOR TYPE pairs USING btree AS FUNCTION 1 order_pair(pairs, pairs);
+CREATE TYPE shade AS ENUM ('light', 'dark');
+CREATE FUNCTION eq_shade(shade, shade) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE OPERATOR = (LEFTARG = shade, RIGHTARG = shade, FUNCTION = eq_shade, HASHES);
+CREATE OPERATOR CLASS by_shade DEFAULT FOR TYPE shade USING hash AS OPERATOR 1 =, FUNCTION 1 hashenum(anyenum);
+CREATE TABLE shaded (id int, shade shade);
+CREATE VIEW filled AS SELECT id, plain FROM parts;
+ALTER VIEW filled ALTER COLUMN plain SET DEFAULT hidden()::text;
+CREATE TABLE watched (id int PRIMARY KEY, note text);
+CREATE TRIGGER on_watched BEFORE UPDATE ON watched FOR EACH ROW WHEN (looks(NEW.note)) EXECUTE FUNCTION instead();
+CREATE INDEX ON wide USING gin ((a::text) gin_trgm_ops);

@@ -74,6 +74,33 @@ fn protected_columns_are_found() {
     assert!(seen > 80, "{seen} rows of the corpus were looked at");
 }
 
+/// A type of the server's own that somebody gave an order: whatever may give such a value may run code.
+#[test]
+fn own_types_are_compared_by_what_users_say() {
+    let mut catalog = Catalog::from_json(CLINIC.as_bytes()).unwrap().clone();
+    let json = serde_json::json!({
+        "name": {"schema": "pg_catalog", "name": "json"}, "kind": {"is": "enum"}, "on_make": [],
+        "on_compare": [{"schema": "public", "name": "order_json"}],
+    });
+    catalog.types.push(serde_json::from_value(json).unwrap());
+    let under = Under::with(catalog);
+    let doubted = |sql: &str| {
+        let facts = under.read(sql);
+        let doubts = facts.iter().flat_map(|facts| &facts.doubts);
+        doubts.filter(|doubt| doubt.contains("order_json")).count()
+    };
+    for sql in [
+        "SELECT DISTINCT '{}'::json",
+        "SELECT greatest(json '1', json '2')",
+        "SELECT DISTINCT to_json(floor) FROM rooms",
+        "SELECT DISTINCT r.row_to_json FROM rooms r",
+        "SELECT DISTINCT '{}'::json[]",
+    ] {
+        assert_eq!(doubted(sql), 1, "{sql}");
+    }
+    assert_eq!(doubted("SELECT room FROM rooms ORDER BY floor + 1"), 0);
+}
+
 const PROTECTED: &str = "\
 public.patients.name public.patients.ssn public.patients.mrn public.patients.dob \
 public.patients.email public.patients.phone public.patients_archive.name \
@@ -90,7 +117,11 @@ struct Under {
 
 impl Under {
     fn of(json: &str) -> Self {
-        let catalog = Arc::new(Catalog::from_json(json.as_bytes()).unwrap());
+        Self::with(Catalog::from_json(json.as_bytes()).unwrap())
+    }
+
+    fn with(catalog: Catalog) -> Self {
+        let catalog = Arc::new(catalog);
         Self {
             sight: Some(Sight {
                 search_path: catalog.search_path.clone().into(),

@@ -28,6 +28,8 @@ pub(crate) struct Index {
     pub(crate) casts_implicit: Vec<u32>,
     /// Every implicit cast, whatever it runs.
     pub(crate) casts_unwritten: Vec<u32>,
+    /// Types of the server's own that code of users compares.
+    pub(crate) compared: Vec<u32>,
     pub(crate) any_temporary: bool,
     /// Names that have to be written in quotes, of whatever kind.
     quoted: HashSet<Box<str>>,
@@ -88,6 +90,10 @@ impl Index {
             quoted: quoted_names(catalog),
             casts_unwritten: numbered(&catalog.casts)
                 .filter(|(_, cast)| cast.context == 'i')
+                .map(|(at, _)| at)
+                .collect(),
+            compared: numbered(&catalog.types)
+                .filter(|(_, of)| own(&of.name) && !of.on_compare.is_empty())
                 .map(|(at, _)| at)
                 .collect(),
             any_temporary: catalog.relations.iter().any(|relation| relation.temporary),

@@ -6,7 +6,7 @@ WITH setting AS MATERIALIZED (
   SELECT current_setting('server_version_num')::int AS version,
          COALESCE(current_setting('abeyance.scope', true), '') = 'temporary' AS temporary_only
 ), kept AS MATERIALIZED (
-  SELECT c.oid, c.relname, c.relkind, c.relowner, c.relrowsecurity, c.relhasrules, c.relhastriggers,
+  SELECT c.oid, c.relname, c.relkind, c.reltype, c.relowner, c.relrowsecurity, c.relhasrules, c.relhastriggers,
          c.reltuples, c.relpages, n.nspname, n.oid = pg_my_temp_schema() AS temporary
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace, setting s
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
@@ -122,6 +122,39 @@ WITH setting AS MATERIALIZED (
     WHERE w.relid IN (SELECT oid FROM kept) AND w.expression IS NOT NULL
   ) w
   GROUP BY w.relid
+), class_code AS MATERIALIZED (
+  -- What an operator class runs beside the server's own: functions, and those of its operators. `plain`: not in C,
+  -- which nobody but a superuser can bring in.
+  SELECT DISTINCT o.oid AS opclass, o.opcintype, f.oid AS routine, l.lanname NOT IN ('c', 'internal') AS plain,
+         o.opcdefault AND m.amname IN ('btree', 'hash') AS compares
+  FROM pg_catalog.pg_opclass o
+  JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod
+  CROSS JOIN LATERAL (
+    SELECT p.amproc::pg_catalog.oid AS oid FROM pg_catalog.pg_amproc p
+    WHERE p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype
+    UNION ALL
+    SELECT q.oprcode::pg_catalog.oid FROM pg_catalog.pg_amop a JOIN pg_catalog.pg_operator q ON q.oid = a.amopopr
+    WHERE a.amopfamily = o.opcfamily AND a.amoplefttype = o.opcintype) code
+  JOIN pg_catalog.pg_proc f ON f.oid = code.oid
+  JOIN pg_catalog.pg_language l ON l.oid = f.prolang
+  JOIN named_routine r ON r.oid = f.oid AND NOT r.built_in
+), comparing AS MATERIALIZED (
+  -- Types whose values are sorted and grouped by code of users.
+  SELECT x.opcintype, json_agg(f.name ORDER BY x.routine) AS list, bool_or(x.plain) AS plain
+  FROM (SELECT opcintype, routine, bool_or(plain) AS plain FROM class_code WHERE compares GROUP BY 1, 2) x
+  JOIN named_routine f ON f.oid = x.routine
+  GROUP BY x.opcintype
+), scan_lists AS (
+  SELECT x.relid, json_agg(f.name ORDER BY x.routine) AS list
+  FROM (
+    SELECT DISTINCT k.relid, c.routine
+    FROM (SELECT i.indrelid AS relid, unnest(i.indclass::pg_catalog.oid[]) AS opclass FROM pg_catalog.pg_index i
+          UNION ALL
+          SELECT t.partrelid, unnest(t.partclass::pg_catalog.oid[]) FROM pg_catalog.pg_partitioned_table t) k
+    JOIN class_code c ON c.opclass = k.opclass AND c.plain
+    WHERE k.relid IN (SELECT oid FROM kept)) x
+  JOIN named_routine f ON f.oid = x.routine
+  GROUP BY x.relid
 ), relation_list AS (
   SELECT json_agg(json_build_object(
     'oid', k.oid::bigint,
@@ -142,7 +175,9 @@ WITH setting AS MATERIALIZED (
     'foreign_keys', COALESCE(keys.list, '[]'),
     'row_security', k.relrowsecurity,
     'on_read', COALESCE(reading.list, '[]'),
-    'on_write', COALESCE(writing.list, '[]')) ORDER BY k.nspname, k.relname) AS list
+    'on_write', COALESCE(writing.list, '[]'),
+    'on_compare', COALESCE(comparing.list, '[]'),
+    'on_scan', COALESCE(scanning.list, '[]')) ORDER BY k.nspname, k.relname) AS list
   FROM kept k
   CROSS JOIN setting s
   LEFT JOIN column_lists columns ON columns.attrelid = k.oid
@@ -153,6 +188,8 @@ WITH setting AS MATERIALIZED (
   LEFT JOIN key_lists keys ON keys.conrelid = k.oid
   LEFT JOIN read_lists reading ON reading.polrelid = k.oid
   LEFT JOIN write_lists writing ON writing.relid = k.oid
+  LEFT JOIN comparing ON comparing.opcintype = k.reltype
+  LEFT JOIN scan_lists scanning ON scanning.relid = k.oid
 ), routine_list AS (
   SELECT json_agg(json_build_object(
     'oid', p.oid::bigint,
@@ -207,18 +244,23 @@ WITH setting AS MATERIALIZED (
   LEFT JOIN named_routine f ON f.oid = c.castfunc
   CROSS JOIN setting s
   WHERE c.oid >= 12000 AND NOT s.temporary_only
-), comparing AS (
-  SELECT x.opcintype, json_agg(f.name ORDER BY x.amproc) AS list
-  FROM (SELECT DISTINCT o.opcintype, p.amproc::pg_catalog.oid AS amproc
-        FROM pg_catalog.pg_opclass o
-        JOIN pg_catalog.pg_amproc p ON p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype
-        WHERE o.opcdefault AND o.oid >= 12000) x
-  JOIN named_routine f ON f.oid = x.amproc AND NOT f.built_in
-  GROUP BY x.opcintype
+), range_code AS (
+  -- Values of a range are compared when they are made.
+  SELECT x.rngtypid, json_agg(f.name ORDER BY x.routine) AS list
+  FROM (
+    SELECT r.rngtypid, c.routine FROM pg_catalog.pg_range r JOIN class_code c ON c.opclass = r.rngsubopc
+    UNION
+    SELECT r.rngtypid, y.routine
+    FROM pg_catalog.pg_range r
+    CROSS JOIN LATERAL (VALUES (r.rngcanonical::pg_catalog.oid), (r.rngsubdiff::pg_catalog.oid)) AS y (routine)) x
+  JOIN named_routine f ON f.oid = x.routine AND NOT f.built_in
+  GROUP BY x.rngtypid
 ), type_list AS (
   SELECT json_agg(json_build_object(
     'name', own.name,
     'kind', CASE
+      -- One of the server's own, here for how it is compared alone.
+      WHEN t.oid < 16384 AND n.nspname = 'pg_catalog' THEN json_build_object('is', 'enum')
       WHEN t.typtype = 'e' THEN json_build_object('is', 'enum')
       WHEN t.typtype = 'd' THEN json_build_object('is', 'domain', 'over', base.name)
       WHEN t.typtype = 'c' THEN json_build_object('is', 'composite', 'columns', COALESCE(columns.list, '[]'))
@@ -231,7 +273,7 @@ WITH setting AS MATERIALIZED (
         WHERE c.contypid = t.oid AND c.conbin IS NOT NULL
         UNION ALL
         SELECT pg_get_expr(t.typdefaultbin, 0) WHERE t.typdefaultbin IS NOT NULL) x), '[]') ELSE '[]' END,
-    'on_compare', COALESCE(comparing.list, '[]')
+    'on_compare', COALESCE(range_code.list, comparing.list, '[]')
     ) ORDER BY n.nspname, t.typname) AS list
   FROM pg_catalog.pg_type t
   JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
@@ -245,8 +287,10 @@ WITH setting AS MATERIALIZED (
   LEFT JOIN named_type element ON element.oid = e.oid
   LEFT JOIN column_lists columns ON columns.attrelid = t.typrelid
   LEFT JOIN comparing ON comparing.opcintype = t.oid
+  LEFT JOIN range_code ON range_code.rngtypid = t.oid
   CROSS JOIN setting s
-  WHERE (t.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')) AND NOT s.temporary_only
+  WHERE (t.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') OR comparing.plain)
+    AND NOT s.temporary_only
     -- A relation's row type, and arrays of it, are known from the relation.
     AND (t.typrelid = 0 OR c.relkind = 'c')
     AND (e.oid IS NULL OR e.typrelid = 0 OR ec.relkind = 'c')

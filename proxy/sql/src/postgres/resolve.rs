@@ -116,6 +116,8 @@ pub(crate) enum Code {
     Base(u32),
     /// A type whose values are compared by code of a user's.
     Compare(u32),
+    /// A relation whose index or partitions are searched by code of a user's.
+    Scan(u32),
 }
 
 /// How deep definitions may still be gone into on this stack.

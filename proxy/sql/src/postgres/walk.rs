@@ -38,6 +38,7 @@ pub(super) use expression::string_constant;
 pub(super) fn facts_of(statement: &NodeEnum, resolver: Resolver<'_>) -> Option<StatementFacts> {
     let mut walk = Walk::with(resolver);
     walk.statement(statement);
+    walk.resolver.settle();
     if walk.resolver.needs_room {
         return None;
     }

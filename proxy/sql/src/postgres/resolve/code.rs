@@ -36,6 +36,7 @@ impl Resolver<'_> {
         types: &[Ty],
     ) {
         let Some(names) = self.names else { return };
+        self.compares_own();
         if given == Some(1) {
             self.call_as_cast(schema, name, types.first().copied().unwrap_or(Ty::Unknown));
         }
@@ -63,6 +64,16 @@ impl Resolver<'_> {
                 harmless,
                 routines,
             });
+        }
+    }
+
+    /// What a function of the server's own gives may be of any of its types.
+    pub(super) fn compares_own(&mut self) {
+        let Some(names) = self.names else { return };
+        for at in &names.index.compared {
+            if !self.code.contains(&Code::Compare(*at)) {
+                self.code.push(Code::Compare(*at));
+            }
         }
     }
 
@@ -195,7 +206,10 @@ impl Resolver<'_> {
     fn makes(&mut self, key: TypeKey, depth: usize) {
         self.reads(key, depth);
         let Some(names) = self.names else { return };
-        let TypeKey::Type(at) = key else { return };
+        let at = match key {
+            TypeKey::Type(at) => at,
+            TypeKey::Row(at) => return self.makes_row(at, depth),
+        };
         let Some(of) = names.type_at(at) else { return };
         if !of.on_make.is_empty() {
             let expanded = self.making(at);
@@ -219,6 +233,20 @@ impl Resolver<'_> {
                 }
             }
             TypeKind::Enum | TypeKind::Base => {}
+        }
+    }
+
+    /// A value of a relation's row type is made, of a text perhaps.
+    fn makes_row(&mut self, at: u32, depth: usize) {
+        let (Some(names), Some(depth)) = (self.names, depth.checked_sub(1)) else {
+            return;
+        };
+        let columns = names.relation(at).map_or(&[][..], |one| &one.columns);
+        for key in columns
+            .iter()
+            .filter_map(|one| names.type_key(&one.type_name))
+        {
+            self.makes(key, depth);
         }
     }
 
@@ -278,10 +306,22 @@ impl Resolver<'_> {
         let Some(column) = names.column(relation, column) else {
             return;
         };
-        if let Some(key) = names.type_key(&column.type_name)
-            && self.in_play.insert(key)
-        {
-            self.reads(key, TYPE_DEPTH_MAX);
+        let Some(key) = names.type_key(&column.type_name) else {
+            return;
+        };
+        if self.in_play.insert(key) {
+            // A constant beside it becomes one of its type, and that of the parts of it. Not so beside a domain: the
+            // server takes the type below.
+            match key {
+                TypeKey::Type(at)
+                    if names
+                        .type_at(at)
+                        .is_some_and(|of| matches!(of.kind, TypeKind::Domain { .. })) =>
+                {
+                    self.reads(key, TYPE_DEPTH_MAX);
+                }
+                _ => self.makes(key, TYPE_DEPTH_MAX),
+            }
         }
     }
 
@@ -420,7 +460,12 @@ impl Resolver<'_> {
                     }
                 }
                 Code::Assignment => {}
-                Code::Compare(at) => self.judge_compare(names, at, &mut run),
+                Code::Compare(at) => {
+                    if let Some(of) = names.type_at(at) {
+                        self.judge_compare(names, &of.name, &of.on_compare, &mut run);
+                    }
+                }
+                Code::Scan(at) => self.judge_scan(names, at, &mut run),
                 Code::Base(at) => {
                     if let Some(of) = names.type_at(at)
                         && !names.vouches(&of.name)
@@ -432,6 +477,14 @@ impl Resolver<'_> {
                     }
                 }
             }
+        }
+        let rows = self.in_play.iter().filter_map(|key| match key {
+            TypeKey::Row(at) => names.relation(*at),
+            TypeKey::Type(_) => None,
+        });
+        let rows: Vec<_> = rows.filter(|one| !one.on_compare.is_empty()).collect();
+        for relation in rows {
+            self.judge_compare(names, &relation.name, &relation.on_compare, &mut run);
         }
         self.judge_implicit(names, stores, &mut run);
         run
@@ -516,16 +569,38 @@ impl Resolver<'_> {
     fn judge_compare(
         &mut self,
         names: Names<'_>,
-        at: u32,
+        of: &QualifiedName,
+        functions: &[QualifiedName],
         run: &mut std::collections::BTreeSet<u32>,
     ) {
-        let Some(of) = names.type_at(at) else { return };
-        for function in &of.on_compare {
+        for function in functions {
             run.extend(names.routines_named(function));
-            if !names.vouches(function) && !names.vouches(&of.name) {
+            if !names.vouches(function) && !names.vouches(of) {
                 self.doubts.insert(format!(
                     "uses type {}, whose values are compared by {}()",
-                    RelationName::from(&of.name),
+                    RelationName::from(of),
+                    RelationName::from(function)
+                ));
+            }
+        }
+    }
+
+    /// An index is searched, and a partition chosen, with no operator in the text.
+    fn judge_scan(
+        &mut self,
+        names: Names<'_>,
+        relation: u32,
+        run: &mut std::collections::BTreeSet<u32>,
+    ) {
+        let Some(relation) = names.relation(relation) else {
+            return;
+        };
+        for function in &relation.on_scan {
+            run.extend(names.routines_named(function));
+            if !names.vouches(function) {
+                self.doubts.insert(format!(
+                    "uses {}, whose index or partitions are searched by {}()",
+                    RelationName::from(&relation.name),
                     RelationName::from(function)
                 ));
             }

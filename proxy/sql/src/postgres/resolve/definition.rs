@@ -144,6 +144,16 @@ impl Resolver<'_> {
         Arc::new(expanded)
     }
 
+    /// The condition of a trigger. What it looks at is what is stored anyway.
+    pub(crate) fn condition(&mut self, at: u32, definition: &str) -> Expanded {
+        let room = self.room;
+        let mut expanded = self.guarded(at, |resolver| {
+            resolver.expand(definition, &Around::Rows(at, &["old", "new"]), at, room)
+        });
+        expanded.touched.clear();
+        expanded
+    }
+
     /// A definition's meaning, from memory or worked out now.
     fn remembered(
         &mut self,
@@ -206,6 +216,9 @@ impl Resolver<'_> {
                     expanded.seen.bases = self.bases(select, names);
                 }
                 expanded
+            }
+            N::CreateTrigStmt(trigger) => {
+                walk::query_meaning(&selecting(trigger.when_clause.as_deref()?), resolver)
             }
             _ => return None,
         };
@@ -342,6 +355,20 @@ impl Expanded {
 
     pub(crate) fn refuses(&mut self, reason: OpaqueReason) {
         self.opaque.get_or_insert(reason);
+    }
+}
+
+/// A query of one expression.
+fn selecting(expression: &Node) -> pb::SelectStmt {
+    let target = pb::ResTarget {
+        val: Some(Box::new(expression.clone())),
+        ..pb::ResTarget::default()
+    };
+    pb::SelectStmt {
+        target_list: vec![Node {
+            node: Some(N::ResTarget(Box::new(target))),
+        }],
+        ..pb::SelectStmt::default()
     }
 }
 

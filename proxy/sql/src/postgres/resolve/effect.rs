@@ -110,9 +110,17 @@ impl Resolver<'_> {
 
     /// What runs for each row that is read.
     fn reading(&mut self, at: u32, relation: &Relation) {
+        self.scanning(at, relation);
         if !relation.on_read.is_empty() {
             let expanded = self.on_read(at);
             self.absorb(&expanded);
+        }
+    }
+
+    /// What finds rows, and their places.
+    fn scanning(&mut self, at: u32, relation: &Relation) {
+        if !relation.on_scan.is_empty() {
+            self.code.push(super::Code::Scan(at));
         }
     }
 
@@ -246,11 +254,8 @@ impl Resolver<'_> {
         event: Event,
         set: Option<&BTreeSet<String>>,
     ) {
-        for (number, trigger) in (0..).zip(&relation.triggers) {
-            if trigger.enabled && trigger.events.iter().any(|one| one == event.as_str()) {
-                self.seen.triggers.insert((at, number));
-            }
-        }
+        self.fires(at, relation, event);
+        self.scanning(at, relation);
         let stores = matches!(event, Event::Insert | Event::Update);
         if !relation.on_write.is_empty() && (stores || relation.row_security) {
             let expanded = self.on_write(at);
@@ -260,6 +265,22 @@ impl Resolver<'_> {
             self.reading(at, relation);
             self.follow_keys(at, event, set);
         }
+    }
+
+    /// Triggers of one relation, with the conditions they have. True when there is one.
+    fn fires(&mut self, at: u32, relation: &Relation, event: Event) -> bool {
+        let mut any = false;
+        for (number, trigger) in (0..).zip(&relation.triggers) {
+            if trigger.enabled && trigger.events.iter().any(|one| one == event.as_str()) {
+                any = true;
+                self.seen.triggers.insert((at, number));
+                if let Some(definition) = &trigger.conditional {
+                    let expanded = self.condition(at, definition);
+                    self.absorb(&expanded);
+                }
+            }
+        }
+        any
     }
 
     /// Foreign keys that refer to a table, whose rows go or change.
@@ -380,12 +401,11 @@ impl Resolver<'_> {
         set: Option<&BTreeSet<String>>,
     ) {
         self.seen.through.insert(at);
-        let mut by_trigger = false;
-        for (number, trigger) in (0..).zip(&relation.triggers) {
-            if trigger.enabled && trigger.events.iter().any(|one| one == event.as_str()) {
-                self.seen.triggers.insert((at, number));
-                by_trigger = true;
-            }
+        let by_trigger = self.fires(at, relation, event);
+        if matches!(event, Event::Insert | Event::Update) && !relation.on_write.is_empty() {
+            // Columns of a view can have defaults.
+            let expanded = self.on_write(at);
+            self.absorb(&expanded);
         }
         let expanded = self.view(at);
         self.absorb(&expanded);

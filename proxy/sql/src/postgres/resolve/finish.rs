@@ -23,7 +23,8 @@ pub(crate) struct Resolved {
 }
 
 impl Resolver<'_> {
-    pub(crate) fn finish(mut self) -> Resolved {
+    /// Goes through the types of the columns that are touched. Doing it again adds nothing.
+    pub(crate) fn settle(&mut self) {
         self.touched.sort_unstable();
         self.touched.dedup();
         let touched = std::mem::take(&mut self.touched);
@@ -35,6 +36,12 @@ impl Resolver<'_> {
                 self.column_type(*relation, *column);
             }
         }
+        self.touched = touched;
+    }
+
+    pub(crate) fn finish(mut self) -> Resolved {
+        self.settle();
+        let touched = std::mem::take(&mut self.touched);
         let run = self.judge_code();
         let columns = self.named_columns(&touched);
         let catalog = self.names.map(|names| self.facts(names, &run));

@@ -219,7 +219,13 @@ impl<'c> Names<'c> {
     /// A type by its qualified name, when it is not the server's own.
     pub(crate) fn type_key(&self, name: &QualifiedName) -> Option<TypeKey> {
         if name.schema == "pg_catalog" && self.index.types(&name.name).is_empty() {
-            return None;
+            // An array of what is compared by code of users.
+            let at = self.index.compared.iter();
+            let mut at = at.filter(|at| {
+                let element = self.type_at(**at).map(|of| of.name.name.as_str());
+                element.is_some_and(|element| name.name.strip_prefix('_') == Some(element))
+            });
+            return at.next().map(|at| TypeKey::Type(*at));
         }
         match self.find_type(Some(&name.schema), &name.name) {
             FoundType::User(key) => Some(key),

@@ -828,6 +828,7 @@ impl Resolver<'_> {
     /// `of.name` may be a call of `name(of)`.
     pub(crate) fn may_call(&mut self, of: &str, name: &str, row: bool) {
         self.call_as_cast(None, name, Ty::Unknown);
+        self.compares_own();
         let candidates: Vec<u32> = self.names.map_or_else(Vec::new, |names| {
             names.routines(None, name, Some(1)).collect()
         });
