@@ -109,6 +109,100 @@ pub enum OncallCommand {
     Preview(OncallPreviewArgs),
     /// Find gaps and people who cannot be asked; exit code 64 when there are any
     Lint(OncallLintArgs),
+    /// Put somebody on call for a while; kept by the approver
+    #[command(subcommand)]
+    Override(OverrideCommand),
+    /// Let two shifts change people
+    Swap(SwapArgs),
+}
+
+/// How to get at a running approver.
+#[derive(Debug, Args)]
+pub struct ApproverArgs {
+    /// Where the approver is: the address of its console
+    #[arg(long, value_name = "URL", env = "ABEYANCE_APPROVER")]
+    pub approver: Option<String>,
+    /// A file with your console token (default: the variable ABEYANCE_PERSON_TOKEN)
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Trust certificates of this CA, a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum OverrideCommand {
+    /// Put somebody on call from one moment until another; of two overrides the one made last counts
+    Add(OverrideAddArgs),
+    /// Show those that are not over
+    List(OverrideListArgs),
+    /// Take one back
+    Remove(OverrideRemoveArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct OverrideAddArgs {
+    #[command(flatten)]
+    pub approver: ApproverArgs,
+    #[arg(long, value_name = "NAME")]
+    pub schedule: String,
+    /// When it begins, such as 2026-12-24T18:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub from: DateTime<Utc>,
+    /// When it ends; that moment is not in it
+    #[arg(long, value_name = "TIME")]
+    pub until: DateTime<Utc>,
+    /// Who stands in; several with commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', required = true)]
+    pub people: Vec<String>,
+    /// Why; it is kept in the record
+    #[arg(long)]
+    pub reason: String,
+    #[arg(long, default_value = "table")]
+    pub format: OncallFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct OverrideListArgs {
+    #[command(flatten)]
+    pub approver: ApproverArgs,
+    /// One schedule; all when left out
+    #[arg(long, value_name = "NAME")]
+    pub schedule: Option<String>,
+    #[arg(long, default_value = "table")]
+    pub format: OncallFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct OverrideRemoveArgs {
+    #[command(flatten)]
+    pub approver: ApproverArgs,
+    /// Its id, or the beginning of it
+    pub id: String,
+    /// Why; it is kept in the record
+    #[arg(long)]
+    pub reason: String,
+}
+
+#[derive(Debug, Args)]
+pub struct SwapArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    #[command(flatten)]
+    pub approver: ApproverArgs,
+    #[arg(long, value_name = "NAME")]
+    pub schedule: String,
+    /// A moment in the one shift, such as 2026-12-24T18:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub shift: DateTime<Utc>,
+    /// A moment in the other
+    #[arg(long, value_name = "TIME")]
+    pub with: DateTime<Utc>,
+    /// Why; it is kept in the record
+    #[arg(long)]
+    pub reason: String,
+    #[arg(long, default_value = "table")]
+    pub format: OncallFormat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -125,6 +219,8 @@ pub enum OncallFormat {
 pub struct OncallWhoArgs {
     #[command(flatten)]
     pub config: ConfigArg,
+    #[command(flatten)]
+    pub approver: ApproverArgs,
     /// One schedule; all when left out
     #[arg(long, value_name = "NAME")]
     pub schedule: Option<String>,
@@ -139,6 +235,8 @@ pub struct OncallWhoArgs {
 pub struct OncallPreviewArgs {
     #[command(flatten)]
     pub config: ConfigArg,
+    #[command(flatten)]
+    pub approver: ApproverArgs,
     /// One schedule; all when left out
     #[arg(long, value_name = "NAME")]
     pub schedule: Option<String>,
@@ -156,6 +254,10 @@ pub struct OncallPreviewArgs {
 pub struct OncallLintArgs {
     #[command(flatten)]
     pub config: ConfigArg,
+    #[command(flatten)]
+    pub approver: ApproverArgs,
+    #[arg(long, default_value = "table")]
+    pub format: OncallFormat,
 }
 
 #[derive(Debug, Subcommand)]

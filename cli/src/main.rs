@@ -21,7 +21,7 @@ use abeyance_api::{Clock as _, SystemClock};
 use clap::Parser as _;
 
 use args::{
-    AgentCommand, CatalogCommand, Cli, Command, OncallCommand, PersonCommand, PolicyCommand,
+    AgentCommand, CatalogCommand, Cli, Command, OncallCommand, OverrideCommand, PersonCommand, PolicyCommand,
 };
 use config::Role;
 use exit::Failure;
@@ -78,5 +78,13 @@ fn oncall(command: &OncallCommand) -> Result<(), Failure> {
         OncallCommand::Who(args) => commands::oncall::who(args, now),
         OncallCommand::Preview(args) => commands::oncall::preview(args, now),
         OncallCommand::Lint(args) => commands::oncall::lint(args, now),
+        OncallCommand::Override(OverrideCommand::Add(args)) => commands::oncall::overrides::add(args),
+        OncallCommand::Override(OverrideCommand::List(args)) => {
+            commands::oncall::overrides::list(args, now)
+        }
+        OncallCommand::Override(OverrideCommand::Remove(args)) => {
+            commands::oncall::overrides::remove(args, now)
+        }
+        OncallCommand::Swap(args) => commands::oncall::overrides::swap(args, now),
     }
 }

@@ -81,7 +81,11 @@ async fn run_parts(
         let running = DecisionPath {
             config: approver,
             people: config.people,
-            routes: config.routes,
+            asked: wiring::Asked {
+                groups: config.groups,
+                schedules: config.schedules,
+                routes: config.routes,
+            },
             slack: config.slack,
         };
         let approver = running.start(listener, role, &clock, &mut parts).await?;
@@ -165,7 +169,7 @@ fn remote_desk(remote: config::RemoteApprover) -> Result<Arc<dyn HoldDesk>, Fail
 struct DecisionPath {
     config: config::Approver,
     people: Vec<config::Person>,
-    routes: Vec<config::Route>,
+    asked: wiring::Asked,
     slack: Option<config::Slack>,
 }
 
@@ -178,7 +182,7 @@ impl DecisionPath {
         parts: &mut Parts,
     ) -> Result<Approver, Failure> {
         let single_process = role == Role::Serve;
-        let config = wiring::approver(&self.config, self.people, self.routes, single_process);
+        let config = wiring::approver(&self.config, self.people, self.asked, single_process);
         let approver = Approver::open(config, Arc::clone(clock))
             .await
             .map_err(|error| Failure::Io(error.to_string()))?;

@@ -57,11 +57,18 @@ pub fn agent(agent: config::Agent) -> abeyance_gateway::Agent {
     }
 }
 
+/// Who is asked, and by which names.
+pub struct Asked {
+    pub groups: Vec<abeyance_approver::Group>,
+    pub schedules: Vec<abeyance_approver::OncallSchedule>,
+    pub routes: Vec<config::Route>,
+}
+
 /// What the approver is built from.
 pub fn approver(
     approver: &config::Approver,
     people: Vec<config::Person>,
-    routes: Vec<config::Route>,
+    asked: Asked,
     single_process: bool,
 ) -> ApproverConfig {
     let token = approver.token.clone().map(|secret| ApiToken {
@@ -74,7 +81,9 @@ pub fn approver(
         console_url: approver.console_url.clone(),
         tokens: token.into_iter().collect(),
         people: people.into_iter().map(person).collect(),
-        routes: routes.into_iter().map(route).collect(),
+        groups: asked.groups,
+        schedules: asked.schedules,
+        routes: asked.routes.into_iter().map(route).collect(),
         single_process,
     }
 }
@@ -95,8 +104,10 @@ pub fn route(route: config::Route) -> abeyance_approver::Route {
         name: route.name,
         reviewers: route.reviewers,
         quorum: route.quorum,
+        plan: route.plan,
         timeout: route.timeout,
         slack_channel: route.slack_channel,
+        terms: route.terms,
     }
 }
 

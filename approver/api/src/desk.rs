@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use crate::{
-    BindingDigest, CardFailure, CardReceipt, CardTask, ChatKind, Claimed, DecideError,
-    DecisionRequest, DeskError, HoldId, HoldReceipt, HoldRequest, HoldView, Outcome, Resolution,
-    StatementRecord, WithdrawReason,
+    BindingDigest, BulkDecision, BulkOutcome, CardFailure, CardReceipt, CardTask, ChatKind,
+    Claimed, DecideError, DecisionRequest, DeskError, HoldId, HoldReceipt, HoldRequest, HoldView,
+    LookRequest, NoticeFailure, NoticeTask, Outcome, Resolution, StatementRecord, WithdrawReason,
 };
 
 /// What a proxy asks of the approver.
@@ -55,6 +56,18 @@ pub trait DecisionDesk: Send + Sync + 'static {
     /// Casts a vote. The server looks the claimant up and authorises them now (invariant 9).
     /// Returns the hold after the vote.
     async fn hold_decide(&self, request: DecisionRequest) -> Result<HoldView, DecideError>;
+    /// Decides several holds of one shape, agent and target; each is authorised and recorded by itself.
+    async fn holds_decide(&self, _request: BulkDecision) -> Result<Vec<BulkOutcome>, DecideError> {
+        Err(DecideError::Invalid {
+            detail: "holds are decided one by one here".to_owned(),
+        })
+    }
+    /// Puts the next step of an escalation off for a bounded time. No vote. Returns the hold as it is then.
+    async fn hold_look(&self, _request: LookRequest) -> Result<HoldView, DecideError> {
+        Err(DecideError::Invalid {
+            detail: "looks cannot be noted here".to_owned(),
+        })
+    }
 }
 
 /// What a chat asks of the approver: which cards are stale, and that it has mended them.
@@ -66,6 +79,24 @@ pub trait CardDesk: Send + Sync + 'static {
     async fn card_begin(&self, task: &CardTask) -> Result<(), DeskError>;
     async fn card_delivered(&self, receipt: CardReceipt) -> Result<(), DeskError>;
     async fn card_failed(&self, failure: CardFailure) -> Result<(), DeskError>;
-    /// Returns when a card may have become due, or after `at_most`. A wake-up, not a fact: look again.
+    /// Notices that were not delivered and whose retry time has come, leased to the caller.
+    async fn notices_due(
+        &self,
+        _chat: ChatKind,
+        _limit: u32,
+    ) -> Result<Vec<NoticeTask>, DeskError> {
+        Ok(Vec::new())
+    }
+    /// Notes that delivery is about to begin, so that a crash leaves it in doubt.
+    async fn notice_begin(&self, _id: Uuid) -> Result<(), DeskError> {
+        Ok(())
+    }
+    async fn notice_delivered(&self, _id: Uuid) -> Result<(), DeskError> {
+        Ok(())
+    }
+    async fn notice_failed(&self, _failure: NoticeFailure) -> Result<(), DeskError> {
+        Ok(())
+    }
+    /// Returns when a card or a notice may have become due, or after `at_most`. A wake-up, not a fact: look again.
     async fn cards_changed(&self, at_most: Duration);
 }

@@ -15,6 +15,9 @@ pub enum DeskError {
     /// The request was understood and refused.
     #[error("the approver refused the request: {detail}")]
     Refused { detail: String },
+    /// The route does not hold what is inside a transaction, whose locks stay taken.
+    #[error("route {route} asks nobody while a transaction is open")]
+    InTransaction { route: String },
     #[error("no such hold")]
     NotFound,
     /// The hold is no longer in a state that allows this.
@@ -46,6 +49,9 @@ pub enum DecideError {
         state: HoldState,
         by: Option<String>,
     },
+    /// Not one of those who may approve alone.
+    #[error("you may not break the glass of route {route}")]
+    NoBreakGlass { route: String },
     #[error("{detail}")]
     Invalid { detail: String },
     #[error("the approver could not record the decision: {detail}; nothing ran, try again")]

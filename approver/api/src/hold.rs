@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BindingDigest, HoldId, PersonId, SessionId, Vote,
+    Asking, BindingDigest, GrantView, HoldId, Manner, PersonId, SessionId, Vote,
     blast::{Blast, blast_or_estimate},
 };
 
@@ -39,6 +39,8 @@ pub struct HoldRequest {
     pub agent_reason: Option<String>,
     /// What the approval will be bound to.
     pub binding: BindingDigest,
+    #[serde(default)]
+    pub manner: Manner,
 }
 
 /// The session that waits.
@@ -109,6 +111,12 @@ pub struct HoldReceipt {
     pub asked: String,
     /// Where a person can look at the hold, when a console address is configured.
     pub console_url: Option<String>,
+    /// It is decided already: a ticket that was sent again, or a grant.
+    #[serde(default)]
+    pub resolution: Option<Resolution>,
+    /// A cap on rows that the approval carries, besides the one in the request.
+    #[serde(default)]
+    pub rows_cap: Option<u64>,
 }
 
 /// The life of a hold.
@@ -191,12 +199,35 @@ pub struct HoldView {
     /// Which approvals are still wanted: `1 of privacy`. Empty once there are enough.
     #[serde(default)]
     pub wanting: Vec<String>,
+    /// Where it stands among the steps of its route, and who looks.
+    #[serde(default)]
+    pub asking: Asking,
+    /// What besides a plain approval reviewers may do with it.
+    #[serde(default)]
+    pub offers: Offers,
+    /// The grant its approval gave.
+    #[serde(default)]
+    pub grant: Option<GrantView>,
     pub created_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
     pub votes: Vec<Vote>,
     pub resolution: Option<Resolution>,
     pub resolved_at: Option<DateTime<Utc>>,
     pub outcome: Option<Outcome>,
+}
+
+/// What a route lets reviewers do besides approving and denying.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Offers {
+    /// These may approve alone, with a reason, in an emergency.
+    pub break_glass: Vec<PersonRef>,
+    /// An approval may hold for statements of the same shape, for so many minutes at most; 0 for not.
+    pub grant_minutes: u32,
+    /// How many have to deny.
+    pub denials: u32,
+    /// Other holds of the same shape, agent and target that wait.
+    pub alike: u32,
 }
 
 /// How the wait ended, as the proxy learns it.
@@ -211,6 +242,10 @@ pub enum Resolution {
         vote: Vote,
     },
     Expired,
+    /// Nobody who may decide could be asked; the hold was denied early.
+    Nobody {
+        why: String,
+    },
     Withdrawn {
         reason: WithdrawReason,
     },

@@ -17,8 +17,8 @@ const HOLD_SUFFIX: std::ops::RangeInclusive<usize> = 4..=10;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid {what}: expected {expected}")]
 pub struct InvalidId {
-    what: &'static str,
-    expected: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) expected: &'static str,
 }
 
 /// A hold's name, short enough to type on a phone: `HLD-7K3Q`.

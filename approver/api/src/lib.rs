@@ -9,6 +9,7 @@
 //! Knows no SQL text beyond already redacted strings, no wire bytes, no store and no vendor.
 //! Carries invariant 2: a [`Permit`] can be made only by [`Permit::claim`], and is spent by value.
 
+mod asking;
 pub mod blast;
 mod card;
 pub mod client;
@@ -16,21 +17,30 @@ mod clock;
 mod decision;
 mod desk;
 mod error;
+mod grant;
 mod hold;
 mod id;
+mod manner;
+mod notice;
+mod oncall;
 mod permit;
 mod statement;
 
+pub use asking::{AskedStep, Asking, LookRequest, LookView, NextStep};
 pub use blast::{Blast, Estimate, EstimateSource};
 pub use card::{CardFailure, CardReceipt, CardTask, ChatKind};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use decision::{Claimant, Decision, DecisionRequest, Surface, Vote};
+pub use decision::{BulkDecision, BulkOutcome, Claimant, Decision, DecisionRequest, Surface, Vote};
 pub use desk::{CardDesk, DecisionDesk, HoldDesk, HoldFilter};
 pub use error::{DecideError, DeskError};
+pub use grant::{GrantDesk, GrantId, GrantRevocation, GrantView, GrantWish, Revoked};
 pub use hold::{
-    AgentIdentity, HoldReceipt, HoldRequest, HoldState, HoldView, Outcome, PersonRef,
+    AgentIdentity, HoldReceipt, HoldRequest, HoldState, HoldView, Offers, Outcome, PersonRef,
     RedactedStatement, Resolution, SessionInfo, TargetInfo, TransactionContext, WithdrawReason,
 };
 pub use id::{BindingDigest, HoldId, InvalidId, PersonId, SessionId};
+pub use manner::Manner;
+pub use notice::{NoticeBody, NoticeFailure, NoticeTask, NoticeTo};
+pub use oncall::{OncallDesk, Override, OverrideRemoval, OverrideRequest, OverrideSpan};
 pub use permit::{Claimed, Permit};
 pub use statement::{FACTS_BYTES_MAX, RECORDS_MAX, ShadowHit, StatementRecord};

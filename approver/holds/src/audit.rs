@@ -1,8 +1,15 @@
 //! What is written down of every step.
 
-use abeyance_api::{BindingDigest, Decision, Outcome, PersonRef, Surface, WithdrawReason};
+use abeyance_api::{
+    BindingDigest, Decision, GrantId, GrantWish, Outcome, PersonRef, Surface, WithdrawReason,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    escalation::{Plan, Who},
+    grant::Agreed,
+};
 
 /// One line of a hold's history. Holds no literal: reasons are people's own words, the rest are names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +20,9 @@ pub enum AuditEvent {
         quorum: u32,
         binding: BindingDigest,
         expires_at: DateTime<Utc>,
+        /// The steps of the route, as they were then; absent when it has none.
+        #[serde(default, skip_serializing_if = "Plan::is_empty")]
+        plan: Plan,
         /// Of the policy that demanded the hold; empty in records from before policies had one.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         policy_version: String,
@@ -22,6 +32,9 @@ pub enum AuditEvent {
         decision: Decision,
         reason: Option<String>,
         surface: Surface,
+        /// The approval is to hold for the same shape for a while.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wish: Option<GrantWish>,
         /// The person had voted otherwise before.
         changed: bool,
     },
@@ -30,6 +43,47 @@ pub enum AuditEvent {
     },
     Denied {
         by: PersonRef,
+    },
+    /// Somebody approved alone, in an emergency.
+    GlassBroken {
+        person: PersonRef,
+        reason: String,
+        surface: Surface,
+    },
+    /// The approval holds for the same shape for a while.
+    Granted {
+        agreed: Agreed,
+    },
+    /// Nobody was asked: a grant covers it.
+    GrantUsed {
+        grant: GrantId,
+        /// Uses that are left.
+        left: u32,
+        by: Vec<PersonRef>,
+    },
+    /// The grant this hold gave was ended early.
+    GrantRevoked {
+        grant: GrantId,
+        by: PersonRef,
+        reason: Option<String>,
+    },
+    /// A step fired, or was skipped since it came to nobody.
+    Asked {
+        /// From 1; one more than there are steps is the fallback.
+        step: usize,
+        who: Vec<Who>,
+        people: Vec<PersonRef>,
+        channels: Vec<String>,
+    },
+    /// Somebody looks; the next step waits for them.
+    Looking {
+        person: PersonRef,
+        surface: Surface,
+        until: DateTime<Utc>,
+    },
+    /// Neither steps nor fallback came to enough people.
+    Nobody {
+        why: String,
     },
     Expired,
     Claimed {
@@ -96,6 +150,13 @@ impl AuditEvent {
             Self::Voted { .. } => "voted",
             Self::Approved { .. } => "approved",
             Self::Denied { .. } => "denied",
+            Self::GlassBroken { .. } => "glass_broken",
+            Self::Granted { .. } => "granted",
+            Self::GrantUsed { .. } => "grant_used",
+            Self::GrantRevoked { .. } => "grant_revoked",
+            Self::Asked { .. } => "asked",
+            Self::Looking { .. } => "looking",
+            Self::Nobody { .. } => "nobody",
             Self::Expired => "expired",
             Self::Claimed { .. } => "claimed",
             Self::Withdrawn { .. } => "withdrawn",

@@ -6,7 +6,12 @@ use abeyance_api::{
 };
 use chrono::{DateTime, Utc};
 
-use crate::{AuditEvent, limits, quorum::Quorum};
+use crate::{
+    AuditEvent, Terms,
+    escalation::{Escalation, Plan},
+    limits,
+    quorum::Quorum,
+};
 
 /// A hold's state and everything that decides what it may become.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +26,9 @@ pub struct Hold {
     pub actor: Option<String>,
     /// How many people have to approve, and which.
     pub quorum: Quorum,
+    pub terms: Terms,
+    /// Whom it asked so far, and who comes next.
+    pub escalation: Escalation,
     /// At most one a person, in the order of their first vote.
     pub votes: Vec<Vote>,
     pub created_at: DateTime<Utc>,
@@ -42,6 +50,9 @@ pub struct NewHold {
     pub owner: Option<PersonId>,
     pub actor: Option<String>,
     pub quorum: Quorum,
+    pub terms: Terms,
+    /// The steps of the route.
+    pub plan: Plan,
     pub expires_at: DateTime<Utc>,
     /// Of the policy that demanded the hold.
     pub policy_version: String,
@@ -56,6 +67,7 @@ impl Hold {
             quorum: u32::try_from(new.quorum.seats()).unwrap_or(u32::MAX),
             binding: new.binding,
             expires_at: new.expires_at,
+            plan: new.plan.clone(),
             policy_version: new.policy_version,
         };
         let hold = Self {
@@ -66,6 +78,8 @@ impl Hold {
             owner: new.owner,
             actor: new.actor,
             quorum: new.quorum,
+            terms: new.terms,
+            escalation: Escalation::begin(new.plan, now),
             votes: Vec::new(),
             created_at: now,
             updated_at: now,
@@ -92,6 +106,15 @@ impl Hold {
             | HoldState::Executed
             | HoldState::Failed
             | HoldState::RolledBack => None,
+        }
+    }
+
+    /// When the next step is due, or something else about whom it asks.
+    #[must_use]
+    pub fn step_at(&self) -> Option<DateTime<Utc>> {
+        match self.state {
+            HoldState::Pending => self.escalation.next_at(),
+            _ => None,
         }
     }
 
@@ -125,7 +148,7 @@ impl Hold {
     pub fn deciding_vote(&self) -> Option<&Vote> {
         match self.resolution.as_ref()? {
             Resolution::Approved { vote } | Resolution::Denied { vote } => Some(vote),
-            Resolution::Expired | Resolution::Withdrawn { .. } => None,
+            Resolution::Expired | Resolution::Nobody { .. } | Resolution::Withdrawn { .. } => None,
         }
     }
 
@@ -134,7 +157,10 @@ impl Hold {
     pub fn withdrawn_because(&self) -> Option<WithdrawReason> {
         match self.resolution.as_ref()? {
             Resolution::Withdrawn { reason } => Some(*reason),
-            Resolution::Approved { .. } | Resolution::Denied { .. } | Resolution::Expired => None,
+            Resolution::Approved { .. }
+            | Resolution::Denied { .. }
+            | Resolution::Nobody { .. }
+            | Resolution::Expired => None,
         }
     }
 }

@@ -9,13 +9,16 @@
 mod audit;
 mod eligible;
 pub mod escalation;
+pub mod grant;
 mod hold;
 pub mod limits;
 pub mod oncall;
 pub mod quorum;
+mod terms;
 mod transition;
 
 pub use audit::{AuditEvent, LapseCause};
 pub use eligible::{Ineligible, Roster, eligible, quorum_possible};
 pub use hold::{Hold, NewHold};
-pub use transition::{Ballot, Event, Refusal, transition};
+pub use terms::{ByGrant, Grantable, Terms};
+pub use transition::{Ballot, BreakGlass, Event, Glance, GrantUse, Refusal, transition};

@@ -8,11 +8,13 @@
 //! Pure: the moment is an argument. Knows no chat, no store and no holds.
 
 mod coverage;
+mod event;
 mod handoff;
 mod schedule;
 mod shifts;
 
 pub use coverage::{Coverage, CoverageError};
+pub use event::OncallEvent;
 pub use handoff::{Handoff, HandoffError, Zone};
 pub use schedule::{Duty, DutySource, Exception, Layer, Schedule, ScheduleError};
 pub use shifts::{Shift, shifts};

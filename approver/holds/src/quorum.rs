@@ -76,6 +76,21 @@ impl Quorum {
         }
     }
 
+    /// The same seats, and these people may take those that belong to no group.
+    #[must_use]
+    pub fn with_more<'a>(&self, people: impl IntoIterator<Item = &'a PersonId>) -> Self {
+        let people: Vec<&PersonId> = people.into_iter().collect();
+        let mut renewed = self.clone();
+        for part in renewed.parts.iter_mut().filter(|part| part.group.is_none()) {
+            for person in &people {
+                if !part.people.contains(person) {
+                    part.people.push((*person).clone());
+                }
+            }
+        }
+        renewed
+    }
+
     /// Everybody who may take any seat, each once.
     #[must_use]
     pub fn people(&self) -> Vec<PersonId> {

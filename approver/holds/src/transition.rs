@@ -1,17 +1,27 @@
 //! The one function that changes a hold.
 
 use abeyance_api::{
-    BindingDigest, DecideError, Decision, DeskError, HoldState, Outcome, PersonRef, Resolution,
-    Surface, Vote, WithdrawReason,
+    BindingDigest, DecideError, Decision, DeskError, GrantWish, HoldState, Outcome, PersonId,
+    PersonRef, Resolution, Surface, Vote, WithdrawReason,
 };
 use chrono::{DateTime, Utc};
 
-use crate::{AuditEvent, Hold, Ineligible, LapseCause, Roster, eligible, limits, quorum::Quorum};
+use crate::{
+    AuditEvent, ByGrant, Hold, Ineligible, LapseCause, Roster, eligible,
+    escalation::{Due, Found},
+    grant::{self, Agreed, Grant},
+    limits,
+    quorum::Quorum,
+};
 
 /// What may happen to a hold.
 #[derive(Debug, Clone)]
 pub enum Event {
     Vote(Ballot),
+    /// Somebody approves alone, in an emergency.
+    BreakGlass(BreakGlass),
+    /// A grant covers it: nobody is asked. Only a hold that nobody has seen yet takes it.
+    UseGrant(GrantUse),
     /// The session that waited asks for its permit.
     Claim {
         binding: BindingDigest,
@@ -24,8 +34,27 @@ pub enum Event {
     Report {
         outcome: Outcome,
     },
+    /// A step of the route has been looked up. Changes nothing when it is not due, or fired already.
+    Ask {
+        step: usize,
+        found: Found,
+    },
+    /// Neither steps nor fallback came to enough people. Changes nothing when that is not so.
+    Nobody {
+        why: String,
+    },
+    /// Somebody says that they look.
+    Look(Glance),
     /// Time has passed.
     Tick,
+}
+
+/// Who looks, with who may decide at this moment.
+#[derive(Debug, Clone)]
+pub struct Glance {
+    pub person: PersonRef,
+    pub reviewers: Vec<PersonId>,
+    pub surface: Surface,
 }
 
 /// One person's decision, with what the configuration says of the route at this moment.
@@ -37,6 +66,25 @@ pub struct Ballot {
     pub decision: Decision,
     pub reason: Option<String>,
     pub surface: Surface,
+    /// The approval is to hold for the same shape for a while.
+    pub wish: Option<GrantWish>,
+}
+
+/// One person of a route's break-glass group, with who is in it at this moment.
+#[derive(Debug, Clone)]
+pub struct BreakGlass {
+    pub person: PersonRef,
+    pub members: Vec<PersonId>,
+    pub reason: Option<String>,
+    pub surface: Surface,
+}
+
+/// A grant that was found to cover the hold.
+#[derive(Debug, Clone)]
+pub struct GrantUse {
+    pub grant: Grant,
+    /// Uses that are left after this one.
+    pub left: u32,
 }
 
 /// Why an event changed nothing.
@@ -46,6 +94,12 @@ pub enum Refusal {
     NotAReviewer { route: String },
     #[error("owns the agent, or it acts for them")]
     OwnAgent,
+    #[error("not in the break-glass group of route {route}")]
+    NoBreakGlass { route: String },
+    #[error("breaking the glass takes a reason")]
+    NoReason,
+    #[error("{0}")]
+    NoGrant(&'static str),
     #[error("the hold is already {state}")]
     Already {
         state: HoldState,
@@ -72,9 +126,14 @@ pub fn transition(
 ) -> Result<(Hold, Vec<AuditEvent>), Refusal> {
     match event {
         Event::Vote(ballot) => vote(hold, ballot, now),
+        Event::BreakGlass(glass) => break_glass(hold, glass, now),
+        Event::UseGrant(used) => use_grant(hold, used, now),
         Event::Claim { binding } => claim(hold, binding, now),
         Event::Withdraw { reason } => withdraw(hold, reason, now),
         Event::Report { outcome } => report(hold, outcome, now),
+        Event::Ask { step, found } => ask(hold, step, &found, now),
+        Event::Nobody { why } => nobody(hold, why, now),
+        Event::Look(glance) => look(hold, glance, now),
         Event::Tick => Ok(tick(hold, now)),
     }
 }
@@ -86,21 +145,13 @@ fn vote(hold: &Hold, ballot: Ballot, now: DateTime<Utc>) -> Step {
     let roster = Roster {
         reviewers: &reviewers,
     };
-    eligible(
-        &ballot.person,
-        roster,
-        hold.owner.as_ref(),
-        hold.actor.as_deref(),
-    )
-    .map_err(|why| match why {
-        Ineligible::NotAReviewer => Refusal::NotAReviewer {
-            route: hold.route.clone(),
-        },
-        Ineligible::OwnAgent => Refusal::OwnAgent,
-    })?;
+    may(hold, &ballot.person, roster)?;
     only_in(hold, HoldState::Pending, now)?;
     if ballot.decision == Decision::Approve {
         refuse_clock_behind(hold, now)?;
+    }
+    if let Some(wish) = ballot.wish {
+        grantable(hold, ballot.decision, wish)?;
     }
 
     let earlier = hold
@@ -109,7 +160,11 @@ fn vote(hold: &Hold, ballot: Ballot, now: DateTime<Utc>) -> Step {
         .position(|v| v.person.id == ballot.person.id);
     let repeated = earlier
         .and_then(|at| hold.votes.get(at))
-        .is_some_and(|vote| vote.decision == ballot.decision && vote.reason == ballot.reason);
+        .is_some_and(|vote| {
+            vote.decision == ballot.decision
+                && vote.reason == ballot.reason
+                && vote.wish == ballot.wish
+        });
     if repeated {
         return Ok((hold.clone(), Vec::new()));
     }
@@ -120,49 +175,221 @@ fn vote(hold: &Hold, ballot: Ballot, now: DateTime<Utc>) -> Step {
         reason: ballot.reason,
         surface: ballot.surface,
         at: now,
+        break_glass: false,
+        wish: ballot.wish,
+        by_grant: None,
     };
     let mut events = vec![AuditEvent::Voted {
         person: vote.person.clone(),
         decision: vote.decision,
         reason: vote.reason.clone(),
         surface: vote.surface,
+        wish: vote.wish,
         changed: earlier.is_some(),
     }];
     let mut next = step(hold, now);
-    match earlier.and_then(|at| next.votes.get_mut(at)) {
-        Some(slot) => *slot = vote.clone(),
-        None => next.votes.push(vote.clone()),
-    }
+    count(&mut next, &vote);
     events.extend(resolve_by(&mut next, vote, &ballot.quorum, now));
     Ok((next, events))
 }
 
-/// One denial ends the hold; an approval does when the quorum of people is met.
-fn resolve_by(
-    hold: &mut Hold,
-    vote: Vote,
-    quorum: &Quorum,
-    now: DateTime<Utc>,
-) -> Option<AuditEvent> {
+fn may(hold: &Hold, person: &PersonRef, roster: Roster<'_>) -> Result<(), Refusal> {
+    let (owner, actor) = (hold.owner.as_ref(), hold.actor.as_deref());
+    eligible(person, roster, owner, actor).map_err(|why| match why {
+        Ineligible::NotAReviewer => Refusal::NotAReviewer {
+            route: hold.route.clone(),
+        },
+        Ineligible::OwnAgent => Refusal::OwnAgent,
+    })
+}
+
+fn ask(hold: &Hold, number: usize, found: &Found, now: DateTime<Utc>) -> Step {
+    only_in(hold, HoldState::Pending, now)?;
+    if hold.escalation.due(now) != Due::Step(number) {
+        return Ok((hold.clone(), Vec::new()));
+    }
+    let mut next = step(hold, now);
+    next.escalation.fired(found, now);
+    let event = AuditEvent::Asked {
+        step: number + 1,
+        who: hold.escalation.plan().who(number).to_vec(),
+        people: found.people.clone(),
+        channels: found.channels.clone(),
+    };
+    Ok((next, vec![event]))
+}
+
+fn nobody(hold: &Hold, why: String, now: DateTime<Utc>) -> Step {
+    only_in(hold, HoldState::Pending, now)?;
+    if hold.escalation.due(now) != Due::Nobody {
+        return Ok((hold.clone(), Vec::new()));
+    }
+    let mut next = step(hold, now);
+    let resolution = Resolution::Nobody { why: why.clone() };
+    resolve(&mut next, HoldState::Denied, resolution, now);
+    Ok((next, vec![AuditEvent::Nobody { why }]))
+}
+
+fn look(hold: &Hold, glance: Glance, now: DateTime<Utc>) -> Step {
+    let roster = Roster {
+        reviewers: &glance.reviewers,
+    };
+    may(hold, &glance.person, roster)?;
+    only_in(hold, HoldState::Pending, now)?;
+    let mut next = step(hold, now);
+    let Some(look) = next.escalation.look(glance.person, now) else {
+        return Ok((hold.clone(), Vec::new()));
+    };
+    let event = AuditEvent::Looking {
+        person: look.person.clone(),
+        surface: glance.surface,
+        until: look.until,
+    };
+    Ok((next, vec![event]))
+}
+
+/// One person is one vote: a new one takes the place of the earlier.
+fn count(hold: &mut Hold, vote: &Vote) {
+    let mut votes = hold.votes.iter_mut();
+    match votes.find(|earlier| earlier.person.id == vote.person.id) {
+        Some(slot) => *slot = vote.clone(),
+        None => hold.votes.push(vote.clone()),
+    }
+}
+
+/// As many denials as the route wants end the hold; approvals do when the quorum of people is met.
+fn resolve_by(hold: &mut Hold, vote: Vote, quorum: &Quorum, now: DateTime<Utc>) -> Vec<AuditEvent> {
     match vote.decision {
         Decision::Deny => {
+            let denying = hold.votes.iter();
+            let denying = denying.filter(|vote| vote.decision == Decision::Deny);
+            if denying.count() < usize::try_from(hold.terms.denials.get()).unwrap_or(1) {
+                return Vec::new();
+            }
             let by = vote.person.clone();
             resolve(hold, HoldState::Denied, Resolution::Denied { vote }, now);
-            Some(AuditEvent::Denied { by })
+            vec![AuditEvent::Denied { by }]
         }
         Decision::Approve if quorum.is_met_by(hold.approving().map(|person| &person.id)) => {
             let by = hold.approving().cloned().collect();
-            resolve(
-                hold,
-                HoldState::Approved,
-                Resolution::Approved { vote },
-                now,
-            );
-            hold.claimable_until = Some(now + limits::APPROVAL_LIFE);
-            Some(AuditEvent::Approved { by })
+            let agreed = agreed(hold, quorum, now);
+            approve(hold, vote, now);
+            let granted = agreed.map(|agreed| AuditEvent::Granted { agreed });
+            std::iter::once(AuditEvent::Approved { by })
+                .chain(granted)
+                .collect()
         }
-        Decision::Approve => None,
+        Decision::Approve => Vec::new(),
     }
+}
+
+fn approve(hold: &mut Hold, vote: Vote, now: DateTime<Utc>) {
+    let resolution = Resolution::Approved { vote };
+    resolve(hold, HoldState::Approved, resolution, now);
+    hold.claimable_until = Some(now + hold.terms.approval_life());
+}
+
+/// Whether a reviewer may wish for such a grant.
+fn grantable(hold: &Hold, decision: Decision, wish: GrantWish) -> Result<(), Refusal> {
+    let Some(grantable) = hold.terms.grantable else {
+        let why =
+            "no grant can be given for this: not what the route allows, or nothing caps its rows";
+        return Err(Refusal::NoGrant(why));
+    };
+    if decision == Decision::Deny {
+        return Err(Refusal::NoGrant("a denial gives no grant"));
+    }
+    if wish.minutes == 0 || wish.minutes > grantable.minutes_max {
+        return Err(Refusal::NoGrant("the route gives no grant for so long"));
+    }
+    if wish.uses == 0 || wish.uses > limits::GRANT_USES_MAX {
+        return Err(Refusal::NoGrant("a grant has 1 to 100 uses"));
+    }
+    Ok(())
+}
+
+/// A grant takes as many people as the approval itself, and is what the most careful of them wished.
+fn agreed(hold: &Hold, quorum: &Quorum, now: DateTime<Utc>) -> Option<Agreed> {
+    let grantable = hold.terms.grantable?;
+    let wishing = || {
+        let approving = hold.votes.iter();
+        let approving = approving.filter(|vote| vote.decision == Decision::Approve);
+        approving.filter_map(|vote| Some((vote, vote.wish?)))
+    };
+    if !quorum.is_met_by(wishing().map(|(vote, _)| &vote.person.id)) {
+        return None;
+    }
+    let minutes = wishing().map(|(_, wish)| wish.minutes).min()?;
+    Some(Agreed {
+        minutes,
+        uses: wishing().map(|(_, wish)| wish.uses).min()?,
+        rows_cap: grantable.rows_cap,
+        by: wishing().map(|(vote, _)| vote.person.clone()).collect(),
+        until: grant::until(now, minutes),
+    })
+}
+
+/// The named group's own: alone, with a reason, and said as loudly as can be.
+fn break_glass(hold: &Hold, glass: BreakGlass, now: DateTime<Utc>) -> Step {
+    let roster = Roster {
+        reviewers: &glass.members,
+    };
+    may(hold, &glass.person, roster).map_err(|refusal| match refusal {
+        Refusal::NotAReviewer { route } => Refusal::NoBreakGlass { route },
+        other => other,
+    })?;
+    only_in(hold, HoldState::Pending, now)?;
+    refuse_clock_behind(hold, now)?;
+    let said = glass.reason.filter(|reason| !reason.trim().is_empty());
+    let reason = said.ok_or(Refusal::NoReason)?;
+    let vote = Vote {
+        person: glass.person.clone(),
+        decision: Decision::Approve,
+        reason: Some(reason.clone()),
+        surface: glass.surface,
+        at: now,
+        break_glass: true,
+        wish: None,
+        by_grant: None,
+    };
+    let mut next = step(hold, now);
+    count(&mut next, &vote);
+    approve(&mut next, vote, now);
+    let by = vec![glass.person.clone()];
+    let broken = AuditEvent::GlassBroken {
+        person: glass.person,
+        reason,
+        surface: glass.surface,
+    };
+    Ok((next, vec![broken, AuditEvent::Approved { by }]))
+}
+
+/// Approves a hold that was just made, by people who decided before.
+fn use_grant(hold: &Hold, used: GrantUse, now: DateTime<Utc>) -> Step {
+    only_in(hold, HoldState::Pending, now)?;
+    refuse_clock_behind(hold, now)?;
+    if hold.version != 1 {
+        return Err(Refusal::NoGrant("people were asked already"));
+    }
+    let GrantUse { grant, left } = used;
+    let id = grant.id();
+    let mut next = step(hold, now);
+    next.terms.by_grant = Some(ByGrant {
+        grant: id.clone(),
+        rows_cap: grant.rows_cap,
+    });
+    let vote = Vote {
+        by_grant: Some(id.clone()),
+        ..grant.vote
+    };
+    approve(&mut next, vote, now);
+    let by = grant.by;
+    let event = AuditEvent::GrantUsed {
+        grant: id,
+        left,
+        by: by.clone(),
+    };
+    Ok((next, vec![event, AuditEvent::Approved { by }]))
 }
 
 fn claim(hold: &Hold, binding: BindingDigest, now: DateTime<Utc>) -> Step {
@@ -306,7 +533,11 @@ impl From<Refusal> for DeskError {
             Refusal::ClockBehind => Self::Unavailable {
                 detail: CLOCK_BEHIND.to_owned(),
             },
-            Refusal::NotAReviewer { .. } | Refusal::OwnAgent => Self::Refused {
+            Refusal::NotAReviewer { .. }
+            | Refusal::OwnAgent
+            | Refusal::NoBreakGlass { .. }
+            | Refusal::NoReason
+            | Refusal::NoGrant(_) => Self::Refused {
                 detail: refusal.to_string(),
             },
         }
@@ -322,7 +553,8 @@ impl From<Refusal> for DecideError {
             Refusal::ClockBehind => Self::Unavailable {
                 detail: CLOCK_BEHIND.to_owned(),
             },
-            Refusal::BindingMismatch => Self::Invalid {
+            Refusal::NoBreakGlass { route } => Self::NoBreakGlass { route },
+            Refusal::BindingMismatch | Refusal::NoReason | Refusal::NoGrant(_) => Self::Invalid {
                 detail: refusal.to_string(),
             },
         }

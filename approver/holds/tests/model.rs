@@ -9,7 +9,8 @@ use abeyance_api::{
     BindingDigest, Decision, HoldState, Outcome, PersonId, PersonRef, Surface, WithdrawReason,
 };
 use abeyance_holds::{
-    AuditEvent, Ballot, Event, Hold, NewHold, Refusal, limits, quorum::Quorum, transition,
+    AuditEvent, Ballot, Event, Hold, NewHold, Refusal, Terms, escalation::Plan, limits,
+    quorum::Quorum, transition,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::{collection::vec, prelude::*};
@@ -65,6 +66,8 @@ fn new_hold(quorum: u32) -> Hold {
         owner: Some(id(OWNER)),
         actor: Some(ACTOR.to_owned()),
         quorum: seats(quorum),
+        plan: Plan::default(),
+        terms: Terms::default(),
         expires_at: start() + TimeDelta::seconds(WAIT),
         policy_version: "0123456789ab".to_owned(),
     };
@@ -93,6 +96,7 @@ fn event(deed: &Deed, quorum: Quorum) -> Event {
             },
             reason: None,
             surface: Surface::Console,
+            wish: None,
         }),
         Deed::Claim { right } => Event::Claim {
             binding: binding(if *right { b"shown" } else { b"other" }),

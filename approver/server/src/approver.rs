@@ -6,10 +6,10 @@ use std::{
 };
 
 use abeyance_api::{
-    CardDesk, Clock, DecisionDesk, DeskError, HoldDesk, HoldId, HoldState, HoldView, Outcome,
-    WithdrawReason,
+    AskedStep, Asking, CardDesk, Clock, DecisionDesk, DeskError, HoldDesk, HoldId, HoldState,
+    HoldView, LookView, NextStep, OncallDesk, Outcome, WithdrawReason,
 };
-use abeyance_holds::{Event, quorum::seats_in_words};
+use abeyance_holds::{Event, Hold, escalation::in_words, quorum::seats_in_words};
 use tokio::{
     sync::{Mutex, Semaphore},
     time::Instant,
@@ -17,8 +17,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{ApproverConfig, ConfigError, Person, Route},
+    config::{ApproverConfig, ConfigError, Group, OncallSchedule, Person, Route},
     console::{Pages, Sessions},
+    duty, escalate,
     http::Tokens,
     limits, reconcile,
     roster::Roster,
@@ -102,12 +103,20 @@ impl Approver {
     ///
     /// # Errors
     /// Every mistake in them; then nothing changes.
-    pub fn reload(&self, people: Vec<Person>, routes: Vec<Route>) -> Result<(), Vec<ConfigError>> {
+    pub fn reload(
+        &self,
+        people: Vec<Person>,
+        groups: Vec<Group>,
+        schedules: Vec<OncallSchedule>,
+        routes: Vec<Route>,
+    ) -> Result<(), Vec<ConfigError>> {
         let config = ApproverConfig {
             store: StoreLocation::Sqlite(PathBuf::new()),
             console_url: None,
             tokens: Vec::new(),
             people,
+            groups,
+            schedules,
             routes,
             single_process: false,
         };
@@ -136,6 +145,12 @@ impl Approver {
         Arc::new(self.clone())
     }
 
+    /// The approver as whoever plans shifts sees it.
+    #[must_use]
+    pub fn oncall_desk(&self) -> Arc<dyn OncallDesk> {
+        Arc::new(self.clone())
+    }
+
     /// The approver as chats see it.
     #[must_use]
     pub fn card_desk(&self) -> Arc<dyn CardDesk> {
@@ -144,7 +159,11 @@ impl Approver {
 
     /// Runs the reconcilers until `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
-        reconcile::run(self, shutdown).await;
+        tokio::join!(
+            reconcile::run(self, shutdown.clone()),
+            escalate::run(self, shutdown.clone()),
+            duty::run(self, shutdown),
+        );
         self.0.stopping.cancel();
     }
 
@@ -177,6 +196,14 @@ impl Approver {
             return Ok(());
         }
         for (id, state) in store.holds_open().await? {
+            // A ticket waits for its agent, not for a session.
+            let ticket = store
+                .hold(&id)
+                .await?
+                .is_some_and(|record| record.hold.terms.ticket);
+            if ticket && state != HoldState::Claimed {
+                continue;
+            }
             let event = match state {
                 HoldState::Claimed => Event::Report {
                     outcome: Outcome::Unknown {
@@ -195,6 +222,9 @@ impl Approver {
 
     /// What everybody may see of a hold.
     pub(crate) fn view(&self, record: HoldRecord) -> HoldView {
+        let offers = self.offers(&record);
+        let now = self.0.clock.now();
+        let grant = record.grant.as_ref().map(|grant| grant.view(now));
         let HoldRecord {
             id,
             hold,
@@ -203,7 +233,7 @@ impl Approver {
             ..
         } = record;
         let roster = self.roster();
-        let quorum = roster.renewed(&hold.route, &hold.quorum);
+        let quorum = roster.renewed(&hold);
         let wanting = quorum
             .wanting(hold.approving().map(|person| &person.id))
             .into_iter()
@@ -211,10 +241,13 @@ impl Approver {
             .collect();
         HoldView {
             id,
+            offers,
+            grant,
             wanting,
+            asking: asking(&hold),
             version: hold.version,
             state: hold.state,
-            reviewers: roster.reviewers(&hold.route),
+            reviewers: roster.reviewers(&hold),
             request,
             asked,
             created_at: hold.created_at,
@@ -229,5 +262,31 @@ impl Approver {
     pub(crate) fn console_link(&self, id: &HoldId) -> Option<String> {
         let base = self.0.console_url.as_deref()?;
         Some(format!("{}/holds/{id}", base.trim_end_matches('/')))
+    }
+}
+
+/// Where a hold stands among its steps, as people see it.
+fn asking(hold: &Hold) -> Asking {
+    let escalation = &hold.escalation;
+    let waits = hold.state == HoldState::Pending;
+    let asked = escalation.asked().iter().map(|asked| AskedStep {
+        who: in_words(escalation.plan().who(asked.step)),
+        people: asked.people.clone(),
+        at: asked.at,
+    });
+    let next = escalation
+        .next()
+        .filter(|(_, at)| waits && *at < hold.expires_at);
+    let looks = escalation.looks().iter().map(|look| LookView {
+        person: look.person.clone(),
+        until: look.until.min(hold.expires_at),
+    });
+    Asking {
+        asked: asked.collect(),
+        next: next.map(|(who, at)| NextStep {
+            who: in_words(who),
+            at,
+        }),
+        looks: looks.collect(),
     }
 }

@@ -1,12 +1,20 @@
 //! What the approver is told: plain, already parsed values. Knows no file format.
 
+mod terms;
+
 use std::{collections::HashSet, fmt, str::FromStr, time::Duration};
 
 use abeyance_api::{PersonId, PersonRef};
-use abeyance_holds::quorum::Quorum;
+use abeyance_holds::{
+    escalation::{Plan, Who},
+    oncall::Schedule,
+    quorum::Quorum,
+};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+pub use terms::{BreakGlassRule, Grants, RouteTerms};
 
 pub use crate::store::{PostgresStore, StoreLocation, StoreTls};
 
@@ -19,6 +27,8 @@ pub struct ApproverConfig {
     /// Who may use the HTTP API. Empty: nobody.
     pub tokens: Vec<ApiToken>,
     pub people: Vec<Person>,
+    pub groups: Vec<Group>,
+    pub schedules: Vec<OncallSchedule>,
     pub routes: Vec<Route>,
     /// Proxy and approver share this process: whoever waited before a restart is gone.
     pub single_process: bool,
@@ -65,18 +75,49 @@ impl Person {
     }
 }
 
+/// People under one name.
+#[derive(Debug, Clone)]
+pub struct Group {
+    pub name: String,
+    pub people: Vec<PersonId>,
+}
+
+/// Who is on call, and who is told when that changes.
+#[derive(Debug, Clone)]
+pub struct OncallSchedule {
+    pub schedule: Schedule,
+    /// Who may be put on call besides those who have turns.
+    pub stand_ins: Vec<PersonId>,
+    /// The Slack channel where hand-overs are announced.
+    pub announce: Option<String>,
+    /// The Slack user group that follows whoever is on call.
+    pub slack_group: Option<String>,
+}
+
+impl OncallSchedule {
+    /// Everybody who can ever be on call by it, and who may make overrides of it. Names may come more than once.
+    pub fn people(&self) -> impl Iterator<Item = &PersonId> {
+        let layers = self.schedule.layers().iter();
+        let turns = layers.flat_map(|layer| layer.turns.iter().flatten());
+        turns.chain(&self.stand_ins)
+    }
+}
+
 /// Who is asked and how.
 #[derive(Debug, Clone)]
 pub struct Route {
     pub name: String,
-    /// Everybody it asks.
+    /// Everybody who may always decide.
     pub reviewers: Vec<PersonId>,
     /// How many of them have to approve; people as they are now.
     pub quorum: Quorum,
+    /// Whom it asks one after another; those may decide from then on.
+    pub plan: Plan,
     /// How long a hold waits for a decision.
     pub timeout: Duration,
     /// Where its cards go.
     pub slack_channel: Option<String>,
+    pub terms: RouteTerms,
 }
 
 /// SHA-256 of a token with at least 128 random bits; written `sha256:<64 hex digits>`.
@@ -154,10 +195,16 @@ pub enum ConfigError {
         one: PersonId,
         other: PersonId,
     },
+    #[error("route {route} asks {who}, which there is not")]
+    UnknownStep { route: String, who: String },
     #[error("route {route} has a timeout of zero or more than 30 days")]
     Timeout { route: String },
     #[error("route {route} needs {quorum} to approve, and has not so many")]
     Quorum { route: String, quorum: String },
+    #[error("route {route} needs {denials} people to deny, and has not so many")]
+    Denials { route: String, denials: u32 },
+    #[error("route {route}: nobody is in the break-glass group {group}")]
+    BreakGlass { route: String, group: String },
     #[error("API token {name} is empty or shorter than {min} characters")]
     WeakToken { name: String, min: usize },
 }
@@ -192,12 +239,18 @@ impl ApproverConfig {
                     person: id.clone(),
                 }
             }));
-            if !route.quorum.is_met_by(&route.reviewers) {
+            found.extend(self.unknown_steps(route));
+            let everybody = self.everybody(route);
+            let quorum = route.quorum.with_more(&everybody);
+            if !quorum.is_met_by(&everybody) {
                 found.push(ConfigError::Quorum {
                     route: route.name.clone(),
                     quorum: route.quorum.to_string(),
                 });
             }
+            route
+                .terms
+                .mistakes(&route.name, everybody.len(), &mut found);
             if route.timeout.is_zero() || route.timeout > ROUTE_TIMEOUT_MAX {
                 found.push(ConfigError::Timeout {
                     route: route.name.clone(),
@@ -213,6 +266,43 @@ impl ApproverConfig {
             }
         }
         found
+    }
+
+    fn unknown_steps(&self, route: &Route) -> impl Iterator<Item = ConfigError> {
+        let unknown = |who: &&Who| match who {
+            Who::Person(id) => !self.people.iter().any(|person| person.id == *id),
+            Who::Group(name) => !self.groups.iter().any(|group| group.name == *name),
+            Who::Schedule(name) => !self.schedules.iter().any(|s| s.schedule.name() == name),
+            Who::Channel(_) => false,
+        };
+        route
+            .plan
+            .whoever()
+            .filter(unknown)
+            .map(|who| ConfigError::UnknownStep {
+                route: route.name.clone(),
+                who: who.to_string(),
+            })
+    }
+
+    /// Everybody who could ever decide a hold of a route.
+    fn everybody(&self, route: &Route) -> Vec<PersonId> {
+        let mut everybody = route.reviewers.clone();
+        for who in route.plan.whoever() {
+            match who {
+                Who::Person(id) => everybody.push(id.clone()),
+                Who::Group(name) => {
+                    let groups = self.groups.iter().filter(|group| group.name == *name);
+                    everybody.extend(groups.flat_map(|group| group.people.clone()));
+                }
+                Who::Schedule(name) => {
+                    let named = self.schedules.iter().filter(|s| s.schedule.name() == name);
+                    everybody.extend(named.flat_map(OncallSchedule::people).cloned());
+                }
+                Who::Channel(_) => {}
+            }
+        }
+        everybody
     }
 
     fn shared_identities(&self, found: &mut Vec<ConfigError>) {

@@ -3,20 +3,24 @@
 use std::time::Duration;
 
 use abeyance_api::{
-    BindingDigest, CardDesk, CardFailure, CardReceipt, CardTask, ChatKind, Claimed, DecideError,
-    DecisionDesk, DecisionRequest, DeskError, HoldDesk, HoldFilter, HoldId, HoldReceipt,
-    HoldRequest, HoldView, Outcome, Resolution, StatementRecord, WithdrawReason,
+    BindingDigest, BulkDecision, BulkOutcome, CardDesk, CardFailure, CardReceipt, CardTask,
+    ChatKind, Claimed, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError, HoldDesk,
+    HoldFilter, HoldId, HoldReceipt, HoldRequest, HoldState, HoldView, LookRequest, NoticeFailure,
+    NoticeTask, Outcome, PersonRef, Resolution, StatementRecord, Surface, TransactionContext,
+    WithdrawReason,
 };
-use abeyance_holds::{Ballot, Event};
+use abeyance_holds::{Ballot, Event, Glance, escalation::in_words};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::{
-    Approver, limits,
+    Approver, Route, escalate, limits,
+    overrides::exceptions,
     reconcile::until,
-    store::{CardKey, HoldRecord, NewRecord, Opened, StaleCard, Stepped},
+    roster::Roster,
+    store::{CardKey, Coverable, HoldRecord, NewRecord, Opened, StaleCard, Stepped},
 };
 
 /// The reconciler ends an overdue hold; a waiter does it itself only when that did not happen.
@@ -29,12 +33,15 @@ impl Approver {
         request: HoldRequest,
         key: Uuid,
     ) -> Result<HoldReceipt, DeskError> {
-        let new = self.new_record(request, key)?;
+        let new = self.new_record(request, key).await?;
         let now = self.0.clock.now();
         let record = match self.0.store.hold_open(new, now).await? {
             Opened::New(record) => {
                 tracing::info!(hold = %record.id, route = %record.hold.route,
                     agent = %record.request.agent.name, target = %record.request.target.name, "hold opened");
+                if let Err(error) = escalate::escalate(self, &record.id).await {
+                    tracing::warn!(hold = %record.id, %error, "its first step comes late");
+                }
                 record
             }
             Opened::Again(record) => record,
@@ -45,7 +52,10 @@ impl Approver {
                 ));
             }
         };
+        let again = record.request.manner.ticket || record.hold.terms.by_grant.is_some();
         Ok(HoldReceipt {
+            rows_cap: carried_cap(&record),
+            resolution: record.hold.resolution.clone().filter(|_| again),
             console_url: self.console_link(&record.id),
             id: record.id,
             expires_at: record.hold.expires_at,
@@ -53,7 +63,7 @@ impl Approver {
         })
     }
 
-    fn new_record(&self, request: HoldRequest, key: Uuid) -> Result<NewRecord, DeskError> {
+    async fn new_record(&self, request: HoldRequest, key: Uuid) -> Result<NewRecord, DeskError> {
         check_request(&request)?;
         let roster = self.roster();
         let Some(route) = roster.route(&request.route) else {
@@ -62,27 +72,38 @@ impl Approver {
                 request.route
             ));
         };
-        if !roster.quorum_possible(route, &request.agent) {
+        let open = request.transaction == TransactionContext::Open;
+        if open && route.terms.refuse_in_transaction {
+            let route = route.name.clone();
+            return Err(DeskError::InTransaction { route });
+        }
+        let timeout = route.terms.timeout(route.timeout, &request);
+        let timeout = TimeDelta::from_std(timeout).map_err(|_| DeskError::Refused {
+            detail: format!("the timeout of route {} is too long", route.name),
+        })?;
+        let now = self.0.clock.now();
+        let span = (now, now + timeout);
+        let exceptions = exceptions(&self.0.store, &roster, now).await?;
+        let of = |schedule: &str| exceptions.of(schedule);
+        if !roster.quorum_reachable(route, &request.agent, span, of) {
             return refused(format!(
                 "route {} needs {} to approve, and has not so many who may for agent {}: its owner \
                  and its actor never do; add reviewers",
                 route.name, route.quorum, request.agent.name
             ));
         }
-        let timeout = TimeDelta::from_std(route.timeout).map_err(|_| DeskError::Refused {
-            detail: format!("the timeout of route {} is too long", route.name),
-        })?;
-        let eligible = roster.eligible_count(route, &request.agent);
-        let plural = if eligible == 1 { "" } else { "s" };
-        let needed = match route.quorum.seats() {
-            1 => String::new(),
-            _ => format!("; {} have to agree", route.quorum),
-        };
+        let asked = asked(&roster, route, &request);
         Ok(NewRecord {
             request_key: key,
-            asked: format!("route {} ({eligible} reviewer{plural}{needed})", route.name),
+            asked,
+            plan: route.plan.clone(),
+            terms: route.terms.of(&request),
+            coverable: Coverable {
+                quorum: route.quorum.clone(),
+                grantable: route.terms.grants(&request),
+            },
             quorum: route.quorum.clone(),
-            expires_at: self.0.clock.now() + timeout,
+            expires_at: now + timeout,
             slack_channels: route.slack_channel.iter().cloned().collect(),
             request,
         })
@@ -123,8 +144,12 @@ impl HoldDesk for Approver {
         let (reply, answer) = oneshot::channel();
         let approver = self.clone();
         self.0.tasks.spawn(async move {
+            // A ticket waits for its agent, whatever becomes of the connection.
+            let ticket = request.manner.ticket;
             let opened = approver.hold_open_once(request, Uuid::new_v4()).await;
-            if let Err(Ok(receipt)) = reply.send(opened) {
+            if let Err(Ok(receipt)) = reply.send(opened)
+                && !ticket
+            {
                 let reason = WithdrawReason::ClientGone;
                 if let Err(error) = approver.hold_withdraw(&receipt.id, reason).await {
                     tracing::warn!(hold = %receipt.id, %error, "an abandoned hold stays until it expires");
@@ -192,7 +217,13 @@ impl HoldDesk for Approver {
 impl DecisionDesk for Approver {
     async fn hold_view(&self, id: &HoldId) -> Result<HoldView, DeskError> {
         let record = self.0.store.hold(id).await?.ok_or(DeskError::NotFound)?;
-        Ok(self.view(record))
+        let mut alike = 0;
+        if record.hold.state == HoldState::Pending {
+            alike = self.0.store.holds_alike(&record).await?.len();
+        }
+        let mut view = self.view(record);
+        view.offers.alike = u32::try_from(alike).unwrap_or(u32::MAX);
+        Ok(view)
     }
 
     async fn hold_list(&self, filter: HoldFilter) -> Result<Vec<HoldView>, DeskError> {
@@ -205,38 +236,88 @@ impl DecisionDesk for Approver {
     }
 
     async fn hold_decide(&self, request: DecisionRequest) -> Result<HoldView, DecideError> {
-        let reason = clean_reason(request.reason)?;
+        let reason = clean_reason(request.reason.clone())?;
         let roster = self.roster();
         let Some(person) = roster.claimant(&request.claimant) else {
             tracing::warn!(hold = %request.hold, claimant = ?request.claimant, "a stranger tried to decide");
             return Err(DecideError::UnknownPerson);
         };
         let person = person.to_ref();
-        let id = request.hold;
+        let id = request.hold.clone();
+        let (decision, surface) = (request.decision, request.surface);
         let record = self.0.store.hold(&id).await?.ok_or(DecideError::NotFound)?;
+        if request.break_glass {
+            let stepped = self
+                .glass_break(person.clone(), &record, request, reason)
+                .await?;
+            return self.voted(stepped, &person, decision, surface);
+        }
         let ballot = Ballot {
-            quorum: roster.renewed(&record.hold.route, &record.hold.quorum),
+            quorum: roster.renewed(&record.hold),
             person: person.clone(),
-            decision: request.decision,
+            decision,
             reason,
-            surface: request.surface,
+            surface,
+            wish: request.grant,
         };
         let now = self.0.clock.now();
-        match self
-            .0
-            .store
-            .hold_step(&id, Event::Vote(ballot), now)
-            .await?
-        {
+        let event = Event::Vote(ballot);
+        let stepped = self.0.store.hold_step(&id, event, now).await?;
+        self.voted(stepped, &person, decision, surface)
+    }
+
+    async fn hold_look(&self, request: LookRequest) -> Result<HoldView, DecideError> {
+        self.look(request).await
+    }
+
+    async fn holds_decide(&self, request: BulkDecision) -> Result<Vec<BulkOutcome>, DecideError> {
+        self.decide_alike(request).await
+    }
+}
+
+impl Approver {
+    fn voted(
+        &self,
+        stepped: Stepped,
+        person: &PersonRef,
+        decision: Decision,
+        surface: Surface,
+    ) -> Result<HoldView, DecideError> {
+        match stepped {
             Stepped::Done(record) => {
-                tracing::info!(hold = %id, person = %person.id, decision = ?request.decision,
-                    surface = ?request.surface, state = %record.hold.state, "vote counted");
+                tracing::info!(hold = %record.id, person = %person.id, ?decision, ?surface,
+                    state = %record.hold.state, "vote counted");
                 Ok(self.view(*record))
             }
             Stepped::Refused(refusal) => {
-                tracing::info!(hold = %id, person = %person.id, %refusal, "vote refused");
+                tracing::info!(person = %person.id, %refusal, "vote refused");
                 Err(refusal.into())
             }
+            Stepped::NotFound => Err(DecideError::NotFound),
+        }
+    }
+}
+
+impl Approver {
+    /// "I'm looking": the next step waits a while. Whoever may decide may say so, once a hold.
+    async fn look(&self, request: LookRequest) -> Result<HoldView, DecideError> {
+        let roster = self.roster();
+        let person = roster
+            .claimant(&request.claimant)
+            .ok_or(DecideError::UnknownPerson)?
+            .to_ref();
+        let record = self.0.store.hold(&request.hold).await?;
+        let record = record.ok_or(DecideError::NotFound)?;
+        let glance = Glance {
+            reviewers: roster.renewed(&record.hold).people(),
+            person,
+            surface: request.surface,
+        };
+        let now = self.0.clock.now();
+        let event = Event::Look(glance);
+        match self.0.store.hold_step(&request.hold, event, now).await? {
+            Stepped::Done(record) => Ok(self.view(*record)),
+            Stepped::Refused(refusal) => Err(refusal.into()),
             Stepped::NotFound => Err(DecideError::NotFound),
         }
     }
@@ -285,14 +366,35 @@ impl CardDesk for Approver {
             .await?)
     }
 
+    async fn notices_due(&self, chat: ChatKind, limit: u32) -> Result<Vec<NoticeTask>, DeskError> {
+        let limit = limit.clamp(1, limits::NOTICES_MAX);
+        let now = self.0.clock.now();
+        Ok(self.0.store.notices_lease(chat, limit, now).await?)
+    }
+
+    async fn notice_begin(&self, id: Uuid) -> Result<(), DeskError> {
+        Ok(self.0.store.notice_begin(id).await?)
+    }
+
+    async fn notice_delivered(&self, id: Uuid) -> Result<(), DeskError> {
+        Ok(self.0.store.notice_done(id).await?)
+    }
+
+    async fn notice_failed(&self, failure: NoticeFailure) -> Result<(), DeskError> {
+        let now = self.0.clock.now();
+        Ok(self.0.store.notice_failed(failure, now).await?)
+    }
+
     /// Subscribes before it looks, so that nothing slips between a caller's look and its wait.
     async fn cards_changed(&self, at_most: Duration) {
         let mut changed = self.0.signals.cards().subscribe();
         let now = self.0.clock.now();
-        let wait = match self.0.store.card_next_due(now).await {
-            Ok(Some(due)) if due <= TimeDelta::zero() => return,
-            Ok(Some(due)) => until(due).min(at_most),
-            Ok(None) | Err(_) => at_most,
+        let cards = self.0.store.card_next_due(now).await.ok().flatten();
+        let notices = self.0.store.notice_next_due(now).await.ok().flatten();
+        let wait = match cards.into_iter().chain(notices).min() {
+            Some(due) if due <= TimeDelta::zero() => return,
+            Some(due) => until(due).min(at_most),
+            None => at_most,
         };
         // Both arms are cancel-safe.
         tokio::select! {
@@ -310,6 +412,15 @@ fn done(stepped: Stepped) -> Result<Box<HoldRecord>, DeskError> {
     }
 }
 
+/// The cap on rows of an approval that was given earlier: a ticket's, or its grant's.
+fn carried_cap(record: &HoldRecord) -> Option<u64> {
+    let ticket = record.request.blast.rows_cap;
+    let ticket = ticket.filter(|_| record.request.manner.ticket);
+    let granted = record.hold.terms.by_grant.as_ref();
+    let granted = granted.and_then(|used| used.rows_cap);
+    ticket.into_iter().chain(granted).min()
+}
+
 fn stopping() -> DeskError {
     DeskError::Unavailable {
         detail: "the approver is stopping".to_owned(),
@@ -318,6 +429,35 @@ fn stopping() -> DeskError {
 
 fn refused<T>(detail: String) -> Result<T, DeskError> {
     Err(DeskError::Refused { detail })
+}
+
+/// Who is asked, in words: `route dba (2 reviewers; 2 people have to agree)`, and its steps where it has any.
+fn asked(roster: &Roster, route: &Route, request: &HoldRequest) -> String {
+    let mut parts = Vec::new();
+    if route.plan.is_empty() || !route.reviewers.is_empty() {
+        let eligible = roster.eligible_count(route, &request.agent);
+        let plural = if eligible == 1 { "" } else { "s" };
+        parts.push(format!("{eligible} reviewer{plural}"));
+    }
+    for (index, step) in route.plan.steps().iter().enumerate() {
+        let who = in_words(&step.who);
+        parts.push(match (index, step.after_seconds) {
+            (0, 0) => who,
+            (_, after) => format!("then {who} after {}", in_time(after)),
+        });
+    }
+    if route.quorum.seats() > 1 {
+        parts.push(format!("{} have to agree", route.quorum));
+    }
+    format!("route {} ({})", route.name, parts.join("; "))
+}
+
+/// `5 min`, `90 s`
+fn in_time(seconds: u32) -> String {
+    match (seconds / 60, seconds % 60) {
+        (minutes, 0) if minutes > 0 => format!("{minutes} min"),
+        _ => format!("{seconds} s"),
+    }
 }
 
 /// Proxies bound what they send; a request past these bounds is a defect or an attack.
@@ -347,7 +487,7 @@ fn check_request(request: &HoldRequest) -> Result<(), DeskError> {
 }
 
 /// One line, no control characters, bounded; nothing when it says nothing.
-fn clean_reason(reason: Option<String>) -> Result<Option<String>, DecideError> {
+pub(crate) fn clean_reason(reason: Option<String>) -> Result<Option<String>, DecideError> {
     let Some(reason) = reason else {
         return Ok(None);
     };

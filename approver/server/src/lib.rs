@@ -12,8 +12,12 @@ mod approver;
 mod config;
 mod console;
 mod desk;
+mod duty;
+mod escalate;
+mod grants;
 mod http;
 pub mod limits;
+mod overrides;
 mod reconcile;
 mod roster;
 mod serve;
@@ -23,8 +27,9 @@ mod store;
 pub use abeyance_holds::{escalation, oncall, quorum};
 pub use approver::Approver;
 pub use config::{
-    ApiToken, ApproverConfig, ConfigError, InvalidTokenHash, Person, PostgresStore, Route,
-    StoreLocation, StoreTls, TokenHash, TokenScope, new_token,
+    ApiToken, ApproverConfig, BreakGlassRule, ConfigError, Grants, Group, InvalidTokenHash,
+    OncallSchedule, Person, PostgresStore, Route, RouteTerms, StoreLocation, StoreTls, TokenHash,
+    TokenScope, new_token,
 };
 pub use serve::{Peer, TlsError, serve, tls_server_config};
 pub use store::{AuditReport, HoldEvent, OpenError, StoreError, statements_logged};

@@ -46,6 +46,19 @@ pub const REPAIR_EVERY: Duration = Duration::from_secs(30);
 /// Holds one reconciler step ends at once.
 pub const EXPIRE_BATCH: u32 = 200;
 
+/// Overrides of schedules that are not over.
+pub const OVERRIDES_MAX: u32 = 1_000;
+/// Overrides made at once: two make a swap.
+pub const OVERRIDE_SPANS_MAX: usize = 2;
+/// People who stand in together.
+pub const OVERRIDE_PEOPLE_MAX: usize = 16;
+/// The longest override.
+pub const OVERRIDE_MAX: TimeDelta = TimeDelta::days(92);
+/// How often schedules are looked at for hand-overs.
+pub const DUTY_EVERY: Duration = Duration::from_secs(10);
+/// Notices handed out in one call.
+pub const NOTICES_MAX: u32 = 100;
+
 /// How long a card belongs to the worker that took it.
 pub const CARD_LEASE: TimeDelta = TimeDelta::seconds(60);
 /// Cards handed out in one call.
@@ -94,3 +107,7 @@ pub const LIVE_STREAMS_MAX: usize = 256;
 pub const STATEMENTS_LOGGED_MAX: u32 = 50_000;
 /// How long a shape is kept after it was last seen.
 pub const STATEMENTS_KEPT: TimeDelta = TimeDelta::days(90);
+/// Grants that are tried for one new hold.
+pub const GRANTS_TRIED_MAX: u32 = 20;
+/// Holds that one decision may be on.
+pub const BULK_MAX: usize = 100;

@@ -1,13 +1,22 @@
 //! Who is who, and who is asked. A lookup over the configuration; decides nothing.
 
 use abeyance_api::{AgentIdentity, Claimant, PersonId, PersonRef};
-use abeyance_holds::{Roster as RouteRoster, eligible, quorum::Quorum, quorum_possible};
+use abeyance_holds::{
+    Hold, Roster as RouteRoster, eligible,
+    escalation::Who,
+    oncall::{Exception, shifts},
+    quorum::Quorum,
+    quorum_possible,
+};
+use chrono::{DateTime, Utc};
 
-use crate::config::{ApproverConfig, Person, Route, TokenHash};
+use crate::config::{ApproverConfig, Group, OncallSchedule, Person, Route, TokenHash};
 
 #[derive(Debug)]
 pub(crate) struct Roster {
     people: Vec<Person>,
+    groups: Vec<Group>,
+    schedules: Vec<OncallSchedule>,
     routes: Vec<Route>,
 }
 
@@ -15,6 +24,8 @@ impl Roster {
     pub(crate) fn new(config: &ApproverConfig) -> Self {
         Self {
             people: config.people.clone(),
+            groups: config.groups.clone(),
+            schedules: config.schedules.clone(),
             routes: config.routes.clone(),
         }
     }
@@ -52,16 +63,16 @@ impl Roster {
         found
     }
 
-    /// A hold's seats with the people its route has for them at this moment; nobody when the route
-    /// or the group is gone.
-    pub(crate) fn renewed(&self, route: &str, quorum: &Quorum) -> Quorum {
-        let route = self.route(route);
-        quorum.with_people(|group| {
+    /// A hold's seats with the people its route has for them at this moment, and with those who were asked;
+    /// nobody when the route or the group is gone.
+    pub(crate) fn renewed(&self, hold: &Hold) -> Quorum {
+        let route = self.route(&hold.route);
+        hold.quorum.with_people(|group| {
             let Some(route) = route else {
                 return Vec::new();
             };
             match group {
-                None => route.reviewers.clone(),
+                None => self.deciders(route, hold),
                 Some(group) => {
                     let parts = route.quorum.parts().iter();
                     let same = parts.filter(|part| part.group.as_deref() == Some(group));
@@ -71,22 +82,113 @@ impl Roster {
         })
     }
 
-    pub(crate) fn reviewers(&self, route: &str) -> Vec<PersonRef> {
-        let Some(route) = self.route(route) else {
+    /// Everybody who may decide a hold now: its route's reviewers, and whomever a step asked, until the hold ends.
+    #[expect(clippy::unused_self, reason = "beside its sisters")]
+    fn deciders(&self, route: &Route, hold: &Hold) -> Vec<PersonId> {
+        let mut deciders = route.reviewers.clone();
+        for person in hold.escalation.people() {
+            if !deciders.contains(&person.id) {
+                deciders.push(person.id.clone());
+            }
+        }
+        deciders
+    }
+
+    /// The same, as cards name them; those who are in no roster any more are left out.
+    pub(crate) fn reviewers(&self, hold: &Hold) -> Vec<PersonRef> {
+        let Some(route) = self.route(&hold.route) else {
             return Vec::new();
         };
+        let deciders = self.deciders(route, hold);
         self.people
             .iter()
-            .filter(|person| route.reviewers.contains(&person.id))
+            .filter(|person| deciders.contains(&person.id))
             .map(Person::to_ref)
             .collect()
     }
 
-    /// Whether enough people could approve a hold of `agent` by `route`.
-    pub(crate) fn quorum_possible(&self, route: &Route, agent: &AgentIdentity) -> bool {
+    /// Whether those who may decide now could fill the quorum of a hold.
+    pub(crate) fn enough(&self, hold: &Hold, agent: &AgentIdentity) -> bool {
         let people: Vec<PersonRef> = self.people.iter().map(Person::to_ref).collect();
         let (owner, actor) = (agent.owner.as_ref(), agent.actor.as_deref());
-        quorum_possible(&people, &route.quorum, owner, actor)
+        quorum_possible(&people, &self.renewed(hold), owner, actor)
+    }
+
+    /// Everybody a step comes to at a moment.
+    pub(crate) fn on_step<'a>(
+        &self,
+        who: &[Who],
+        at: DateTime<Utc>,
+        exceptions: impl Fn(&str) -> &'a [Exception],
+    ) -> Vec<PersonId> {
+        let mut people = Vec::new();
+        for who in who {
+            match who {
+                Who::Person(id) => people.push(id.clone()),
+                Who::Group(name) => people.extend(self.group(name).iter().cloned()),
+                Who::Schedule(name) => {
+                    let schedule = self.schedule(name);
+                    let duty = schedule.map(|s| s.schedule.on_duty(at, exceptions(name)));
+                    people.extend(duty.into_iter().flat_map(|duty| duty.people));
+                }
+                Who::Channel(_) => {}
+            }
+        }
+        people
+    }
+
+    /// Those of them who are in the roster and may decide for `agent`, each once.
+    pub(crate) fn eligible_of(&self, ids: &[PersonId], agent: &AgentIdentity) -> Vec<PersonRef> {
+        let roster = RouteRoster { reviewers: ids };
+        let (owner, actor) = (agent.owner.as_ref(), agent.actor.as_deref());
+        let people = self.people.iter().map(Person::to_ref);
+        people
+            .filter(|person| eligible(person, roster, owner, actor).is_ok())
+            .collect()
+    }
+
+    fn group(&self, name: &str) -> &[PersonId] {
+        let group = self.groups.iter().find(|group| group.name == name);
+        group.map_or(&[], |group| &group.people)
+    }
+
+    pub(crate) fn schedules(&self) -> &[OncallSchedule] {
+        &self.schedules
+    }
+
+    pub(crate) fn schedule(&self, name: &str) -> Option<&OncallSchedule> {
+        self.schedules.iter().find(|s| s.schedule.name() == name)
+    }
+
+    /// Whether enough people could ever approve a hold of `agent` that waits in a span, whoever has the
+    /// shifts meanwhile. Nobody at all is another matter: that is found out step by step, and written down.
+    pub(crate) fn quorum_reachable<'a>(
+        &self,
+        route: &Route,
+        agent: &AgentIdentity,
+        (from, until): (DateTime<Utc>, DateTime<Utc>),
+        exceptions: impl Fn(&str) -> &'a [Exception],
+    ) -> bool {
+        let mut everybody = route.reviewers.clone();
+        for who in route.plan.whoever() {
+            match who {
+                Who::Schedule(name) => {
+                    let schedule = self.schedule(name);
+                    let ahead =
+                        schedule.map(|s| shifts(&s.schedule, exceptions(name), from, until));
+                    let ahead = ahead.into_iter().flatten();
+                    everybody.extend(ahead.flat_map(|shift| shift.duty.people));
+                }
+                Who::Person(_) | Who::Group(_) | Who::Channel(_) => {
+                    everybody.extend(self.on_step(std::slice::from_ref(who), from, &exceptions));
+                }
+            }
+        }
+        let eligible = self.eligible_of(&everybody, agent);
+        let (owner, actor) = (agent.owner.as_ref(), agent.actor.as_deref());
+        let quorum = route.quorum.with_more(&everybody);
+        let alone = eligible.is_empty() && !route.plan.is_empty();
+        alone || quorum_possible(&eligible, &quorum, owner, actor)
     }
 
     /// How many of a route's people may decide for `agent`.

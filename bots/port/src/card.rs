@@ -51,6 +51,8 @@ pub enum Button {
         confirm: Option<String>,
     },
     Deny,
+    /// Says that somebody looks; the next step of an escalation waits for them.
+    Look,
 }
 
 /// A vendor-neutral projection of a hold at a version.
@@ -318,7 +320,8 @@ fn sql(request: &HoldRequest) -> String {
     }
 }
 
-/// The people who could decide: owners never approve their own, so they are not called.
+/// The people who could decide: owners never approve their own, so they are not called. With steps, those
+/// who were asked so far, and who comes next.
 fn asked(view: &HoldView) -> Line {
     let mut line = vec![Piece::Text(format!("Asked: {}", view.asked))];
     let eligible: Vec<&PersonRef> = view
@@ -326,13 +329,14 @@ fn asked(view: &HoldView) -> Line {
         .iter()
         .filter(|person| view.request.agent.owner.as_ref() != Some(&person.id))
         .collect();
-    for (index, person) in eligible.iter().take(limits::REVIEWERS_SHOWN).enumerate() {
-        line.push(Piece::Text(if index == 0 { ": " } else { ", " }.to_owned()));
-        line.push(Piece::Person((*person).clone()));
+    people(&mut line, &eligible, ": ");
+    if let Some(next) = &view.asking.next {
+        line.push(Piece::Text(format!(" · next: {}, ", next.who)));
+        line.push(Piece::Time(next.at));
     }
-    let more = eligible.len().saturating_sub(limits::REVIEWERS_SHOWN);
-    if more > 0 {
-        line.push(Piece::Text(format!(" and {more} more")));
+    let looks: Vec<&PersonRef> = view.asking.looks.iter().map(|look| &look.person).collect();
+    if !looks.is_empty() {
+        people(&mut line, &looks, " · looking: ");
     }
     let approvals = view.votes.iter();
     let mut approvals = approvals.filter(|vote| vote.decision == Decision::Approve);
@@ -349,12 +353,25 @@ fn asked(view: &HoldView) -> Line {
     line
 }
 
+fn people(line: &mut Line, people: &[&PersonRef], before: &str) {
+    for (index, person) in people.iter().take(limits::REVIEWERS_SHOWN).enumerate() {
+        let between = if index == 0 { before } else { ", " };
+        line.push(Piece::Text(between.to_owned()));
+        line.push(Piece::Person((*person).clone()));
+    }
+    let more = people.len().saturating_sub(limits::REVIEWERS_SHOWN);
+    if more > 0 {
+        line.push(Piece::Text(format!(" and {more} more")));
+    }
+}
+
 fn buttons(request: &HoldRequest) -> Vec<Button> {
     vec![
         Button::Approve {
             confirm: confirm(request),
         },
         Button::Deny,
+        Button::Look,
     ]
 }
 

@@ -10,11 +10,15 @@
 mod backoff;
 mod card;
 pub mod limits;
+mod notice;
+mod notify;
 mod port;
 mod reconcile;
 pub mod words;
 
 pub use backoff::backoff;
 pub use card::{Button, Card, Fact, Line, Piece, Tone};
+pub use notice::notice_line;
+pub use notify::Notifier;
 pub use port::{ChatPort, PortError};
 pub use reconcile::Reconciler;

@@ -23,6 +23,9 @@ pub const HANDED_BACK_MAX: Duration = Duration::from_secs(240);
 /// delivery's usual time it stays below the desk's lease of 60 s.
 pub const QUEUED_AGE_MAX: Duration = Duration::from_secs(30);
 
+/// Notices delivered at the same time.
+pub const NOTICES_AT_ONCE: u32 = 8;
+
 /// How long to sleep when no signal comes. Repairs lost signals.
 pub const REPAIR_EVERY: Duration = Duration::from_secs(2);
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use abeyance_api::{ChatKind, HoldId};
+use abeyance_api::{ChatKind, HoldId, NoticeTask};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
@@ -26,6 +26,18 @@ pub trait ChatPort: Send + Sync + 'static {
         hold: &HoldId,
         posted_after: DateTime<Utc>,
     ) -> Result<Option<String>, PortError>;
+
+    /// Says a notice, or does what it asks for.
+    async fn notify(&self, _notice: &NoticeTask) -> Result<(), PortError> {
+        Err(PortError::Gone {
+            error: "this chat has no notices".to_owned(),
+        })
+    }
+
+    /// Whether an earlier, unconfirmed `notify` left its message behind.
+    async fn find_notice(&self, _notice: &NoticeTask) -> Result<bool, PortError> {
+        Ok(false)
+    }
 }
 
 /// Why a chat did not do what it was asked. The text carries no message content.

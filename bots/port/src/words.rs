@@ -59,7 +59,10 @@ pub fn status(view: &HoldView) -> String {
         HoldState::Pending => "Waiting for a decision".to_owned(),
         HoldState::Approved => format!("Approved{}; waiting for the agent to go on", by(view)),
         HoldState::Claimed => format!("Approved{}; running", by(view)),
-        HoldState::Denied => format!("Denied{}; nothing ran", by(view)),
+        HoldState::Denied => match &view.resolution {
+            Some(Resolution::Nobody { why }) => format!("Denied at once: {why}; nothing ran"),
+            _ => format!("Denied{}; nothing ran", by(view)),
+        },
         HoldState::Expired => "Expired: nobody decided in time; nothing ran".to_owned(),
         HoldState::Withdrawn => match &view.resolution {
             Some(Resolution::Withdrawn { reason }) => {
@@ -129,6 +132,7 @@ fn by(view: &HoldView) -> String {
 pub fn deciding_vote(view: &HoldView) -> Option<&Vote> {
     match &view.resolution {
         Some(Resolution::Approved { vote } | Resolution::Denied { vote }) => Some(vote),
+        Some(Resolution::Nobody { .. }) => None,
         Some(Resolution::Expired | Resolution::Withdrawn { .. }) | None => view.votes.last(),
     }
 }
@@ -152,6 +156,43 @@ pub fn refusal(hold: &str, wanted: Decision, error: &DecideError) -> String {
             )
         }
         other => format!("Your {verb} of {hold} did not count: {other}."),
+    }
+}
+
+/// What somebody reads who said that they look.
+#[must_use]
+pub fn looking(view: &HoldView) -> String {
+    let id = &view.id;
+    match &view.asking.next {
+        Some(next) => format!(
+            "Noted: you look at {id}. This is no vote. {} is asked at {} UTC if nobody has decided by then; \
+             the hold itself ends at {} UTC as before.",
+            next.who,
+            next.at.format("%H:%M:%S"),
+            view.expires_at.format("%H:%M:%S")
+        ),
+        None => format!(
+            "Noted: you look at {id}. This is no vote; nobody else is asked, and it ends at {} UTC as before.",
+            view.expires_at.format("%H:%M:%S")
+        ),
+    }
+}
+
+/// What somebody reads whose look did not count.
+#[must_use]
+pub fn no_look(hold: &str, error: &DecideError) -> String {
+    match error {
+        DecideError::AlreadyResolved { state, by } => {
+            let by = by
+                .as_deref()
+                .map(|name| format!(" by {name}"))
+                .unwrap_or_default();
+            format!(
+                "{hold} is already {}{by}; there is nothing left to look at.",
+                state_word(*state)
+            )
+        }
+        other => format!("{hold} goes on as before: {other}."),
     }
 }
 

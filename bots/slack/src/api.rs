@@ -82,10 +82,31 @@ struct Cursor {
 }
 
 impl HistoryPage {
-    pub fn next(&self) -> Option<SlackCursorId> {
+    pub fn next(&self) -> Option<String> {
         let cursor = self.response_metadata.as_ref()?.next_cursor.as_ref()?;
-        (!cursor.is_empty()).then(|| cursor.clone().into())
+        (!cursor.is_empty()).then(|| cursor.clone())
     }
+}
+
+/// Which part of the past to look at.
+#[derive(Debug, Clone)]
+pub(crate) struct Past {
+    pub channel: String,
+    /// Under this message only.
+    pub thread: Option<String>,
+    /// As Slack writes instants.
+    pub oldest: String,
+    pub cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Conversation {
+    channel: ConversationId,
+}
+
+#[derive(Deserialize)]
+struct ConversationId {
+    id: String,
 }
 
 #[derive(Deserialize)]
@@ -128,7 +149,18 @@ impl SlackApi {
 
     /// Returns the message's `ts`.
     pub async fn post(&self, channel: &str, content: Content) -> Answer<String> {
+        self.post_in(channel, None, content).await
+    }
+
+    /// The same, under another message when one is given.
+    pub async fn post_in(
+        &self,
+        channel: &str,
+        thread: Option<&str>,
+        content: Content,
+    ) -> Answer<String> {
         let request = SlackApiChatPostMessageRequest::new(channel.into(), content.into())
+            .opt_thread_ts(thread.map(Into::into))
             .with_unfurl_links(false)
             .with_unfurl_media(false);
         let posted: Posted = self
@@ -152,32 +184,44 @@ impl SlackApi {
         Ok(())
     }
 
-    pub async fn history(
-        &self,
-        request: &SlackApiConversationsHistoryRequest,
-    ) -> Answer<HistoryPage> {
-        let limit = request.limit.map(|limit| limit.to_string());
-        let parameters = vec![
-            (
-                "channel",
-                request.channel.as_ref().map(|it| it.value().as_str()),
-            ),
-            (
-                "cursor",
-                request.cursor.as_ref().map(|it| it.value().as_str()),
-            ),
-            ("limit", limit.as_deref()),
-            (
-                "oldest",
-                request.oldest.as_ref().map(|it| it.value().as_str()),
-            ),
+    /// The channel of a person's direct messages.
+    pub async fn conversations_open(&self, user: &str) -> Answer<String> {
+        let request = json!({ "users": user });
+        let answer: Conversation = self
+            .call("conversations.open", &request, limits::CALL_MAX)
+            .await?;
+        Ok(answer.channel.id)
+    }
+
+    /// Sets the users of a group; never an empty list, which Slack refuses.
+    pub async fn usergroup_update(&self, group: &str, users: &[String]) -> Answer<()> {
+        let request = json!({ "usergroup": group, "users": users.join(",") });
+        let Fine {} = self
+            .call("usergroups.users.update", &request, limits::CALL_MAX)
+            .await?;
+        Ok(())
+    }
+
+    /// A page of what was said in a channel, or under a message of it.
+    pub async fn past(&self, past: &Past) -> Answer<HistoryPage> {
+        let limit = limits::HISTORY_PAGE.to_string();
+        let mut parameters = vec![
+            ("channel", Some(past.channel.as_str())),
+            ("cursor", past.cursor.as_deref()),
+            ("limit", Some(limit.as_str())),
+            ("oldest", Some(past.oldest.as_str())),
             ("include_all_metadata", Some("true")),
         ];
+        let method = match &past.thread {
+            Some(thread) => {
+                parameters.push(("ts", Some(thread)));
+                "conversations.replies"
+            }
+            None => "conversations.history",
+        };
         let session = self.client.open_session(&self.token);
-        let call = session
-            .http_session_api
-            .http_get("conversations.history", &parameters, None);
-        bounded("conversations.history", limits::CALL_MAX, call).await
+        let call = session.http_session_api.http_get(method, &parameters, None);
+        bounded(method, limits::CALL_MAX, call).await
     }
 
     /// Opens a form. The trigger lives three seconds, so does this call.

@@ -9,6 +9,7 @@ use crate::{limits, text};
 
 pub(crate) const APPROVE: &str = "abeyance_approve";
 pub(crate) const DENY: &str = "abeyance_deny";
+pub(crate) const LOOK: &str = "abeyance_look";
 pub(crate) const OPEN_CONSOLE: &str = "abeyance_open_console";
 const ACTIONS: &str = "abeyance_actions";
 
@@ -162,6 +163,7 @@ fn actions(card: &Card, console: Option<&Url>) -> Option<SlackBlock> {
             Button::Deny => button(DENY, "Deny…", hold)
                 .with_style(SlackBlockButtonStyle::Danger)
                 .into(),
+            Button::Look => button(LOOK, "I'm looking", hold).into(),
         })
         .collect();
     elements.extend(
@@ -215,7 +217,7 @@ fn footer(pieces: &Line) -> SlackBlock {
     SlackContextBlock::new(vec![SlackContextBlockElement::MarkDown(text)]).into()
 }
 
-fn section(text: String) -> SlackBlock {
+pub(crate) fn section(text: String) -> SlackBlock {
     SlackSectionBlock::new().with_text(mrkdwn(text)).into()
 }
 
@@ -231,7 +233,7 @@ pub(crate) fn plain_text(said: &str, max: usize) -> SlackBlockPlainTextOnly {
 }
 
 /// Pieces in a row. A piece that does not fit is cut, and the rest left out.
-fn line(pieces: &Line, max: usize) -> String {
+pub(crate) fn line(pieces: &Line, max: usize) -> String {
     let mut out = String::new();
     for piece in pieces {
         let room = max.saturating_sub(text::length(&out));

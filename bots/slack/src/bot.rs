@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use abeyance_api::{CardDesk, Clock, DecisionDesk};
-use abeyance_chat::{Reconciler, backoff};
+use abeyance_chat::{Notifier, Reconciler, backoff};
 use axum::Router;
 use secrecy::SecretString;
 use tokio::time::{sleep, timeout};
@@ -77,6 +77,7 @@ impl SlackBot {
             identity: Arc::new(Identity::new(Arc::clone(&api))),
             api,
             complaints: Arc::new(Complaints::default()),
+            places: Arc::default(),
             console,
         };
         let clicks = Arc::new(Clicks::new(port.clone(), decisions, TaskTracker::new()));
@@ -124,6 +125,7 @@ impl SlackBot {
     pub async fn run(&self, shutdown: CancellationToken) {
         let parts = &self.parts;
         let reconciler = Reconciler::new(Arc::new(parts.port.clone()), Arc::clone(&parts.cards));
+        let notifier = Notifier::new(Arc::new(parts.port.clone()), Arc::clone(&parts.cards));
         let socket = async {
             if let Transport::Socket(app_token) = &parts.transport {
                 let socket = Socket {
@@ -140,6 +142,7 @@ impl SlackBot {
         tokio::join!(
             Box::pin(reconciler.run(shutdown.clone())),
             Box::pin(socket),
+            notifier.run(shutdown.clone()),
             Box::pin(self.greet(&shutdown)),
         );
         if timeout(limits::SHUTDOWN_MAX, parts.clicks.finish())

@@ -8,7 +8,7 @@ use std::{future::Future, sync::Arc};
 
 use abeyance_api::{
     Claimant, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError, HoldId, HoldView,
-    Surface,
+    LookRequest, Surface,
 };
 use abeyance_chat::{Card, ChatPort, words};
 use serde_json::Value;
@@ -23,7 +23,7 @@ use crate::{
     form,
     identity::{Belonging, Origin},
     limits,
-    payload::{self, Click, Interaction, Place, Submission},
+    payload::{self, Click, Interaction, Place, Submission, Wanted},
     port::SlackPort,
     text,
 };
@@ -147,7 +147,7 @@ impl Clicks {
             return;
         }
         let answer = match click.wanted {
-            Decision::Approve => {
+            Wanted::Decide(Decision::Approve) => {
                 self.decide(
                     &click.user,
                     &click.hold,
@@ -157,7 +157,8 @@ impl Clicks {
                 )
                 .await
             }
-            Decision::Deny => self.open_form(click).await,
+            Wanted::Decide(Decision::Deny) => self.open_form(click).await,
+            Wanted::Look => self.look(click).await,
         };
         if let Some(answer) = answer {
             self.tell(&click.user, &click.place, &answer).await;
@@ -216,6 +217,8 @@ impl Clicks {
             decision,
             reason,
             surface: Surface::Slack,
+            break_glass: false,
+            grant: None,
         };
         match timeout(limits::DECIDE_MAX, self.desk.hold_decide(request)).await {
             Ok(Ok(view)) => {
@@ -236,6 +239,34 @@ impl Clicks {
                     "The approver did not answer in time. Look at the card of {hold} before you try again."
                 ))
             }
+        }
+    }
+
+    /// Notes that somebody looks. The card shows it; the person reads what it means.
+    async fn look(&self, click: &Click) -> Option<String> {
+        let hold = &click.hold;
+        let request = LookRequest {
+            hold: hold.clone(),
+            claimant: Claimant::Slack {
+                user: click.user.clone(),
+            },
+            surface: Surface::Slack,
+        };
+        match timeout(limits::DECIDE_MAX, self.desk.hold_look(request)).await {
+            Ok(Ok(view)) => {
+                info!(%hold, "somebody looks, by a click in Slack");
+                Some(words::looking(&view))
+            }
+            Ok(Err(error)) => {
+                info!(%hold, refused = refused_kind(&error), "a look did not count");
+                if matches!(error, DecideError::AlreadyResolved { .. }) {
+                    self.refresh(hold, &click.place).await;
+                }
+                Some(words::no_look(hold.as_str(), &error))
+            }
+            Err(_) => Some(format!(
+                "The approver did not answer in time. Look at the card of {hold} before you try again."
+            )),
         }
     }
 
@@ -358,6 +389,7 @@ fn refused_kind(error: &DecideError) -> &'static str {
         DecideError::UnknownPerson => "unknown_person",
         DecideError::NotAReviewer { .. } => "not_a_reviewer",
         DecideError::OwnAgent => "own_agent",
+        DecideError::NoBreakGlass { .. } => "no_break_glass",
         DecideError::AlreadyResolved { .. } => "already_resolved",
         DecideError::Invalid { .. } => "invalid",
         DecideError::Unavailable { .. } => "unavailable",

@@ -131,9 +131,11 @@ impl CallError {
             Self::Status { status, .. } if *status >= 500 => PortError::Doubt { error },
             Self::Status { .. } | Self::Unreachable { .. } => PortError::Refused { error },
             Self::Refused { code, .. } => match code.as_str() {
-                "message_not_found" | "cant_update_message" | "edit_window_closed" => {
-                    PortError::Gone { error }
-                }
+                "message_not_found"
+                | "cant_update_message"
+                | "edit_window_closed"
+                | "cannot_reply_to_message"
+                | "thread_not_found" => PortError::Gone { error },
                 "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" => {
                     PortError::Doubt { error }
                 }
@@ -171,6 +173,16 @@ pub fn advice(code: &str) -> &'static str {
         "not_allowed_token_type" => {
             "this is another kind of token: bot_token starts with xoxb-, app_token with xapp-"
         }
+        "no_such_subteam" | "subteam_max_users_exceeded" => {
+            "no such user group: check the schedule's slack_group (an id such as S0614TZR7)"
+        }
+        "permission_denied" => {
+            "the workspace lets this app not change user groups: an administrator has to allow it"
+        }
+        "user_not_found" | "user_disabled" => {
+            "no such person in this workspace: check their slack id"
+        }
+        "cannot_reply_to_message" | "thread_not_found" => "the card is not there any more",
         "not_in_channel" => "invite the app to the channel: /invite @abeyance",
         "channel_not_found" => {
             "no such channel, or a private one without the app: check the route's slack_channel (an id such as C0123ABCD) and /invite @abeyance"

@@ -26,6 +26,11 @@ pub const IDENTITY_MAX: Duration = Duration::from_millis(1500);
 /// The approver's answer to a decision.
 pub const DECIDE_MAX: Duration = Duration::from_secs(10);
 
+/// People whose direct messages' channel is remembered.
+pub const PLACES_MAX: usize = 4_096;
+/// Clocks differ: look this much further back than our own time.
+pub const CLOCKS_DIFFER_SECS: i64 = 120;
+
 /// One call of Slack's Web API.
 pub const CALL_MAX: Duration = Duration::from_secs(10);
 /// A TCP connection to Slack.

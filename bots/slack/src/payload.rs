@@ -19,12 +19,20 @@ pub(crate) enum Interaction {
     Nothing(&'static str),
 }
 
-/// A press of Approve or Deny.
+/// What a button is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Decide(Decision),
+    /// "I'm looking": no vote.
+    Look,
+}
+
+/// A press of a button on a card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Click {
     pub origin: Origin,
     pub user: String,
-    pub wanted: Decision,
+    pub wanted: Wanted,
     pub hold: HoldId,
     pub place: Place,
     /// Opens a form, for three seconds.
@@ -84,8 +92,9 @@ fn click(payload: &Value) -> Result<Interaction, Malformed> {
     let ours = actions
         .iter()
         .find_map(|action| match at(action, "/action_id") {
-            Some(blocks::APPROVE) => Some((action, Decision::Approve)),
-            Some(blocks::DENY) => Some((action, Decision::Deny)),
+            Some(blocks::APPROVE) => Some((action, Wanted::Decide(Decision::Approve))),
+            Some(blocks::DENY) => Some((action, Wanted::Decide(Decision::Deny))),
+            Some(blocks::LOOK) => Some((action, Wanted::Look)),
             _ => None,
         });
     let Some((action, wanted)) = ours else {

@@ -1,16 +1,24 @@
 //! `oncall`: who is on call, who will be, and what is wrong with the schedules.
 
+mod access;
+pub mod overrides;
+
 use std::fmt::Write as _;
 
 use abeyance_api::PersonId;
-use abeyance_approver::oncall::{Duty, DutySource, Schedule, Shift, shifts};
+use abeyance_approver::{
+    OncallSchedule,
+    oncall::{Duty, DutySource, Exception, Schedule, Shift, shifts},
+};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
+
+use access::Counted;
 
 use crate::{
     args::{OncallFormat, OncallLintArgs, OncallPreviewArgs, OncallWhoArgs},
     commands,
-    config::{Config, Person, Role},
+    config::{Config, Role},
     exit::Failure,
     output,
 };
@@ -28,6 +36,30 @@ struct Line<'a> {
     until: String,
     people: Vec<&'a str>,
     because: String,
+    /// Whether the approver was asked for overrides.
+    overrides_counted: bool,
+}
+
+/// What `lint` found, as JSON prints it.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Finding {
+    Gap {
+        schedule: String,
+        from: String,
+        until: String,
+        text: String,
+    },
+    NoIdentity {
+        schedule: String,
+        person: PersonId,
+        text: String,
+    },
+    ClockChanges {
+        zone: String,
+        at: Vec<String>,
+        text: String,
+    },
 }
 
 /// Says who is on call.
@@ -37,11 +69,13 @@ struct Line<'a> {
 pub fn who(args: &OncallWhoArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let config = commands::load(&args.config.config, Role::Judge)?;
     let at = args.at.unwrap_or(now);
-    for schedule in chosen(&config, args.schedule.as_deref())? {
-        let duty = schedule.on_duty(at, &[]);
-        let until = end_of(schedule, &duty, at);
+    let counted = Counted::since(&args.approver, at)?;
+    for given in chosen(&config, args.schedule.as_deref())? {
+        let (schedule, exceptions) = (&given.schedule, counted.of(given));
+        let duty = schedule.on_duty(at, &exceptions);
+        let until = end_of(schedule, &exceptions, &duty, at);
         output::line(&match args.format {
-            OncallFormat::Json => json(schedule, &duty, at, until)?,
+            OncallFormat::Json => json(schedule, &duty, (at, until), counted.asked)?,
             OncallFormat::Table | OncallFormat::Ical => format!(
                 "{}: {} until {} ({})",
                 schedule.name(),
@@ -68,11 +102,14 @@ pub fn preview(args: &OncallPreviewArgs, now: DateTime<Utc>) -> Result<(), Failu
     let schedules = chosen(&config, args.schedule.as_deref())?;
     let mut calendar =
         String::from("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Abeyance//on call//EN\r\n");
-    for schedule in schedules {
-        for shift in shifts(schedule, &[], from, until) {
+    let counted = Counted::since(&args.approver, from)?;
+    for given in schedules {
+        let schedule = &given.schedule;
+        for shift in shifts(schedule, &counted.of(given), from, until) {
             match args.format {
                 OncallFormat::Json => {
-                    output::line(&json(schedule, &shift.duty, shift.from, shift.until)?);
+                    let span = (shift.from, shift.until);
+                    output::line(&json(schedule, &shift.duty, span, counted.asked)?);
                 }
                 OncallFormat::Ical => event(&mut calendar, schedule, &shift, &config, now),
                 OncallFormat::Table => output::line(&format!(
@@ -99,34 +136,25 @@ pub fn preview(args: &OncallPreviewArgs, now: DateTime<Utc>) -> Result<(), Failu
 /// When somebody is missing: a gap, or a person without a way to be asked.
 pub fn lint(args: &OncallLintArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let config = commands::load(&args.config.config, Role::Judge)?;
-    let mut found = 0;
-    let mut problem = |text: String| {
-        found += 1;
-        output::line(&text);
-    };
-    for schedule in chosen(&config, None)? {
-        let until = now + TimeDelta::days(LINT_DAYS);
-        for gap in shifts(schedule, &[], now, until) {
-            if gap.duty.people.is_empty() {
-                problem(format!(
-                    "{}: nobody is on call from {} until {}",
-                    schedule.name(),
-                    local(schedule, gap.from),
-                    local(schedule, gap.until)
-                ));
-            }
-        }
-        for person in everybody(schedule, &config) {
-            if person.slack.is_none() {
-                problem(format!(
-                    "{}: {} has no `slack` id",
-                    schedule.name(),
-                    person.id
-                ));
-            }
-        }
+    let counted = Counted::since(&args.approver, now)?;
+    let mut problems = Vec::new();
+    for given in chosen(&config, None)? {
+        problems.extend(gaps(&given.schedule, &counted.of(given), now));
+        problems.extend(unreachable(given, &config));
     }
-    zones(&config, now);
+    let found = problems.len();
+    let zones = zones(&config, now);
+    if args.format == OncallFormat::Json {
+        for finding in problems.iter().chain(&zones) {
+            output::line(
+                &serde_json::to_string(finding)
+                    .map_err(|error| Failure::Internal(error.to_string()))?,
+            );
+        }
+    } else {
+        problems.iter().for_each(|finding| output::line(finding.text()));
+        zones.iter().for_each(|finding| output::remark(finding.text()));
+    }
     if found == 0 {
         return Ok(());
     }
@@ -135,36 +163,76 @@ pub fn lint(args: &OncallLintArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     )))
 }
 
+impl Finding {
+    fn text(&self) -> &str {
+        match self {
+            Self::Gap { text, .. }
+            | Self::NoIdentity { text, .. }
+            | Self::ClockChanges { text, .. } => text,
+        }
+    }
+}
+
+/// Spans nobody has, by a layer that covers too little or an override that names nobody any more.
+fn gaps(schedule: &Schedule, exceptions: &[Exception], now: DateTime<Utc>) -> Vec<Finding> {
+    let until = now + TimeDelta::days(LINT_DAYS);
+    let laid_out = shifts(schedule, exceptions, now, until).into_iter();
+    let gaps = laid_out.filter(|shift| shift.duty.people.is_empty());
+    gaps.map(|gap| Finding::Gap {
+        schedule: schedule.name().to_owned(),
+        from: utc(gap.from),
+        until: utc(gap.until),
+        text: format!(
+            "{}: nobody is on call from {} until {}",
+            schedule.name(),
+            local(schedule, gap.from),
+            local(schedule, gap.until)
+        ),
+    })
+    .collect()
+}
+
+fn unreachable(given: &OncallSchedule, config: &Config) -> Vec<Finding> {
+    let people = config.people.iter();
+    people
+        .filter(|person| given.people().any(|id| *id == person.id) && person.slack.is_none())
+        .map(|person| Finding::NoIdentity {
+            schedule: given.schedule.name().to_owned(),
+            person: person.id.clone(),
+            text: format!("{}: {} has no `slack` id", given.schedule.name(), person.id),
+        })
+        .collect()
+}
+
 /// The next two changes of the clocks in each zone, for whoever plans shifts.
-fn zones(config: &Config, now: DateTime<Utc>) {
-    let layers = config.schedules.iter().flat_map(Schedule::layers);
+fn zones(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
+    let schedules = config.schedules.iter().map(|given| &given.schedule);
+    let layers = schedules.flat_map(Schedule::layers);
     let mut seen = Vec::new();
+    let mut found = Vec::new();
     for zone in layers.map(|layer| layer.handoff.zone()) {
         if seen.contains(&zone) {
             continue;
         }
         seen.push(zone);
-        let changes: Vec<String> = zone.changes(now, 2).into_iter().map(utc).collect();
-        output::remark(&match changes.as_slice() {
+        let at: Vec<String> = zone.changes(now, 2).into_iter().map(utc).collect();
+        let text = match at.as_slice() {
             [] => format!("{zone}: clocks do not change in the next two years"),
             changes => format!("{zone}: clocks change at {}", changes.join(" and ")),
+        };
+        found.push(Finding::ClockChanges {
+            zone: zone.to_string(),
+            at,
+            text,
         });
     }
+    found
 }
 
-fn everybody<'a>(schedule: &Schedule, config: &'a Config) -> Vec<&'a Person> {
-    let turns = schedule.layers().iter().flat_map(|layer| &layer.turns);
-    let named: Vec<_> = turns.flatten().collect();
-    let people = config.people.iter();
-    people
-        .filter(|person| named.contains(&&person.id))
-        .collect()
-}
-
-fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a Schedule>, Failure> {
+fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a OncallSchedule>, Failure> {
     let all = config.schedules.iter();
-    let chosen: Vec<&Schedule> = all
-        .filter(|schedule| name.is_none_or(|name| schedule.name() == name))
+    let chosen: Vec<&OncallSchedule> = all
+        .filter(|given| name.is_none_or(|name| given.schedule.name() == name))
         .collect();
     match (chosen.is_empty(), name) {
         (false, _) => Ok(chosen),
@@ -178,9 +246,14 @@ fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a Schedule
 }
 
 /// When the shift of a moment ends, as far as a month ahead.
-fn end_of(schedule: &Schedule, duty: &Duty, at: DateTime<Utc>) -> DateTime<Utc> {
+fn end_of(
+    schedule: &Schedule,
+    exceptions: &[Exception],
+    duty: &Duty,
+    at: DateTime<Utc>,
+) -> DateTime<Utc> {
     let month = at + TimeDelta::days(31);
-    let ahead = shifts(schedule, &[], at, month);
+    let ahead = shifts(schedule, exceptions, at, month);
     ahead
         .first()
         .filter(|shift| shift.duty == *duty)
@@ -211,8 +284,8 @@ fn names(duty: &Duty, config: &Config) -> String {
 fn json(
     schedule: &Schedule,
     duty: &Duty,
-    from: DateTime<Utc>,
-    until: DateTime<Utc>,
+    (from, until): (DateTime<Utc>, DateTime<Utc>),
+    overrides_counted: bool,
 ) -> Result<String, Failure> {
     let line = Line {
         schedule: schedule.name(),
@@ -220,6 +293,7 @@ fn json(
         until: utc(until),
         people: duty.people.iter().map(PersonId::as_str).collect(),
         because: because(duty),
+        overrides_counted,
     };
     serde_json::to_string(&line).map_err(|error| Failure::Internal(error.to_string()))
 }

@@ -4,18 +4,19 @@
 use std::collections::HashMap;
 
 use abeyance_api::PersonId;
+use abeyance_approver::escalation::Who;
 use abeyance_policy::Decision;
 
 use super::{
     datapath::{AgentEntry, TargetEntry},
     decision::{PersonEntry, RouteEntry},
-    group::{GroupEntry, Wanted},
+    group::{GroupEntry, Wanted, members},
     model::Role,
     policy::{PolicyEntry, ProtectionEntry, RuleEntry},
-    problem::Problems,
+    problem::{Problems, Span},
     schedule::ScheduleEntry,
     section::At,
-    suggest,
+    steps, suggest,
 };
 
 /// Everything that was read, right or wrong.
@@ -35,6 +36,7 @@ pub struct Parts {
     /// Some entry of this kind could not be read, so references may lead to it.
     pub people_lost: bool,
     pub groups_lost: bool,
+    pub schedules_lost: bool,
     pub routes_lost: bool,
     pub targets_lost: bool,
     pub agents_lost: bool,
@@ -126,14 +128,35 @@ fn references(parts: &Parts, problems: &Problems) {
             known_people.check(&name_of(person), problems);
         }
     }
-    for person in parts.schedules.iter().flat_map(|entry| &entry.people) {
-        known_people.check(&name_of(person), problems);
+    for entry in &parts.schedules {
+        for person in entry.people.iter().chain(&entry.stand_ins) {
+            known_people.check(&name_of(person), problems);
+        }
+    }
+    let schedules: Vec<&str> = names(parts.schedules.iter().map(|entry| &entry.name));
+    let known_schedules = Known::new("[[schedule]]", &schedules, parts.schedules_lost);
+    for who in parts.routes.iter().flat_map(|route| route.steps.asks()) {
+        let at = |name: &str| At {
+            span: who.span.clone(),
+            value: name.to_owned(),
+        };
+        match &who.value {
+            Who::Person(person) if !people.contains(&person.as_str()) => {
+                step_person(person, &who.span, &known_people, (&groups, &schedules), problems);
+            }
+            Who::Group(group) => known_groups.check(&at(group), problems),
+            Who::Schedule(schedule) => known_schedules.check(&at(schedule), problems),
+            Who::Person(_) | Who::Channel(_) => {}
+        }
     }
     for route in &parts.routes {
         for reviewer in &route.reviewers {
             known_people.check(&name_of(reviewer), problems);
         }
         known_groups.check_all(&route.groups, problems);
+        if let Some(group) = &route.terms.break_glass {
+            known_groups.check(group, problems);
+        }
         for group in route.wanted.iter().flat_map(Wanted::groups) {
             known_groups.check(group, problems);
         }
@@ -161,6 +184,33 @@ fn references(parts: &Parts, problems: &Problems) {
         known_targets.check_all(&protection.targets, problems);
         known_environments.check_all(&protection.environments, problems);
     }
+}
+
+/// Forgetting to say `group:` or `schedule:` is the likeliest mistake.
+fn step_person(
+    person: &PersonId,
+    span: &Span,
+    known: &Known<'_>,
+    (groups, schedules): (&[&str], &[&str]),
+    problems: &Problems,
+) {
+    let name = person.as_str();
+    let kind = match (groups.contains(&name), schedules.contains(&name)) {
+        (true, _) => "group",
+        (false, true) => "schedule",
+        (false, false) => {
+            let reference = At {
+                span: span.clone(),
+                value: name.to_owned(),
+            };
+            return known.check(&reference, problems);
+        }
+    };
+    problems.absent(
+        span,
+        format!("there is no [[person]] called `{name}`"),
+        format!("did you mean `{kind}:{name}`?"),
+    );
 }
 
 fn names<'a>(names: impl Iterator<Item = &'a At<String>>) -> Vec<&'a str> {
@@ -226,10 +276,25 @@ fn reviewers_can_decide(parts: &Parts, problems: &Problems) {
             );
         }
     }
+    slack_is_there(parts, problems);
     let routed = parts.routes.iter().flat_map(|route| &route.reviewers);
     let grouped = parts.groups.iter().flat_map(|group| &group.people);
+    let on_call = parts.schedules.iter();
+    let on_call = on_call.flat_map(|entry| entry.people.iter().chain(&entry.stand_ins));
+    let stepped: Vec<At<PersonId>> = parts
+        .routes
+        .iter()
+        .flat_map(|route| route.steps.asks())
+        .filter_map(|who| match &who.value {
+            Who::Person(person) => Some(At {
+                span: who.span.clone(),
+                value: person.clone(),
+            }),
+            Who::Group(_) | Who::Schedule(_) | Who::Channel(_) => None,
+        })
+        .collect();
     let mut seen = Vec::new();
-    for reviewer in routed.chain(grouped) {
+    for reviewer in routed.chain(grouped).chain(on_call).chain(&stepped) {
         if !seen.contains(&&reviewer.value) {
             seen.push(&reviewer.value);
             let person = parts.people.iter().find(|p| p.id.value == reviewer.value);
@@ -247,12 +312,74 @@ fn reviewers_can_decide(parts: &Parts, problems: &Problems) {
     }
 }
 
+/// What only Slack can do needs a [slack].
+fn slack_is_there(parts: &Parts, problems: &Problems) {
+    if parts.slack {
+        return;
+    }
+    let asks = parts.routes.iter().flat_map(|route| route.steps.asks());
+    let channels = asks.filter(|who| matches!(who.value, Who::Channel(_)));
+    let channels = channels.map(|who| (&who.span, "a step asks a Slack channel"));
+    let announced = parts.schedules.iter().filter_map(|entry| entry.announce.as_ref());
+    let announced = announced.map(|at| (&at.span, "hand-overs are announced in Slack"));
+    let synced = parts.schedules.iter().filter_map(|entry| entry.slack_group.as_ref());
+    let synced = synced.map(|at| (&at.span, "a Slack user group follows a schedule"));
+    let broken = parts.routes.iter();
+    let broken = broken.filter_map(|route| route.terms.break_glass_channel.as_ref());
+    let broken = broken.map(|at| (&at.span, "breaking the glass is told to a Slack channel"));
+    for (span, what) in channels.chain(announced).chain(synced).chain(broken) {
+        problems.absent(
+            span,
+            format!("{what}, and there is no [slack]"),
+            "add [slack], or leave it out",
+        );
+    }
+}
+
+/// Steps that ask nobody who could decide only lose time.
+fn steps_ask_deciders(parts: &Parts, route: &RouteEntry, problems: &Problems) {
+    let always = route.asks(&parts.groups);
+    let parted = route.wanted.as_ref().filter(|w| matches!(w, Wanted::Parts(_)));
+    let seated: Vec<PersonId> = parted
+        .map(|wanted| wanted.groups().flat_map(|group| members(&parts.groups, &group.value)))
+        .into_iter()
+        .flatten()
+        .collect();
+    for step in &route.steps.steps {
+        let only_channels = step.ask.iter().all(|who| matches!(who.value, Who::Channel(_)));
+        let reached: Vec<PersonId> = step
+            .ask
+            .iter()
+            .flat_map(|who| steps::reach(&who.value, &parts.groups, &parts.schedules))
+            .collect();
+        let Some(first) = step.ask.first() else { continue };
+        if only_channels && always.is_empty() {
+            problems.error(
+                &first.span,
+                format!("nobody in that channel could decide for route `{}`", route.name.value),
+                "only its `reviewers` and those its steps ask decide: name `reviewers`",
+            );
+        } else if parted.is_some()
+            && !reached.is_empty()
+            && !reached.iter().any(|person| seated.contains(person))
+        {
+            problems.error(
+                &first.span,
+                format!("nobody this step asks has a seat in the quorum of route `{}`", route.name.value),
+                "name people of the groups that `quorum` speaks of",
+            );
+        }
+    }
+}
+
 /// For every agent and every route its statements can take, enough people have to be there
 /// besides its owner and its actor.
 fn enough_may_approve(parts: &Parts, problems: &Problems) {
     for route in &parts.routes {
-        let asked = route.asks(&parts.groups);
-        let Some(quorum) = route.quorum(&parts.groups).filter(|_| !asked.is_empty()) else {
+        steps_ask_deciders(parts, route, problems);
+        let asked = route.everybody(&parts.groups, &parts.schedules);
+        let quorum = route.quorum(&asked, &parts.groups);
+        let Some(quorum) = quorum.filter(|_| !asked.is_empty() && !route.steps.lost) else {
             continue;
         };
         if !quorum.is_met_by(&asked) {

@@ -11,7 +11,10 @@ use super::{
     files::Surroundings,
     group::{self, GroupEntry, Wanted, members},
     model::{Approver, Person, Role, Route, Slack, SlackMode},
+    schedule::ScheduleEntry,
     section::{At, Section},
+    steps::{self, StepsEntry},
+    terms::{self, TermsEntry},
 };
 
 /// Shorter than a person can read a card, or longer than a connection should be kept.
@@ -203,7 +206,7 @@ fn console_token_hash(section: &Section<'_>, id: Option<&At<PersonId>>) -> Optio
 }
 
 /// Slack ids are capitals and digits after a letter that says what they name.
-fn vendor_id(
+pub fn vendor_id(
     section: &Section<'_>,
     key: &str,
     id: At<String>,
@@ -235,12 +238,14 @@ pub struct RouteEntry {
     pub groups: Vec<At<String>>,
     /// `None` when it was wrong.
     pub wanted: Option<Wanted>,
+    pub steps: StepsEntry,
     pub slack_channel: Option<At<String>>,
     pub timeout: Option<Duration>,
+    pub terms: TermsEntry,
 }
 
 impl RouteEntry {
-    /// Everybody it asks, each once.
+    /// Everybody who may always decide, each once.
     pub fn asks(&self, groups: &[GroupEntry]) -> Vec<PersonId> {
         let named = self.reviewers.iter().map(|at| at.value.clone());
         let parts = self.wanted.iter().flat_map(Wanted::groups);
@@ -254,20 +259,34 @@ impl RouteEntry {
         asked
     }
 
-    /// Its seats; `None` when they were wrong.
-    pub fn quorum(&self, groups: &[GroupEntry]) -> Option<Quorum> {
-        let wanted = self.wanted.as_ref()?;
-        wanted.quorum(&self.asks(groups), groups).ok()
+    /// Everybody who could ever decide: those, and whomever steps and fallback may come to.
+    pub fn everybody(&self, groups: &[GroupEntry], schedules: &[ScheduleEntry]) -> Vec<PersonId> {
+        let mut everybody = self.asks(groups);
+        for person in self.steps.people(groups, schedules) {
+            if !everybody.contains(&person) {
+                everybody.push(person);
+            }
+        }
+        everybody
+    }
+
+    /// Its seats with these people; `None` when they were wrong.
+    pub fn quorum(&self, people: &[PersonId], groups: &[GroupEntry]) -> Option<Quorum> {
+        self.wanted.as_ref()?.quorum(people, groups).ok()
     }
 
     /// The route, when everything about it was right.
     pub fn into_route(self, groups: &[GroupEntry]) -> Option<Route> {
+        let reviewers = self.asks(groups);
+        let timeout = self.timeout?;
         Some(Route {
-            reviewers: self.asks(groups),
-            quorum: self.quorum(groups)?,
+            quorum: self.quorum(&reviewers, groups)?,
+            reviewers,
+            plan: self.steps.plan(timeout)?,
             name: self.name.value,
-            timeout: self.timeout?,
+            timeout,
             slack_channel: self.slack_channel.map(|at| at.value),
+            terms: self.terms.into_terms(groups),
         })
     }
 }
@@ -278,7 +297,9 @@ pub fn route(section: Section<'_>) -> Option<RouteEntry> {
     let reviewers = section.strings("reviewers");
     let groups = section.strings("groups").unwrap_or_default();
     let wanted = group::quorum(&section);
-    let grouped = !groups.is_empty() || matches!(wanted, Some(Wanted::Parts(_)));
+    let grouped = !groups.is_empty()
+        || matches!(wanted, Some(Wanted::Parts(_)))
+        || section.has("step");
     match &reviewers {
         None if !section.has("reviewers") && !grouped => {
             section.missing("reviewers", "[\"ann\", \"bob\"]");
@@ -286,11 +307,13 @@ pub fn route(section: Section<'_>) -> Option<RouteEntry> {
         Some(reviewers) if reviewers.is_empty() && !grouped => section.problems.error(
             &section.key_span("reviewers"),
             format!("nobody is asked by {}", section.name()),
-            "name at least one [[person]]",
+            "name at least one [[person]], or [[route.step]]",
         ),
         _ => {}
     }
     let timeout = section.duration("timeout", ROUTE_TIMEOUT);
+    let steps = steps::steps(&section, timeout.as_ref());
+    let terms = terms::terms(&section);
     if !section.has("timeout") {
         section.missing("timeout", "\"5m\"");
     }
@@ -314,8 +337,10 @@ pub fn route(section: Section<'_>) -> Option<RouteEntry> {
         reviewers,
         groups,
         wanted,
+        steps,
         slack_channel,
         timeout: timeout.map(|at| at.value),
+        terms,
     })
 }
 

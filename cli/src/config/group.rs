@@ -17,6 +17,15 @@ pub struct GroupEntry {
     pub people: Vec<At<PersonId>>,
 }
 
+impl GroupEntry {
+    pub fn to_group(&self) -> abeyance_approver::Group {
+        abeyance_approver::Group {
+            name: self.name.value.clone(),
+            people: self.people.iter().map(|at| at.value.clone()).collect(),
+        }
+    }
+}
+
 /// Reads one `[[group]]`.
 pub fn group(section: Section<'_>) -> Option<GroupEntry> {
     let name = section.require_string("name", "\"privacy\"");

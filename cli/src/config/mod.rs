@@ -16,7 +16,9 @@ mod policy;
 mod problem;
 mod schedule;
 mod section;
+mod steps;
 mod suggest;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -183,7 +185,7 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role, source: &str)
     let (agents, agents_lost) = all(root.sections("agent"), datapath::agent);
     let (people, people_lost) = all(root.sections("person"), decision::person);
     let (groups, groups_lost) = all(root.sections("group"), group::group);
-    let (schedules, _) = all(root.sections("schedule"), schedule::schedule);
+    let (schedules, schedules_lost) = all(root.sections("schedule"), schedule::schedule);
     let (routes, routes_lost) = all(root.sections("route"), decision::route);
     let (rules, rules_lost) = all(root.sections("rule"), policy::rule);
     let (protections, protections_lost) = all(root.sections("protect"), policy::protection);
@@ -201,6 +203,7 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role, source: &str)
         slack: has_slack,
         people_lost,
         groups_lost,
+        schedules_lost,
         routes_lost,
         targets_lost,
         agents_lost,
@@ -225,7 +228,8 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role, source: &str)
         agents: collect(parts.agents, datapath::AgentEntry::into_agent)?,
         people: collect(parts.people, |entry| entry.person)?,
         routes: collect(parts.routes, |entry| entry.into_route(&parts.groups))?,
-        schedules: collect(parts.schedules, |entry| entry.schedule)?,
+        groups: parts.groups.iter().map(group::GroupEntry::to_group).collect(),
+        schedules: collect(parts.schedules, schedule::ScheduleEntry::into_schedule)?,
         slack: slack.filter(|_| role.approves()),
         rules,
     })

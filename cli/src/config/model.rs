@@ -57,7 +57,8 @@ pub struct Config {
     pub agents: Vec<Agent>,
     pub people: Vec<Person>,
     pub routes: Vec<Route>,
-    pub schedules: Vec<abeyance_approver::oncall::Schedule>,
+    pub groups: Vec<abeyance_approver::Group>,
+    pub schedules: Vec<abeyance_approver::OncallSchedule>,
     pub slack: Option<Slack>,
     pub rules: RuleSet,
 }
@@ -133,11 +134,13 @@ pub struct Person {
 #[derive(Debug)]
 pub struct Route {
     pub name: String,
-    /// Everybody it asks, each once.
+    /// Everybody who may always decide, each once.
     pub reviewers: Vec<PersonId>,
     pub quorum: abeyance_approver::quorum::Quorum,
+    pub plan: abeyance_approver::escalation::Plan,
     pub timeout: Duration,
     pub slack_channel: Option<String>,
+    pub terms: abeyance_approver::RouteTerms,
 }
 
 /// How to reach Slack.

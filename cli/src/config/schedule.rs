@@ -1,10 +1,16 @@
 //! Reads `[[schedule]]`: who is on call, when turns change, and the hours they cover.
 
 use abeyance_api::PersonId;
-use abeyance_approver::oncall::{Coverage, Handoff, Layer, Schedule, Zone};
+use abeyance_approver::{
+    OncallSchedule,
+    oncall::{Coverage, Handoff, Layer, Schedule, Zone},
+};
 use chrono::NaiveDate;
 
-use super::section::{At, Section};
+use super::{
+    decision::{reviewer_id, vendor_id},
+    section::{At, Section},
+};
 
 /// A schedule with the places its names are written at.
 #[derive(Debug)]
@@ -12,8 +18,26 @@ pub struct ScheduleEntry {
     pub name: At<String>,
     /// Everybody who has a turn, as often as they are named.
     pub people: Vec<At<PersonId>>,
+    /// Who may be put on call besides those.
+    pub stand_ins: Vec<At<PersonId>>,
+    /// Where hand-overs are announced: a Slack channel.
+    pub announce: Option<At<String>>,
+    /// The Slack user group that follows whoever is on call.
+    pub slack_group: Option<At<String>>,
     /// `None` when a part of it was wrong.
     pub schedule: Option<Schedule>,
+}
+
+impl ScheduleEntry {
+    /// The schedule, when everything about it was right.
+    pub fn into_schedule(self) -> Option<OncallSchedule> {
+        Some(OncallSchedule {
+            schedule: self.schedule?,
+            stand_ins: self.stand_ins.into_iter().map(|at| at.value).collect(),
+            announce: self.announce.map(|at| at.value),
+            slack_group: self.slack_group.map(|at| at.value),
+        })
+    }
 }
 
 /// Reads one `[[schedule]]`.
@@ -35,6 +59,26 @@ pub fn schedule(section: Section<'_>) -> Option<ScheduleEntry> {
         .into_iter()
         .filter_map(|given| layer(given, zone, &mut people))
         .collect();
+    let stand_ins: Vec<At<PersonId>> = section
+        .strings("stand_ins")
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|person| reviewer_id(&section, "stand_ins", person))
+        .collect();
+    let slack_id = |key, first: &[char], wanted| {
+        let id = section.string(key)?;
+        vendor_id(&section, key, id, first, wanted)
+    };
+    let announce = slack_id(
+        "announce",
+        &['C', 'G'],
+        "a Slack channel id such as \"C024BE7LH\"",
+    );
+    let slack_group = slack_id(
+        "slack_group",
+        &['S'],
+        "the id of a Slack user group such as \"S0614TZR7\"",
+    );
     let name = name?;
     let whole = layers.len() == count && count > 0;
     let schedule = whole.then(|| Schedule::new(name.value.clone(), layers));
@@ -51,6 +95,9 @@ pub fn schedule(section: Section<'_>) -> Option<ScheduleEntry> {
     Some(ScheduleEntry {
         name,
         people,
+        stand_ins,
+        announce,
+        slack_group,
         schedule,
     })
 }

@@ -22,7 +22,7 @@ use crate::{
     exchange::client_send,
     io::Link,
     limits::APPLICATION_NAME_CHARS_MAX,
-    session::{Identity, Parts, Session},
+    session::{Identity, Parts, Session, TicketContext},
     startup::{Greeting, Opening, greet},
     upstream::{Connected, Settings, connect, settings},
 };
@@ -122,6 +122,8 @@ async fn attach(
         connected,
         slot,
         reason: settings.reason.clone(),
+        ticket: settings.ticket,
+        context: TicketContext::begun(&settings.forwarded),
         seats,
         catalog,
         snapshot,

@@ -36,6 +36,8 @@ pub const BOT_SCOPES: &[&str] = &[
     "channels:history",
     "groups:read",
     "groups:history",
+    "im:write",
+    "im:history",
 ];
 
 impl Default for DoubleConfig {

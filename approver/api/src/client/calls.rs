@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use chrono::{DateTime, Utc};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::json;
 use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
@@ -14,9 +18,11 @@ use super::{
     unavailable,
 };
 use crate::{
-    BindingDigest, CardDesk, CardFailure, CardReceipt, CardTask, ChatKind, Claimed, DecideError,
-    DecisionDesk, DecisionRequest, DeskError, HoldDesk, HoldFilter, HoldId, HoldReceipt,
-    HoldRequest, HoldView, Outcome, Resolution, StatementRecord, WithdrawReason,
+    BindingDigest, BulkDecision, BulkOutcome, CardDesk, CardFailure, CardReceipt, CardTask,
+    ChatKind, Claimed, DecideError, DecisionDesk, DecisionRequest, DeskError, GrantDesk,
+    GrantRevocation, GrantView, HoldDesk, HoldFilter, HoldId, HoldReceipt, HoldRequest, HoldView,
+    LookRequest, NoticeFailure, NoticeTask, OncallDesk, Outcome, Override, OverrideRemoval,
+    OverrideRequest, PersonId, Resolution, StatementRecord, WithdrawReason,
 };
 
 impl HttpDesk {
@@ -172,12 +178,71 @@ impl DecisionDesk for HttpDesk {
     }
 
     async fn hold_decide(&self, request: DecisionRequest) -> Result<HoldView, DecideError> {
-        let path = format!("/holds/{}/decision", request.hold);
+        self.decide(format!("/holds/{}/decision", request.hold), &request)
+            .await
+    }
+
+    async fn holds_decide(&self, request: BulkDecision) -> Result<Vec<BulkOutcome>, DecideError> {
+        self.decide("/holds/decision".to_owned(), &request).await
+    }
+
+    async fn hold_look(&self, request: LookRequest) -> Result<HoldView, DecideError> {
+        self.decide(format!("/holds/{}/look", request.hold), &request)
+            .await
+    }
+}
+
+#[async_trait]
+impl GrantDesk for HttpDesk {
+    async fn grants(&self, active_only: bool) -> Result<Vec<GrantView>, DeskError> {
+        self.ask(&Call::get(format!("/grants?active_only={active_only}")))
+            .await
+    }
+
+    async fn grant_revoke(&self, revocation: GrantRevocation) -> Result<GrantView, DecideError> {
+        let path = format!("/grants/{}/revoke", revocation.id);
+        self.decide(path, &revocation).await
+    }
+}
+
+#[async_trait]
+impl OncallDesk for HttpDesk {
+    async fn overrides(&self, since: DateTime<Utc>) -> Result<Vec<Override>, DeskError> {
+        let since = since.timestamp_micros();
+        self.ask(&Call::get(format!("/oncall/overrides?since={since}")))
+            .await
+    }
+
+    async fn override_add(&self, request: OverrideRequest) -> Result<Vec<Override>, DecideError> {
+        self.decide("/oncall/overrides".to_owned(), &request).await
+    }
+
+    async fn override_remove(&self, removal: OverrideRemoval) -> Result<(), DecideError> {
+        let path = format!("/oncall/overrides/{}/remove", removal.id);
+        self.decide(path, &removal).await
+    }
+}
+
+impl HttpDesk {
+    /// Whose token this is, when it is a person's.
+    ///
+    /// # Errors
+    /// When the approver does not answer, or does not know the token.
+    pub async fn whoami(&self) -> Result<PersonId, DeskError> {
+        self.ask(&Call::get("/me".to_owned())).await
+    }
+
+    /// What a person wants: repeated only when it certainly did not arrive.
+    async fn decide<Q, T>(&self, path: String, request: &Q) -> Result<T, DecideError>
+    where
+        Q: Serialize + Sync,
+        T: DeserializeOwned,
+    {
         let call =
-            Call::post(path, &request).map_err(|error| decide_unavailable(error.to_string()))?;
+            Call::post(path, request).map_err(|error| decide_unavailable(error.to_string()))?;
         let mut pause = limits::RETRY_PAUSE;
         for _ in 1..limits::TRIES {
-            match self.send::<HoldView, DecideError>(&call).await {
+            match self.send::<T, DecideError>(&call).await {
                 Err(Failure::Undelivered(_)) => {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
@@ -189,11 +254,9 @@ impl DecisionDesk for HttpDesk {
     }
 }
 
-fn decided(
-    answer: Result<Answer<HoldView>, Failure<DecideError>>,
-) -> Result<HoldView, DecideError> {
+fn decided<T>(answer: Result<Answer<T>, Failure<DecideError>>) -> Result<T, DecideError> {
     match answer {
-        Ok(Answer::Value(view)) => Ok(view),
+        Ok(Answer::Value(value)) => Ok(value),
         Ok(Answer::Nothing) => Err(decide_unavailable("its answer is empty".to_owned())),
         Err(Failure::Undelivered(detail) | Failure::Refused(detail)) => {
             Err(decide_unavailable(detail))
@@ -236,6 +299,39 @@ impl CardDesk for HttpDesk {
 
     async fn card_failed(&self, failure: CardFailure) -> Result<(), DeskError> {
         self.tell(&Call::post("/cards/failed".to_owned(), &failure)?)
+            .await
+    }
+
+    async fn notices_due(&self, chat: ChatKind, limit: u32) -> Result<Vec<NoticeTask>, DeskError> {
+        let body = json!({ "chat": chat, "limit": limit });
+        match self
+            .send(&Call::post("/notices/due".to_owned(), &body)?)
+            .await
+        {
+            Ok(Answer::Value(tasks)) => Ok(tasks),
+            Ok(Answer::Nothing) => Ok(Vec::new()),
+            Err(failure) => Err(desk_error(failure)),
+        }
+    }
+
+    async fn notice_begin(&self, id: Uuid) -> Result<(), DeskError> {
+        self.tell(&Call::post(
+            "/notices/begin".to_owned(),
+            &json!({ "id": id }),
+        )?)
+        .await
+    }
+
+    async fn notice_delivered(&self, id: Uuid) -> Result<(), DeskError> {
+        self.tell(&Call::post(
+            "/notices/delivered".to_owned(),
+            &json!({ "id": id }),
+        )?)
+        .await
+    }
+
+    async fn notice_failed(&self, failure: NoticeFailure) -> Result<(), DeskError> {
+        self.tell(&Call::post("/notices/failed".to_owned(), &failure)?)
             .await
     }
 

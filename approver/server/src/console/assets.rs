@@ -18,7 +18,7 @@ const STYLE: &str = include_str!("../../../../templates/console/console.css");
 const SCRIPT: &str = include_str!("../../../../templates/console/console.js");
 const ICON: &str = include_str!("../../../../templates/console/icon.svg");
 
-const TEMPLATES: [(&str, &str); 8] = [
+const TEMPLATES: [(&str, &str); 9] = [
     (
         "base.html",
         include_str!("../../../../templates/console/base.html"),
@@ -26,6 +26,10 @@ const TEMPLATES: [(&str, &str); 8] = [
     (
         "bounce.html",
         include_str!("../../../../templates/console/bounce.html"),
+    ),
+    (
+        "grants.html",
+        include_str!("../../../../templates/console/grants.html"),
     ),
     (
         "history.html",

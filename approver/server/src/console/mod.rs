@@ -5,6 +5,7 @@
 //! click (invariant 9); shows redacted text only (invariant 7).
 
 mod assets;
+mod grants;
 mod guard;
 mod live;
 mod login;
@@ -47,6 +48,8 @@ pub(crate) fn router(approver: Approver) -> Router {
         .route("/find", get(pages::find))
         .route("/holds/{id}", get(pages::hold))
         .route("/holds/{id}/decision", post(pages::decide).get(pages::back))
+        .route("/grants", get(grants::list))
+        .route("/grants/{id}/revoke", post(grants::revoke))
         .layer(within(limits::HTTP_TIMEOUT));
     let streams = Router::new().route("/live", get(live::stream));
     let headers = ServiceBuilder::new()

@@ -1,7 +1,8 @@
 //! The pages about holds.
 
 use abeyance_api::{
-    Claimant, DecideError, Decision, DecisionDesk as _, DecisionRequest, DeskError, HoldId, Surface,
+    BulkDecision, Claimant, DecideError, Decision, DecisionDesk as _, DecisionRequest, DeskError,
+    GrantWish, HoldId, Surface,
 };
 use axum::{
     Form,
@@ -158,6 +159,24 @@ pub(super) struct DecisionForm {
     decision: Decision,
     #[serde(default)]
     reason: String,
+    /// All holds that are alike.
+    alike: Option<String>,
+    /// So many minutes; empty for not.
+    #[serde(default)]
+    grant: String,
+    uses: Option<u32>,
+    break_glass: Option<String>,
+}
+
+impl DecisionForm {
+    fn wish(&self) -> Option<GrantWish> {
+        let minutes = self.grant.parse().ok()?;
+        let approve = self.decision == Decision::Approve;
+        approve.then_some(GrantWish {
+            minutes,
+            uses: self.uses.unwrap_or(1),
+        })
+    }
 }
 
 pub(super) async fn decide(
@@ -191,9 +210,15 @@ pub(super) async fn decide(
         decision: form.decision,
         reason: Some(reason.clone()),
         surface: Surface::Console,
+        break_glass: form.break_glass.is_some(),
+        grant: form.wish(),
     };
-    match app.hold_decide(request).await {
-        Ok(_) => Redirect::to(&format!("/holds/{id}")).into_response(),
+    let decided = match form.alike {
+        Some(_) => decide_alike(&app, &id, request).await,
+        None => app.hold_decide(request).await.map(|_| ()),
+    };
+    match decided {
+        Ok(()) => Redirect::to(&format!("/holds/{id}")).into_response(),
         Err(error) => {
             let trouble = Trouble {
                 text: in_words(&error),
@@ -204,8 +229,29 @@ pub(super) async fn decide(
     }
 }
 
+/// The hold itself and all that are alike; the first that did not count is told.
+async fn decide_alike(
+    app: &Approver,
+    id: &HoldId,
+    request: DecisionRequest,
+) -> Result<(), DecideError> {
+    let record = app.0.store.hold(id).await?.ok_or(DecideError::NotFound)?;
+    let mut holds = vec![id.clone()];
+    holds.extend(app.0.store.holds_alike(&record).await?);
+    let bulk = BulkDecision {
+        holds,
+        claimant: request.claimant,
+        decision: request.decision,
+        reason: request.reason,
+        surface: request.surface,
+    };
+    let outcomes = app.holds_decide(bulk).await?;
+    let failed = outcomes.into_iter().find_map(|one| one.result.err());
+    failed.map_or(Ok(()), Err)
+}
+
 /// The error as a sentence to the person who clicked.
-fn in_words(error: &DecideError) -> String {
+pub(super) fn in_words(error: &DecideError) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
     let first = letters
@@ -214,12 +260,13 @@ fn in_words(error: &DecideError) -> String {
     format!("{}{}.", first.unwrap_or_default(), letters.as_str())
 }
 
-fn status_of(error: &DecideError) -> StatusCode {
+pub(super) fn status_of(error: &DecideError) -> StatusCode {
     match error {
         DecideError::NotFound => StatusCode::NOT_FOUND,
-        DecideError::UnknownPerson | DecideError::NotAReviewer { .. } | DecideError::OwnAgent => {
-            StatusCode::FORBIDDEN
-        }
+        DecideError::UnknownPerson
+        | DecideError::NotAReviewer { .. }
+        | DecideError::NoBreakGlass { .. }
+        | DecideError::OwnAgent => StatusCode::FORBIDDEN,
         DecideError::AlreadyResolved { .. } => StatusCode::CONFLICT,
         DecideError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         DecideError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -236,7 +283,7 @@ fn no_such_hold(app: &Approver) -> Response {
         .render(StatusCode::NOT_FOUND, "message.html", values)
 }
 
-fn trouble(app: &Approver, error: &DeskError) -> Response {
+pub(super) fn trouble(app: &Approver, error: &DeskError) -> Response {
     tracing::error!(%error, "the console cannot read the store");
     let values = context! {
         title => "The store does not answer",

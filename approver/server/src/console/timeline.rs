@@ -1,7 +1,7 @@
 //! A hold's history as people read it.
 
 use abeyance_api::Decision;
-use abeyance_holds::AuditEvent;
+use abeyance_holds::{AuditEvent, escalation};
 use serde::Serialize;
 
 use super::words::{self, Moment};
@@ -42,6 +42,7 @@ fn line(entry: &HoldEvent) -> Option<Line> {
             reason,
             surface,
             changed,
+            wish,
         } => {
             let tone = if *decision == Decision::Approve {
                 "go"
@@ -50,10 +51,12 @@ fn line(entry: &HoldEvent) -> Option<Line> {
             };
             let again = if *changed { " on second thoughts" } else { "" };
             let text = format!(
-                "{} {} {}{again}",
+                "{} {} {}{again}{}",
                 person.display_name,
                 words::decided(*decision),
-                words::surface(*surface)
+                words::surface(*surface),
+                wish.map(|wish| format!(", for {} minutes", wish.minutes))
+                    .unwrap_or_default()
             );
             (tone, text, reason.clone())
         }
@@ -61,6 +64,60 @@ fn line(entry: &HoldEvent) -> Option<Line> {
         AuditEvent::Denied { .. } => return None,
         AuditEvent::Approved { by } if by.len() == 1 => return None,
         AuditEvent::Approved { by } => ("go", format!("{} people agreed", by.len()), None),
+        AuditEvent::GlassBroken {
+            person,
+            reason,
+            surface,
+        } => {
+            let text = format!(
+                "{} broke the glass {}: approved alone",
+                person.display_name,
+                words::surface(*surface)
+            );
+            ("bad", text, Some(reason.clone()))
+        }
+        AuditEvent::Granted { agreed } => {
+            let text = format!(
+                "The same shape may run for {} minutes, {} times",
+                agreed.minutes, agreed.uses
+            );
+            ("go", text, None)
+        }
+        AuditEvent::GrantUsed { grant, left, .. } => {
+            let text = format!("Nobody was asked: {grant} covers it, {left} uses left");
+            ("go", text, None)
+        }
+        AuditEvent::GrantRevoked { grant, by, reason } => {
+            let text = format!("{} revoked {grant}", by.display_name);
+            ("bad", text, reason.clone())
+        }
+        AuditEvent::Asked {
+            who,
+            people,
+            channels,
+            ..
+        } => {
+            let who = escalation::in_words(who);
+            if people.is_empty() && channels.is_empty() {
+                let text = format!("{who}: there was nobody to ask; skipped");
+                ("still", text, None)
+            } else {
+                let names: Vec<&str> = people.iter().map(|p| p.display_name.as_str()).collect();
+                let text = match names.as_slice() {
+                    [] => format!("Asked {who}"),
+                    names => format!("Asked {who}: {}", names.join(", ")),
+                };
+                ("wait", text, None)
+            }
+        }
+        AuditEvent::Looking {
+            person, surface, ..
+        } => {
+            let surface = words::surface(*surface);
+            let text = format!("{} looks, said {surface}", person.display_name);
+            ("still", text, None)
+        }
+        AuditEvent::Nobody { why } => ("bad", format!("Denied at once: {why}"), None),
         AuditEvent::Expired => (
             "still",
             "Nobody decided in time; nothing ran".to_owned(),

@@ -115,6 +115,19 @@ pub(super) struct HoldPage {
     asked: String,
     agent_reason: Option<String>,
     in_transaction: bool,
+    /// Its whole waiting time.
+    whole_words: String,
+    at_commit: bool,
+    ticket: bool,
+    /// The grant its approval gave, in words.
+    grant: Option<String>,
+    /// Others of the same shape that wait.
+    alike: u32,
+    grant_choices: Vec<u32>,
+    may_break_glass: bool,
+    /// Who approved it alone.
+    broken_glass: Option<String>,
+    my_vote: Option<&'static str>,
     client: String,
     application: Option<String>,
     session: String,
@@ -156,6 +169,23 @@ impl HoldPage {
             asked: hold.asked.clone(),
             agent_reason: request.agent_reason.clone(),
             in_transaction: request.transaction == TransactionContext::Open,
+            whole_words: words::span(hold.expires_at - hold.created_at),
+            at_commit: request.manner.at_commit,
+            ticket: request.manner.ticket,
+            grant: hold.grant.as_ref().map(words::grant),
+            alike: hold.offers.alike,
+            grant_choices: GRANT_CHOICES
+                .into_iter()
+                .filter(|minutes| *minutes <= hold.offers.grant_minutes)
+                .collect(),
+            may_break_glass: hold.state == HoldState::Pending
+                && hold
+                    .offers
+                    .break_glass
+                    .iter()
+                    .any(|one| one.id == viewer.id),
+            broken_glass: broken_glass(hold),
+            my_vote: my_vote(hold, viewer),
             client: request.session.client_addr.clone(),
             application: request.session.application_name.clone(),
             session: request.session.id.to_string(),
@@ -166,6 +196,20 @@ impl HoldPage {
             resolved: hold.resolved_at.map(Into::into),
         }
     }
+}
+
+/// For how many minutes an approval may hold.
+const GRANT_CHOICES: [u32; 3] = [15, 30, 60];
+
+fn broken_glass(hold: &HoldView) -> Option<String> {
+    let vote = hold.votes.iter().find(|vote| vote.break_glass)?;
+    Some(vote.person.display_name.clone())
+}
+
+fn my_vote(hold: &HoldView, viewer: &Person) -> Option<&'static str> {
+    let mut votes = hold.votes.iter();
+    let vote = votes.find(|vote| vote.person.id == viewer.id)?;
+    Some(words::decided(vote.decision))
 }
 
 fn statement(statement: &RedactedStatement) -> Statement {
@@ -236,7 +280,7 @@ fn deciding(hold: &HoldView) -> Option<String> {
         Resolution::Approved { vote } | Resolution::Denied { vote } => {
             Some(vote.person.display_name.clone())
         }
-        Resolution::Expired | Resolution::Withdrawn { .. } => None,
+        Resolution::Expired | Resolution::Nobody { .. } | Resolution::Withdrawn { .. } => None,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use abeyance_api::{
-    Decision, Estimate, EstimateSource, HoldState, HoldView, Outcome, Resolution, Surface,
-    WithdrawReason,
+    Decision, Estimate, EstimateSource, GrantView, HoldState, HoldView, Outcome, Resolution,
+    Surface, WithdrawReason,
     blast::{self, words::rows},
 };
 use abeyance_holds::LapseCause;
@@ -101,6 +101,22 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
     }
 }
 
+/// A grant in a line.
+pub(super) fn grant(grant: &GrantView) -> String {
+    let used = format!("{} of {} used", grant.used, grant.uses);
+    match (&grant.revoked, grant.active) {
+        (_, true) => {
+            let until = grant.expires_at.format("%H:%M UTC");
+            format!("{} is active until {until}, {used}", grant.id)
+        }
+        (Some(revoked), _) => {
+            let by = &revoked.by.display_name;
+            format!("{} was revoked by {by}, {used}", grant.id)
+        }
+        (None, false) => format!("{} is over, {used}", grant.id),
+    }
+}
+
 /// How a hold ended, or how far it has come, in a sentence.
 pub(super) fn ending(hold: &HoldView) -> Option<String> {
     if let Some(outcome) = &hold.outcome {
@@ -117,6 +133,7 @@ pub(super) fn ending(hold: &HoldView) -> Option<String> {
             };
             format!("{by} {what}{}", said.unwrap_or_default())
         }
+        Resolution::Nobody { why } => format!("Denied at once: {why}; nothing ran"),
         Resolution::Expired => "Nobody decided in time; nothing ran".to_owned(),
         Resolution::Withdrawn { reason } => {
             let reason = withdrawn(*reason);

@@ -1,12 +1,15 @@
 //! Calls of a chat that runs elsewhere.
 
-use abeyance_api::{CardDesk as _, CardFailure, CardReceipt, CardTask, ChatKind};
+use abeyance_api::{
+    CardDesk as _, CardFailure, CardReceipt, CardTask, ChatKind, NoticeFailure, NoticeTask,
+};
 use axum::{
     Extension, Json,
     extract::{Query, State},
     http::StatusCode,
 };
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{PollQuery, auth::Bot, body::Body, reply::Desk};
 use crate::{Approver, serve::Stopping};
@@ -51,6 +54,48 @@ pub(super) async fn failed(
     Body(failure): Body<CardFailure>,
 ) -> Result<StatusCode, Desk> {
     approver.card_failed(failure).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoticeBody {
+    id: Uuid,
+}
+
+/// Leases notices to the caller.
+pub(super) async fn notices_due(
+    _: Bot,
+    State(approver): State<Approver>,
+    Body(due): Body<DueBody>,
+) -> Result<Json<Vec<NoticeTask>>, Desk> {
+    Ok(Json(approver.notices_due(due.chat, due.limit).await?))
+}
+
+pub(super) async fn notice_begin(
+    _: Bot,
+    State(approver): State<Approver>,
+    Body(notice): Body<NoticeBody>,
+) -> Result<StatusCode, Desk> {
+    approver.notice_begin(notice.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn notice_delivered(
+    _: Bot,
+    State(approver): State<Approver>,
+    Body(notice): Body<NoticeBody>,
+) -> Result<StatusCode, Desk> {
+    approver.notice_delivered(notice.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn notice_failed(
+    _: Bot,
+    State(approver): State<Approver>,
+    Body(failure): Body<NoticeFailure>,
+) -> Result<StatusCode, Desk> {
+    approver.notice_failed(failure).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

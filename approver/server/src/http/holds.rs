@@ -2,8 +2,8 @@
 
 use abeyance_api::{
     BindingDigest, Claimant, Claimed, DecideError, DecisionDesk as _, DecisionRequest,
-    HoldDesk as _, HoldFilter, HoldReceipt, HoldRequest, HoldView, Outcome, StatementRecord,
-    Surface, WithdrawReason,
+    HoldDesk as _, HoldFilter, HoldReceipt, HoldRequest, HoldView, LookRequest, Outcome,
+    StatementRecord, Surface, WithdrawReason,
 };
 use axum::{
     Extension, Json,
@@ -17,6 +17,7 @@ use super::{
     PollQuery,
     auth::{Decider, Proxy},
     body::{Body, HoldPath, RequestId},
+    oncall::as_oneself,
     reply::{Decide, Desk},
 };
 use crate::{Approver, serve::Stopping};
@@ -149,4 +150,18 @@ pub(super) async fn decide(
         request.surface = Surface::Cli;
     }
     Ok(Json(approver.hold_decide(request).await?))
+}
+
+pub(super) async fn look(
+    decider: Decider,
+    State(approver): State<Approver>,
+    HoldPath(id): HoldPath,
+    Body(mut request): Body<LookRequest>,
+) -> Result<Json<HoldView>, Decide> {
+    if request.hold != id {
+        let detail = "the hold in the path is not the one in the body".to_owned();
+        return Err(Decide(DecideError::Invalid { detail }));
+    }
+    as_oneself(decider, &request.claimant, &mut request.surface)?;
+    Ok(Json(approver.hold_look(request).await?))
 }

@@ -4,7 +4,9 @@
 mod auth;
 mod body;
 mod cards;
+mod grants;
 mod holds;
+mod oncall;
 mod reply;
 
 use std::time::Duration;
@@ -51,7 +53,18 @@ impl Approver {
             .route("/holds/{id}/withdraw", post(holds::withdraw))
             .route("/holds/{id}/outcome", post(holds::report))
             .route("/holds/{id}/decision", post(holds::decide))
+            .route("/holds/decision", post(grants::decide))
+            .route("/grants", get(grants::list))
+            .route("/grants/{id}/revoke", post(grants::revoke))
             .route("/statements", post(holds::record))
+            .route("/holds/{id}/look", post(holds::look))
+            .route("/oncall/overrides", get(oncall::list).post(oncall::add))
+            .route("/oncall/overrides/{id}/remove", post(oncall::remove))
+            .route("/me", get(oncall::me))
+            .route("/notices/due", post(cards::notices_due))
+            .route("/notices/begin", post(cards::notice_begin))
+            .route("/notices/delivered", post(cards::notice_delivered))
+            .route("/notices/failed", post(cards::notice_failed))
             .route("/cards/due", post(cards::due))
             .route("/cards/begin", post(cards::begin))
             .route("/cards/delivered", post(cards::delivered))

@@ -30,7 +30,9 @@ impl IntoResponse for Desk {
     fn into_response(self) -> Response {
         let status = match &self.0 {
             DeskError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            DeskError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            DeskError::Refused { .. } | DeskError::InTransaction { .. } => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             DeskError::NotFound => StatusCode::NOT_FOUND,
             DeskError::Conflict { .. } | DeskError::BindingMismatch => StatusCode::CONFLICT,
         };
@@ -44,6 +46,7 @@ impl IntoResponse for Decide {
             DecideError::NotFound => StatusCode::NOT_FOUND,
             DecideError::UnknownPerson
             | DecideError::NotAReviewer { .. }
+            | DecideError::NoBreakGlass { .. }
             | DecideError::OwnAgent => StatusCode::FORBIDDEN,
             DecideError::AlreadyResolved { .. } => StatusCode::CONFLICT,
             DecideError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,

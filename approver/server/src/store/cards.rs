@@ -36,7 +36,8 @@ pub(super) async fn insert(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sql(
-        "INSERT INTO card (hold, chat, channel, wanted_version, next_try_at) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO card (hold, chat, channel, wanted_version, next_try_at) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (hold, chat, channel) DO NOTHING",
     )
     .bind(record.id.as_str())
     .bind(ChatKind::Slack.as_str())
@@ -54,6 +55,18 @@ pub(super) async fn want(conn: &mut Conn, hold: &HoldId, version: u64) -> Result
         .bind(hold.as_str())
         .execute(conn)
         .await?;
+    Ok(())
+}
+
+/// Its cards are drawn again although the hold itself did not change.
+pub(super) async fn again(conn: &mut Conn, hold: &HoldId) -> Result<(), StoreError> {
+    sql(
+        "UPDATE card SET rendered_version = 0, next_try_at = coalesce(next_try_at, 0)
+         WHERE hold = $1",
+    )
+    .bind(hold.as_str())
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

@@ -81,10 +81,6 @@ pub(crate) struct Happened<'a> {
 
 /// Writes `body` at the end of the record, in the transaction of `scope`. It has to be a JSON object without
 /// literals; the policy's version is put beside its fields.
-#[allow(
-    dead_code,
-    reason = "for events that belong to no hold, of which there are none yet"
-)]
 pub(crate) async fn audit_append(
     scope: &mut Scope,
     happened: &Happened<'_>,

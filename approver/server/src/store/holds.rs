@@ -1,7 +1,9 @@
 //! Holds in the store: make, step, read.
 
-use abeyance_api::{BindingDigest, HoldId, HoldRequest, HoldState};
-use abeyance_holds::{AuditEvent, Event, Hold, NewHold, Refusal, quorum::Quorum, transition};
+use abeyance_api::{BindingDigest, Decision, HoldId, HoldRequest, HoldState};
+use abeyance_holds::{
+    AuditEvent, Event, Hold, NewHold, Refusal, Terms, escalation::Plan, quorum::Quorum, transition,
+};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -9,6 +11,7 @@ use super::{
     HoldRecord, Store, StoreError,
     db::{Conn, sql},
     events,
+    grants::{self, Coverable},
     record::{load, record, votes},
     row::{count_at, hold_id_at, json, maybe_instant_at, micros, state_at, to_i64},
     writer::Scope,
@@ -22,7 +25,11 @@ pub(crate) struct NewRecord {
     pub(crate) request: HoldRequest,
     pub(crate) asked: String,
     pub(crate) quorum: Quorum,
+    pub(crate) plan: Plan,
     pub(crate) expires_at: DateTime<Utc>,
+    pub(crate) terms: Terms,
+    /// A grant may cover it.
+    pub(crate) coverable: Coverable,
     /// Slack channels that get a card.
     pub(crate) slack_channels: Vec<String>,
 }
@@ -31,7 +38,7 @@ pub(crate) struct NewRecord {
 #[derive(Debug)]
 pub(crate) enum Opened {
     New(HoldRecord),
-    /// The same request was opened before; its answer was lost.
+    /// The same request was opened before; its answer was lost. Or a ticket came back.
     Again(HoldRecord),
     /// As many holds wait as may.
     Crowded,
@@ -170,6 +177,9 @@ async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<O
             .map(Opened::Again)
             .ok_or_else(|| StoreError::unreadable("a hold"));
     }
+    if let Some(ticket) = ticket_of(&mut scope.conn, &new.request, now).await? {
+        return Ok(Opened::Again(ticket));
+    }
     let pending = sql("SELECT count(*) AS pending FROM hold WHERE state = 'pending'")
         .fetch_one(&mut scope.conn)
         .await?;
@@ -182,25 +192,71 @@ async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<O
             route: new.request.route.clone(),
             owner: new.request.agent.owner.clone(),
             actor: new.request.agent.actor.clone(),
+            plan: new.plan,
             quorum: new.quorum,
+            terms: new.terms,
             expires_at: new.expires_at,
             policy_version: new.request.policy_version.clone(),
         },
         now,
     );
-    let record = HoldRecord {
+    let mut record = HoldRecord {
         id: free_id(&mut scope.conn, getrandom::fill).await?,
         hold,
         request: new.request,
         asked: new.asked,
+        grant: None,
         claim_key: None,
     };
     insert(scope, &record, &key).await?;
+    super::steps::save(&mut scope.conn, &record).await?;
+    write_down(scope, &record, &events, now).await?;
+    if let Some((hold, events)) = grants::cover(scope, &record, &new.coverable, now).await? {
+        // Nobody is asked, and no card made: that of the hold which gave the grant says so.
+        save(scope, &mut record, hold, &events, now).await?;
+        return Ok(Opened::New(record));
+    }
     for channel in &new.slack_channels {
         super::cards::insert(&mut scope.conn, &record, channel, now).await?;
     }
-    write_down(scope, &record, &events, now).await?;
     Ok(Opened::New(record))
+}
+
+/// The hold of a ticket that came back: one that waits, one that was approved and not used, or one that was denied
+/// and would still be waiting. Anything else is asked anew.
+async fn ticket_of(
+    conn: &mut Conn,
+    request: &HoldRequest,
+    now: DateTime<Utc>,
+) -> Result<Option<HoldRecord>, StoreError> {
+    if !request.manner.ticket {
+        return Ok(None);
+    }
+    let row = sql("SELECT id FROM hold WHERE binding = $1 ORDER BY created_at DESC, id LIMIT 1")
+        .bind(request.binding.to_string())
+        .fetch_optional(conn)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let Some(record) = load(conn, &hold_id_at(&row, "id")?).await? else {
+        return Ok(None);
+    };
+    let hold = &record.hold;
+    let same = hold.terms.ticket
+        && record.request.agent.name == request.agent.name
+        && record.request.target.name == request.target.name
+        && record.request.route == request.route;
+    let stands = match hold.state_at(now) {
+        HoldState::Pending | HoldState::Approved => true,
+        HoldState::Denied => now < hold.expires_at,
+        HoldState::Claimed
+        | HoldState::Expired
+        | HoldState::Withdrawn
+        | HoldState::Lapsed
+        | HoldState::Executed
+        | HoldState::Failed
+        | HoldState::RolledBack => false,
+    };
+    Ok((same && stands).then_some(record))
 }
 
 /// An id nobody has, four characters when there is room, longer when it is crowded.
@@ -224,7 +280,7 @@ pub(super) async fn free_id(
     Err(StoreError::Other("no free hold id".to_owned()))
 }
 
-async fn step(
+pub(super) async fn step(
     scope: &mut Scope,
     id: &HoldId,
     event: Event,
@@ -284,6 +340,14 @@ fn attempt(event: Event, refusal: &Refusal) -> Option<AuditEvent> {
                 why: refusal.to_string(),
             })
         }
+        (Event::BreakGlass(glass), Refusal::OwnAgent | Refusal::NoBreakGlass { .. }) => {
+            Some(AuditEvent::VoteRefused {
+                person: glass.person,
+                decision: Decision::Approve,
+                surface: glass.surface,
+                why: refusal.to_string(),
+            })
+        }
         (Event::Claim { binding }, Refusal::BindingMismatch) => {
             Some(AuditEvent::ClaimRefused { presented: binding })
         }
@@ -305,8 +369,8 @@ async fn save(
     let hold = &record.hold;
     let updated = sql(
         "UPDATE hold SET version = $1, state = $2, updated_at = $3, claimable_until = $4, deadline_at = $5,
-                resolution = $6, resolved_at = $7, outcome = $8, claim_key = $9
-         WHERE id = $10 AND version = $11",
+                resolution = $6, resolved_at = $7, outcome = $8, claim_key = $9, terms = $10
+         WHERE id = $11 AND version = $12",
     )
     .bind(to_i64(hold.version))
     .bind(hold.state.as_str())
@@ -317,6 +381,7 @@ async fn save(
     .bind(hold.resolved_at.map(micros))
     .bind(hold.outcome.as_ref().map(json).transpose()?)
     .bind(record.claim_key.as_deref())
+    .bind(json(&hold.terms)?)
     .bind(record.id.as_str())
     .bind(to_i64(before.version))
     .execute(&mut scope.conn)
@@ -324,10 +389,14 @@ async fn save(
     if updated != 1 {
         return Err(StoreError::Other("the hold changed meanwhile".to_owned()));
     }
+    if hold.escalation != before.escalation || hold.step_at() != before.step_at() {
+        super::steps::save(&mut scope.conn, record).await?;
+    }
     if hold.votes != before.votes {
         save_votes(&mut scope.conn, record).await?;
     }
     super::cards::want(&mut scope.conn, &record.id, hold.version).await?;
+    grants::keep(&mut scope.conn, record, events, now).await?;
     write_down(scope, record, events, now).await
 }
 
@@ -347,7 +416,7 @@ async fn save_votes(conn: &mut Conn, record: &HoldRecord) -> Result<(), StoreErr
     Ok(())
 }
 
-async fn write_down(
+pub(super) async fn write_down(
     scope: &mut Scope,
     record: &HoldRecord,
     events: &[AuditEvent],
@@ -364,8 +433,8 @@ async fn insert(scope: &mut Scope, record: &HoldRecord, key: &str) -> Result<(),
     let hold = &record.hold;
     sql(
         "INSERT INTO hold (id, request_key, version, state, route, quorum, quorum_parts, binding, request, asked,
-                           created_at, updated_at, expires_at, deadline_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                           created_at, updated_at, expires_at, deadline_at, terms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     )
     .bind(record.id.as_str())
     .bind(key)
@@ -381,6 +450,7 @@ async fn insert(scope: &mut Scope, record: &HoldRecord, key: &str) -> Result<(),
     .bind(micros(hold.updated_at))
     .bind(micros(hold.expires_at))
     .bind(hold.deadline().map(micros))
+    .bind(json(&hold.terms)?)
     .execute(&mut scope.conn)
     .await?;
     Ok(())

@@ -8,13 +8,17 @@ mod cards;
 mod db;
 mod error;
 mod events;
+mod grants;
 mod holds;
 mod location;
+mod notices;
+mod oncall;
 mod postgres;
 mod record;
 mod row;
 mod sqlite;
 mod statements;
+mod steps;
 mod writer;
 
 #[cfg(test)]
@@ -33,11 +37,14 @@ pub use events::{AuditReport, HoldEvent};
     reason = "for events that belong to no hold, of which there are none yet"
 )]
 pub(crate) use events::{Happened, audit_append};
+pub(crate) use grants::{Coverable, RevokedGrant};
 pub(crate) use holds::{NewRecord, Opened, Stepped};
 pub use location::{PostgresStore, StoreLocation, StoreTls};
+pub(crate) use oncall::{DutyNow, DutyThen, NewOverrides, Removal};
 pub(crate) use record::HoldRecord;
 pub(crate) use sqlite::StoreLock;
 pub use statements::statements_logged;
+pub(crate) use steps::Told;
 use writer::{Connector, Scope, Writer};
 
 use crate::signals::Signals;

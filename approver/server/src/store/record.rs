@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use abeyance_api::{HoldId, HoldRequest, Vote};
 use abeyance_holds::{
     Hold,
+    grant::Grant,
     quorum::{Part, Quorum},
 };
 
@@ -24,6 +25,8 @@ pub(crate) struct HoldRecord {
     pub(crate) hold: Hold,
     pub(crate) request: HoldRequest,
     pub(crate) asked: String,
+    /// The grant its approval gave.
+    pub(crate) grant: Option<Grant>,
     /// Whoever claimed under this key may ask again.
     pub(super) claim_key: Option<String>,
 }
@@ -65,7 +68,9 @@ pub(super) fn record(row: &Row, votes: Vec<Vote>) -> Result<HoldRecord, StoreErr
         route: row.try_get("route")?,
         owner: request.agent.owner.clone(),
         actor: request.agent.actor.clone(),
+        escalation: super::steps::of(row)?,
         quorum,
+        terms: parse(row.try_get("terms")?)?,
         votes,
         created_at: instant_at(row, "created_at")?,
         updated_at: instant_at(row, "updated_at")?,
@@ -80,6 +85,7 @@ pub(super) fn record(row: &Row, votes: Vec<Vote>) -> Result<HoldRecord, StoreErr
         hold,
         request,
         asked: row.try_get("asked")?,
+        grant: maybe_json_at(row, "grant_given")?,
         claim_key: row.try_get("claim_key")?,
     })
 }

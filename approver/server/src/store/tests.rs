@@ -73,12 +73,19 @@ fn record(text: &str) -> NewRecord {
         transaction: TransactionContext::Idle,
         agent_reason: None,
         binding: BindingDigest::over([text.as_bytes()]),
+        manner: abeyance_api::Manner::default(),
     };
     NewRecord {
         request_key: Uuid::new_v4(),
         request,
         asked: "route dba".to_owned(),
         quorum: Quorum::of(NonZeroU32::MIN, Vec::new()),
+        plan: abeyance_holds::escalation::Plan::default(),
+        terms: abeyance_holds::Terms::default(),
+        coverable: super::Coverable {
+            quorum: Quorum::of(NonZeroU32::MIN, Vec::new()),
+            grantable: false,
+        },
         expires_at: now() + TimeDelta::minutes(5),
         slack_channels: vec!["C0DBA0001".to_owned()],
     }

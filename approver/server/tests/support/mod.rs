@@ -15,6 +15,7 @@ use abeyance_api::{
 use abeyance_approver::{
     ApiToken, Approver, ApproverConfig, Person, PostgresStore, Route, StoreLocation, StoreTls,
     TokenHash, TokenScope,
+    escalation::Plan,
     quorum::{Part, Quorum},
 };
 use chrono::{DateTime, Utc};
@@ -117,27 +118,35 @@ pub fn config_on(store: StoreLocation) -> ApproverConfig {
             person("bob", "Bob"),
             person("cho", "Cho"),
         ],
+        groups: Vec::new(),
+        schedules: Vec::new(),
         routes: vec![
             Route {
                 name: "dba".to_owned(),
                 reviewers: ids(&["ann", "bob"]),
                 quorum: Quorum::of(NonZeroU32::MIN, ids(&["ann", "bob"])),
+                plan: Plan::default(),
                 timeout: Duration::from_secs(300),
                 slack_channel: Some("C0DBA0001".to_owned()),
+                terms: abeyance_approver::RouteTerms::default(),
             },
             Route {
                 name: "quiet".to_owned(),
                 reviewers: ids(&["ann"]),
                 quorum: Quorum::of(NonZeroU32::MIN, ids(&["ann"])),
+                plan: Plan::default(),
                 timeout: Duration::from_secs(300),
                 slack_channel: None,
+                terms: abeyance_approver::RouteTerms::default(),
             },
             Route {
                 name: "both".to_owned(),
                 reviewers: ids(&["ann", "bob", "cho"]),
                 quorum: parts(&[("dba", &["ann", "bob"]), ("privacy", &["bob", "cho"])]),
+                plan: Plan::default(),
                 timeout: Duration::from_secs(300),
                 slack_channel: None,
+                terms: abeyance_approver::RouteTerms::default(),
             },
         ],
         single_process: true,
@@ -205,6 +214,7 @@ pub fn request() -> HoldRequest {
         blast: Blast::of_rows(Estimate::estimated(1_204)),
         transaction: TransactionContext::Idle,
         agent_reason: Some("monthly clean-up".to_owned()),
+        manner: abeyance_api::Manner::default(),
         binding: binding("batch"),
     }
 }
@@ -222,6 +232,8 @@ pub fn decision(hold: &HoldId, who: &str, decision: Decision) -> DecisionRequest
         decision,
         reason: Some("looked at it".to_owned()),
         surface: Surface::Console,
+        break_glass: false,
+        grant: None,
     }
 }
 

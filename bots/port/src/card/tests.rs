@@ -66,9 +66,13 @@ pub(crate) fn pending() -> HoldView {
             transaction: TransactionContext::Open,
             agent_reason: Some("clearing duplicates of ticket 4711".to_owned()),
             binding: BindingDigest::over([b"x".as_slice()]),
+            manner: abeyance_api::Manner::default(),
         },
         asked: "route dba (2 reviewers)".to_owned(),
         wanting: Vec::new(),
+        asking: abeyance_api::Asking::default(),
+        offers: abeyance_api::Offers::default(),
+        grant: None,
         reviewers: vec![
             person("ann", "Ann", Some("U0ANN0001")),
             person("bob", "Bob", Some("U0BOB0001")),
@@ -89,6 +93,9 @@ fn vote(decision: Decision, reason: Option<&str>) -> Vote {
         reason: reason.map(ToOwned::to_owned),
         surface: Surface::Slack,
         at: at(20),
+        break_glass: false,
+        wish: None,
+        by_grant: None,
     }
 }
 
@@ -255,7 +262,7 @@ fn the_owner_is_not_called() {
 fn a_second_tap_is_asked_only_where_the_cost_is_not_on_the_card() {
     let confirm = |view: &HoldView| match Card::of(view).buttons.remove(0) {
         Button::Approve { confirm } => confirm,
-        Button::Deny => None,
+        Button::Deny | Button::Look => None,
     };
     assert_eq!(confirm(&pending()), None);
 

@@ -38,6 +38,9 @@ fn approved(state: HoldState, outcome: Option<Outcome>) -> HoldView {
         reason: None,
         surface: Surface::Slack,
         at: at(20),
+        break_glass: false,
+        wish: None,
+        by_grant: None,
     };
     HoldView {
         state,

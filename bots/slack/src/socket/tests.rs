@@ -118,6 +118,7 @@ fn clicks(double: &SlackDouble, desk: &Arc<Desk>) -> Arc<Clicks> {
         api,
         identity,
         complaints: Arc::default(),
+        places: Arc::default(),
         console: None,
     };
     Arc::new(Clicks::new(port, Arc::clone(desk) as _, TaskTracker::new()))

@@ -82,9 +82,13 @@ pub fn pending(id: &str) -> HoldView {
             transaction: TransactionContext::Idle,
             agent_reason: Some("clearing duplicates".to_owned()),
             binding: BindingDigest::over([b"x".as_slice()]),
+            manner: abeyance_api::Manner::default(),
         },
         asked: "route dba (2 reviewers)".to_owned(),
         wanting: Vec::new(),
+        asking: abeyance_api::Asking::default(),
+        offers: abeyance_api::Offers::default(),
+        grant: None,
         reviewers: vec![person("ann", "Ann", ANN), person("bob", "Bob", BOB)],
         created_at: wall_clock(),
         expires_at: wall_clock() + chrono::TimeDelta::minutes(5),
@@ -221,6 +225,9 @@ impl DecisionDesk for Desk {
             reason: request.reason.clone(),
             surface: request.surface,
             at: wall_clock(),
+            break_glass: false,
+            wish: None,
+            by_grant: None,
         };
         view.version += 1;
         view.votes.push(vote.clone());

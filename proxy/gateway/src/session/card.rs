@@ -3,10 +3,12 @@
 //! Everything here leaves the proxy, so nothing here may hold a literal (invariant 7).
 
 use abeyance_api::{
-    AgentIdentity, BindingDigest, Blast, HoldRequest, RedactedStatement, SessionInfo, TargetInfo,
-    TransactionContext,
+    AgentIdentity, BindingDigest, Blast, HoldRequest, Manner, RedactedStatement, SessionInfo,
+    TargetInfo, TransactionContext,
 };
-use abeyance_sql::{RelationName, StatementFacts};
+use abeyance_sql::{
+    RelationName, SessionEffect, StatementClass, StatementFacts, TransactionEffect,
+};
 use abeyance_wire::postgres::{ErrorFields, SqlState, TransactionStatus};
 
 use super::{Identity, judge::Held, standing::Standing};
@@ -66,7 +68,24 @@ fn redacted(facts: &StatementFacts) -> RedactedStatement {
     }
 }
 
+/// Whether the shapes of these statements say enough for a grant: each is understood, and changes rows at most.
+pub(super) fn plain(facts: &[StatementFacts]) -> bool {
+    let rows =
+        |class: &StatementClass| matches!(class, StatementClass::Read | StatementClass::Write);
+    facts.iter().all(|facts| {
+        facts.opaque.is_none()
+            && facts.alters.is_empty()
+            && facts.classes.iter().all(rows)
+            && facts.session == SessionEffect::None
+            && facts.transaction == TransactionEffect::None
+    })
+}
+
 /// The request that opens a hold.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is a different part of one request"
+)]
 pub(super) fn request(
     identity: &Identity,
     standing: &Standing,
@@ -74,6 +93,7 @@ pub(super) fn request(
     statements: Vec<RedactedStatement>,
     blast: Blast,
     binding: BindingDigest,
+    manner: Manner,
     policy_version: &str,
 ) -> HoldRequest {
     let agent = &identity.agent;
@@ -108,5 +128,6 @@ pub(super) fn request(
         },
         agent_reason: held.reason.clone().or_else(|| standing.reason.clone()),
         binding,
+        manner,
     }
 }

@@ -11,6 +11,7 @@ use super::{
     judge::{Finding, JudgedBatch, Shown, Step},
     ledger::Clearance,
     stirs::Stirs,
+    ticket::Drift,
 };
 
 /// A batch that may run, once.
@@ -22,6 +23,7 @@ pub(crate) struct Cleared {
     reading_doubt: bool,
     unseen: bool,
     stirs: Stirs,
+    drift: Drift,
     cap: Option<Cap>,
     /// Something in it is no plain read.
     writes: bool,
@@ -52,6 +54,11 @@ impl Cleared {
     /// What it may change about the meaning of names.
     pub(crate) fn stirs(&self) -> Stirs {
         self.stirs
+    }
+
+    /// What it may do to the way later batches are read.
+    pub(crate) fn drift(&self) -> Drift {
+        self.drift
     }
 
     /// How many rows it may change.
@@ -119,6 +126,11 @@ fn clear(judged: JudgedBatch, hold: Option<HoldId>, cap: Option<Cap>) -> Cleared
     let facts = || judged.shown().iter().filter_map(Shown::facts);
     let writes = facts().any(lifts);
     let alone = facts().count() == 1 && facts().all(|facts| !facts.impact.transactional);
+    let drift = Drift::by(
+        judged.shown().iter().filter_map(Shown::facts),
+        judged.frames(),
+        unseen,
+    );
     let (batch, steps, _) = judged.into_parts();
     Cleared {
         frames: batch.into_frames(),
@@ -127,6 +139,7 @@ fn clear(judged: JudgedBatch, hold: Option<HoldId>, cap: Option<Cap>) -> Cleared
         reading_doubt,
         unseen,
         stirs,
+        drift,
         cap,
         writes,
         alone,

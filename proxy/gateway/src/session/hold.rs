@@ -6,7 +6,8 @@
 use std::{sync::Arc, time::Duration};
 
 use abeyance_api::{
-    BindingDigest, DeskError, HoldId, HoldReceipt, HoldRequest, Outcome, Resolution, WithdrawReason,
+    BindingDigest, DeskError, HoldId, HoldReceipt, HoldRequest, Manner, Outcome, Resolution,
+    WithdrawReason,
 };
 use abeyance_sql::StatementFacts;
 use abeyance_wire::postgres::ErrorFields;
@@ -57,12 +58,17 @@ impl Session {
         let (rule, reasons) = (held.rule.clone(), held.reasons.clone());
         let route = held.route.clone();
         let shown = held.statements.clone();
-        let binding = self.binding(&judged);
-        let request = match self.hold_request(&judged, held, binding).await? {
+        let manner = Manner {
+            ticket: self.gives_tickets(),
+            at_commit: false,
+            plain: card::plain(&held.statements),
+        };
+        let binding = self.binding(&judged, manner.ticket);
+        let request = match self.hold_request(&judged, held, binding, manner).await? {
             Ok(request) => request,
             Err(fields) => return self.hold_refused(judged, place, None, &fields).await,
         };
-        let rows_cap = request.blast.rows_cap;
+        let mut rows_cap = request.blast.rows_cap;
         let receipt = match self.open(request).await {
             Ok(receipt) => receipt,
             Err(error) => {
@@ -71,16 +77,29 @@ impl Session {
                 return self.hold_refused(judged, place, None, &fields).await;
             }
         };
-        tracing::info!(hold = receipt.id.as_str(), rule, "held");
+        rows_cap = rows_cap.into_iter().chain(receipt.rows_cap).min();
+        tracing::info!(
+            hold = receipt.id.as_str(),
+            rule,
+            ticket = manner.ticket,
+            "held"
+        );
         let story = wording::Story {
             receipt: &receipt,
             rule: &rule,
             reasons: &reasons,
         };
         self.release_buffers();
-        let fields = match self.wait(&story).await {
+        let waited = match (&receipt.resolution, manner.ticket) {
+            (Some(resolution), _) => resolved(Ok(resolution.clone()), &story),
+            (None, true) => Waited::Refused(story.ticket(self.until(&story)), None),
+            (None, false) => self.wait(&story).await,
+        };
+        let fields = match waited {
             Waited::Approved => match self.judge_again(judged, &story, &route, &shown).await? {
-                Again::Stands(judged) => match self.claim(*judged, &story, binding, rows_cap).await
+                Again::Stands(judged) => match self
+                    .claim(*judged, &story, (binding, manner.ticket), rows_cap)
+                    .await
                 {
                     (Claim::Cleared(cleared), None) => {
                         return self.run_approved(cleared, &receipt.id).await;
@@ -114,17 +133,13 @@ impl Session {
             .await
     }
 
-    fn binding(&self, judged: &JudgedBatch) -> BindingDigest {
-        let identity = &self.identity;
-        judged.binding(identity.id, &identity.target.name, &identity.agent.name)
-    }
-
     /// What reviewers will see; the inner error when the batch cannot be shown to anybody.
     async fn hold_request(
         &mut self,
         judged: &JudgedBatch,
         held: &Held,
         binding: BindingDigest,
+        manner: Manner,
     ) -> Result<Result<HoldRequest, ErrorFields>, SessionError> {
         if let Some(fields) = self.floor_objects(judged, held) {
             return Ok(Err(fields));
@@ -142,6 +157,7 @@ impl Session {
             statements,
             blast,
             binding,
+            manner,
             self.snapshot.rules.version(),
         )))
     }
@@ -301,7 +317,7 @@ impl Session {
         &mut self,
         judged: JudgedBatch,
         story: &wording::Story<'_>,
-        binding: BindingDigest,
+        (binding, ticket): (BindingDigest, bool),
         rows_cap: Option<u64>,
     ) -> (Claim, Option<Box<JudgedBatch>>) {
         let hold = &story.receipt.id;
@@ -333,7 +349,7 @@ impl Session {
             );
             return (Claim::Refused(story.cancelled()), Some(Box::new(judged)));
         }
-        let binding = self.binding(&judged);
+        let binding = self.binding(&judged, ticket);
         match clear_permitted(judged, binding, permit, rows_cap) {
             Ok(cleared) => (Claim::Cleared(cleared), None),
             Err(_) => {
@@ -418,6 +434,7 @@ fn resolved(resolution: Result<Resolution, DeskError>, story: &wording::Story<'_
         Ok(Resolution::Approved { .. }) => Waited::Approved,
         Ok(Resolution::Denied { vote }) => Waited::Refused(story.denied(&vote), None),
         Ok(Resolution::Expired) => Waited::Refused(story.expired(), None),
+        Ok(Resolution::Nobody { why }) => Waited::Refused(story.nobody(&why), None),
         Ok(Resolution::Withdrawn { .. }) => Waited::Refused(story.withdrawn(), None),
         Err(error) => {
             tracing::warn!(%error, hold = story.receipt.id.as_str(), "the approver went away");

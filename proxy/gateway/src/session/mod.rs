@@ -26,6 +26,7 @@ mod sight;
 mod standing;
 mod stirs;
 mod target;
+mod ticket;
 mod tracker;
 mod turn;
 mod vague;
@@ -54,7 +55,8 @@ pub(crate) use self::{
     gate::Shapes,
     judge::Shown,
     reading::{Reading, ReadingCache, Scope},
-    settings::clean as clean_reason,
+    settings::{clean as clean_reason, on_hold},
+    ticket::Context as TicketContext,
 };
 use crate::{
     Agent, Gateway, Target,
@@ -138,6 +140,9 @@ pub(crate) struct Parts {
     pub(crate) connected: Connected,
     pub(crate) slot: CancelSlot,
     pub(crate) reason: Option<String>,
+    /// Holds answer at once.
+    pub(crate) ticket: bool,
+    pub(crate) context: ticket::Context,
     pub(crate) seats: [Option<Seat>; 2],
     /// Its target's catalog, where there is one.
     pub(crate) catalog: Option<(Arc<TargetCatalog>, Presence)>,
@@ -152,6 +157,8 @@ impl Session {
     pub(crate) fn new(gateway: Arc<Gateway>, client: Link, parts: Parts) -> Self {
         let mut standing = Standing {
             reason: parts.reason.as_deref().and_then(clean_reason),
+            ticket: parts.ticket,
+            context: parts.context,
             ..Standing::default()
         };
         for (name, value) in &parts.connected.parameters {

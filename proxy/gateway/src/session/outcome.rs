@@ -50,6 +50,11 @@ impl Ran {
         Ok(())
     }
 
+    /// All of it ran, and nothing was taken back.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.sqlstate.is_none() && self.undone.is_none()
+    }
+
     /// The account of a batch that ended.
     pub(crate) fn into_outcome(self, elapsed: Duration) -> Outcome {
         if let Some(reason) = self.undone {

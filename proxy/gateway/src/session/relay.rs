@@ -47,12 +47,22 @@ impl Session {
 
     /// Runs a batch to its end: the one place a client's statements are written.
     pub(super) async fn relay(&mut self, cleared: Cleared) -> Result<Ran, Broken> {
-        let stirs = cleared.stirs();
+        let (stirs, drift) = (cleared.stirs(), cleared.drift());
+        let before = self.inside();
         let ran = self.relay_cleared(cleared).await;
         // Also when it failed: what of it ran is not looked at.
-        let inside = self.standing.status != TransactionStatus::Idle || self.standing.is_unsynced();
+        let inside = self.inside();
         self.sight.ran(stirs, inside);
+        let whole = ran.as_ref().is_ok_and(Ran::succeeded);
+        self.standing
+            .context
+            .ran(drift, whole && !before && !inside);
         ran
+    }
+
+    /// A transaction is open, explicit or not.
+    fn inside(&self) -> bool {
+        self.standing.status != TransactionStatus::Idle || self.standing.is_unsynced()
     }
 
     async fn relay_cleared(&mut self, cleared: Cleared) -> Result<Ran, Broken> {

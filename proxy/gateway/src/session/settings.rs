@@ -1,6 +1,6 @@
-//! `SET abeyance.reason = '...'`: the one setting whose value the gateway reads.
+//! `SET abeyance.reason = '...'` and `SET abeyance.on_hold = 'ticket'`: the settings whose values the gateway reads.
 //!
-//! The value is written by the agent for its reviewers, so it may be shown; no other literal is looked at.
+//! A reason is written by the agent for its reviewers, so it may be shown; no other literal is looked at.
 
 use abeyance_sql::{SessionEffect, StatementFacts};
 
@@ -8,6 +8,39 @@ use super::{reading::Reading, standing::Standing};
 use crate::limits::REASON_CHARS_MAX;
 
 const REASON: &str = "abeyance.reason";
+const ON_HOLD: &str = "abeyance.on_hold";
+
+/// Whether a parameter is one of these: it means nothing to the target.
+pub(super) fn is_ours(parameter: &str) -> bool {
+    [REASON, ON_HOLD]
+        .iter()
+        .any(|name| parameter.eq_ignore_ascii_case(name))
+}
+
+/// What `abeyance.on_hold` may be: whether holds answer at once with a ticket.
+pub(crate) fn on_hold(value: &str) -> Option<bool> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "ticket" => Some(true),
+        "wait" => Some(false),
+        _ => None,
+    }
+}
+
+/// What `SET abeyance.on_hold` asks for; the inner `None` for what it may not be.
+pub(super) fn on_hold_of(facts: &StatementFacts, reading: &Reading) -> Option<Option<bool>> {
+    let SessionEffect::Set { parameter, .. } = &facts.session else {
+        return None;
+    };
+    if !parameter.eq_ignore_ascii_case(ON_HOLD) {
+        return None;
+    }
+    let text = reading.text_of(facts);
+    let text = std::str::from_utf8(&text).ok()?;
+    if after_keyword(text, "RESET").is_some() {
+        return Some(Some(false));
+    }
+    Some(value_in(text, ON_HOLD).as_deref().and_then(on_hold))
+}
 
 /// Follows a SET or RESET that succeeded.
 pub(super) fn applied(
@@ -24,7 +57,13 @@ pub(super) fn applied(
                 None
             };
         }
-        SessionEffect::Reset => standing.reason = None,
+        SessionEffect::Set { .. } if on_hold_of(facts, reading).is_some() => {
+            standing.ticket = on_hold_of(facts, reading).flatten().unwrap_or(false);
+        }
+        SessionEffect::Reset => {
+            standing.reason = None;
+            standing.ticket = false;
+        }
         SessionEffect::None
         | SessionEffect::Set { .. }
         | SessionEffect::Role
@@ -48,11 +87,16 @@ pub(super) fn is_reason(facts: &StatementFacts) -> bool {
 
 /// The reason a `SET abeyance.reason` statement gives, bounded and without control characters.
 pub(super) fn reason_in(statement: &str) -> Option<String> {
+    value_in(statement, REASON).as_deref().and_then(clean)
+}
+
+/// The string a SET gives a parameter.
+fn value_in(statement: &str, parameter: &str) -> Option<String> {
     let rest = after_keyword(statement, "SET")?;
     let rest = after_keyword(rest, "SESSION")
         .or_else(|| after_keyword(rest, "LOCAL"))
         .unwrap_or(rest);
-    let rest = after_keyword(rest, REASON)?;
+    let rest = after_keyword(rest, parameter)?;
     let rest = rest
         .strip_prefix('=')
         .or_else(|| after_keyword(rest, "TO"))?
@@ -64,7 +108,7 @@ pub(super) fn reason_in(statement: &str) -> Option<String> {
         if c == '\'' {
             // Doubled inside, alone at the end.
             if chars.clone().next() != Some('\'') {
-                return clean(&text);
+                return Some(text);
             }
             chars.next();
         }

@@ -2,7 +2,7 @@
 
 use abeyance_wire::postgres::{BackendMessage, TransactionStatus, backend::tag};
 
-use super::{judge::Step, ledger::Ledger};
+use super::{judge::Step, ledger::Ledger, ticket::Context};
 use crate::error::TargetError;
 
 /// Transaction, lexer and reason, as the server last reported them.
@@ -22,6 +22,10 @@ pub(crate) struct Standing {
     pub(crate) snapshot_taken: bool,
     /// What the agent gave with `SET abeyance.reason`.
     pub(crate) reason: Option<String>,
+    /// `SET abeyance.on_hold = 'ticket'`: holds answer at once.
+    pub(crate) ticket: bool,
+    /// What the session was told, for tickets.
+    pub(crate) context: Context,
 }
 
 /// What went upstream since the last ReadyForQuery.
@@ -61,6 +65,8 @@ impl Default for Standing {
             read_only: None,
             snapshot_taken: false,
             reason: None,
+            ticket: false,
+            context: Context::default(),
         }
     }
 }

@@ -23,6 +23,7 @@ impl Story<'_> {
             expires_at,
             asked,
             console_url,
+            ..
         } = self.receipt;
         let whereabouts = console_url
             .as_ref()
@@ -70,6 +71,34 @@ impl Story<'_> {
             "expired: nobody decided in time",
             &format!("Asked: {}.", self.receipt.asked),
             "Nothing ran. Send the statement again when a reviewer is available.",
+        )
+    }
+
+    /// The answer of a hold that nobody waits for.
+    pub(super) fn ticket(&self, left: Duration) -> ErrorFields {
+        let HoldReceipt {
+            asked, console_url, ..
+        } = self.receipt;
+        let whereabouts = console_url
+            .as_ref()
+            .map(|url| format!("See {url}. "))
+            .unwrap_or_default();
+        self.error(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            &format!("is held: waiting for {asked}"),
+            &format!("Expires in {}.", span(left)),
+            &format!(
+                "{whereabouts}Nothing has run. Send the very same statement again: it runs once it is approved."
+            ),
+        )
+    }
+
+    pub(super) fn nobody(&self, why: &str) -> ErrorFields {
+        self.error(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            &format!("was denied at once: {why}"),
+            &format!("Asked: {}.", self.receipt.asked),
+            "Nothing ran. Have somebody take the shift (`abeyance oncall override add`) or change the route, then send the statement again.",
         )
     }
 
@@ -163,6 +192,17 @@ impl Story<'_> {
 
 /// The answer when no hold could be opened.
 pub(super) fn not_opened(rule: &str, error: &DeskError) -> ErrorFields {
+    if let DeskError::InTransaction { route } = error {
+        return ErrorFields::error(
+            SqlState::ACTIVE_SQL_TRANSACTION,
+            "the statement needs approval, and nobody is asked while a transaction is open",
+        )
+        .detail(format!(
+            "{} Route {route} asks nobody then: the locks would stay taken while it waits.",
+            why(rule, &[])
+        ))
+        .hint("Nothing ran. Roll back, and send the statement by itself.");
+    }
     let refused = matches!(error, DeskError::Refused { .. });
     let (message, hint) = if refused {
         (

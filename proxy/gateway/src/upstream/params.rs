@@ -6,10 +6,11 @@
 
 use abeyance_wire::postgres::{ErrorFields, SqlState, StartupMessage};
 
-use crate::error::SessionError;
+use crate::{error::SessionError, session::on_hold};
 
 /// Settings a client may give at start-up, in lower case.
 const FORWARDED: &[&str] = &[
+    "abeyance.on_hold",
     "abeyance.reason",
     "application_name",
     "bytea_output",
@@ -38,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) forwarded: Vec<(String, String)>,
     pub(crate) application_name: Option<String>,
     pub(crate) reason: Option<String>,
+    /// Holds answer at once.
+    pub(crate) ticket: bool,
 }
 
 /// Sorts a client's settings.
@@ -95,6 +98,15 @@ impl Settings {
                 ));
             }
             "application_name" => self.application_name = Some(value.to_owned()),
+            "abeyance.on_hold" => {
+                self.ticket = on_hold(value).ok_or_else(|| {
+                    refused(
+                        SqlState::INVALID_PARAMETER_VALUE,
+                        "abeyance.on_hold is neither \"wait\" nor \"ticket\"",
+                        "Leave it out to wait on the connection.",
+                    )
+                })?;
+            }
             "abeyance.reason" => self.reason = Some(value.to_owned()),
             known if FORWARDED.contains(&known) => {}
             _ => {

@@ -35,6 +35,8 @@ pub struct Desk {
     pub forge_claims: Mutex<bool>,
     /// From opening to expiry.
     pub expires_in: Mutex<TimeDelta>,
+    /// How a hold that is opened is decided already.
+    pub decided: Mutex<Option<Resolution>>,
     events: watch::Sender<Vec<Event>>,
 }
 
@@ -45,6 +47,7 @@ impl Default for Desk {
             closed: Mutex::new(false),
             forge_claims: Mutex::new(false),
             expires_in: Mutex::new(TimeDelta::minutes(5)),
+            decided: Mutex::new(None),
             events: watch::Sender::new(Vec::new()),
         }
     }
@@ -115,6 +118,9 @@ fn vote(decision: Decision) -> Vote {
         reason: Some("not on a Friday".to_owned()),
         surface: Surface::Console,
         at: SystemClock.now(),
+        break_glass: false,
+        wish: None,
+        by_grant: None,
     }
 }
 
@@ -132,6 +138,8 @@ impl HoldDesk for Desk {
             expires_at: SystemClock.now() + *self.expires_in.lock().unwrap(),
             asked: "route dba (2 reviewers)".to_owned(),
             console_url: None,
+            resolution: self.decided.lock().unwrap().clone(),
+            rows_cap: None,
         })
     }
 

@@ -11,6 +11,7 @@ impl SqlState {
     pub const CANNOT_CONNECT: Self = Self(*b"08001");
     pub const PROTOCOL_VIOLATION: Self = Self(*b"08P01");
     pub const FEATURE_NOT_SUPPORTED: Self = Self(*b"0A000");
+    pub const ACTIVE_SQL_TRANSACTION: Self = Self(*b"25001");
     pub const READ_ONLY_TRANSACTION: Self = Self(*b"25006");
     pub const NO_ACTIVE_TRANSACTION: Self = Self(*b"25P01");
     pub const IN_FAILED_SQL_TRANSACTION: Self = Self(*b"25P02");
@@ -26,6 +27,7 @@ impl SqlState {
     pub const DUPLICATE_STATEMENT: Self = Self(*b"42P05");
     pub const TOO_MANY_CONNECTIONS: Self = Self(*b"53300");
     pub const PROGRAM_LIMIT_EXCEEDED: Self = Self(*b"54000");
+    pub const OBJECT_NOT_IN_PREREQUISITE_STATE: Self = Self(*b"55000");
     pub const QUERY_CANCELED: Self = Self(*b"57014");
     pub const ADMIN_SHUTDOWN: Self = Self(*b"57P01");
     pub const CANNOT_CONNECT_NOW: Self = Self(*b"57P03");

@@ -19,6 +19,7 @@ fn reads_only(method: &str) -> bool {
     matches!(
         method,
         "conversations.history"
+            | "conversations.replies"
             | "conversations.info"
             | "users.info"
             | "users.lookupByEmail"

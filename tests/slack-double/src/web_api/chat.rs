@@ -137,6 +137,13 @@ pub(super) fn post(world: &mut World, args: &Args) -> Answered {
     let channel = writable(world, args)?;
     let content = content(args, TEXT_MAX, "msg_blocks_too_long")?;
     let metadata = metadata(args)?.flatten();
+    let thread_ts = args.text("thread_ts");
+    if thread_ts
+        .as_ref()
+        .is_some_and(|thread| world.message(&channel.id, thread).is_none())
+    {
+        return Err(ApiError::new("cannot_reply_to_message"));
+    }
     let blocks = content.blocks.unwrap_or_default();
     if content.text.is_none() && blocks.is_empty() {
         return Err(ApiError::new("no_text"));
@@ -150,7 +157,7 @@ pub(super) fn post(world: &mut World, args: &Args) -> Answered {
         metadata,
         edits: 0,
         edited_ts: None,
-        thread_ts: args.text("thread_ts"),
+        thread_ts,
         triangles: Vec::new(),
     };
     let shown = message.as_slack(&world.workspace, true);

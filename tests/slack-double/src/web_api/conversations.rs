@@ -28,7 +28,7 @@ pub(super) fn info(world: &World, args: &Args) -> Answered {
         "name_normalized": channel.name,
         "is_channel": !channel.is_private,
         "is_group": channel.is_private,
-        "is_im": false,
+        "is_im": channel.id.starts_with('D'),
         "is_mpim": false,
         "is_private": channel.is_private,
         "is_archived": channel.is_archived,
@@ -55,36 +55,7 @@ pub(super) fn history(world: &World, args: &Args) -> Answered {
     if !channel.members.contains(&world.workspace.bot_user) {
         return Err(ApiError::new("not_in_channel"));
     }
-    let oldest = bound(args, "oldest", "invalid_ts_oldest")?;
-    let latest = bound(args, "latest", "invalid_ts_latest")?;
-    let inclusive = args.flag("inclusive");
-    let limit = args
-        .text("limit")
-        .map_or(Ok(PAGE_DEFAULT), |text| text.parse::<usize>())
-        .map_err(|_| {
-            ApiError::invalid_arguments(vec![
-                "must provide an integer [json-pointer:/limit]".to_owned(),
-            ])
-        })?
-        .clamp(1, PAGE_MAX);
-    let before = match args.text("cursor") {
-        None => None,
-        Some(cursor) => {
-            let ts = cursor
-                .strip_prefix("next_ts:")
-                .ok_or_else(|| ApiError::new("invalid_cursor"))?;
-            Some(ts.to_owned())
-        }
-    };
-    let inside = |ts: &str| {
-        let after = oldest
-            .as_deref()
-            .is_none_or(|oldest| ts > oldest || (inclusive && ts == oldest));
-        let until = latest
-            .as_deref()
-            .is_none_or(|latest| ts < latest || (inclusive && ts == latest));
-        after && until && before.as_deref().is_none_or(|before| ts < before)
-    };
+    let window = Window::of(args)?;
     let mut found: Vec<_> = world
         .messages
         .get(&channel.id)
@@ -96,11 +67,11 @@ pub(super) fn history(world: &World, args: &Args) -> Answered {
                 .as_ref()
                 .is_none_or(|thread| *thread == message.ts)
         })
-        .filter(|message| inside(&message.ts))
+        .filter(|message| window.holds(&message.ts))
         .collect();
     found.reverse();
-    let has_more = found.len() > limit;
-    found.truncate(limit);
+    let has_more = found.len() > window.limit;
+    found.truncate(window.limit);
     let with_metadata = args.flag("include_all_metadata");
     let messages: Vec<Value> = found
         .iter()
@@ -112,6 +83,122 @@ pub(super) fn history(world: &World, args: &Args) -> Answered {
         answer["response_metadata"] = json!({"next_cursor": format!("next_ts:{}", last.ts)});
     }
     Ok(answer)
+}
+
+/// A message and what was said under it, oldest first.
+pub(super) fn replies(world: &World, args: &Args) -> Answered {
+    let channel = visible(world, args)?;
+    let parent = args.required("ts")?;
+    if !channel.members.contains(&world.workspace.bot_user) {
+        return Err(ApiError::new("not_in_channel"));
+    }
+    if world.message(&channel.id, &parent).is_none() {
+        return Err(ApiError::new("thread_not_found"));
+    }
+    let window = Window::of(args)?;
+    let mut found: Vec<_> = world
+        .messages
+        .get(&channel.id)
+        .into_iter()
+        .flatten()
+        .filter(|message| {
+            // The parent is shown whatever the window.
+            message.ts == parent
+                || (message.thread_ts.as_ref() == Some(&parent) && window.holds(&message.ts))
+        })
+        .collect();
+    let has_more = found.len() > window.limit;
+    found.truncate(window.limit);
+    let with_metadata = args.flag("include_all_metadata");
+    let messages: Vec<Value> = found
+        .iter()
+        .map(|message| message.as_slack(&world.workspace, with_metadata))
+        .collect();
+    Ok(json!({"ok": true, "messages": messages, "has_more": has_more}))
+}
+
+/// The direct messages of the app and one person.
+pub(super) fn open(world: &mut World, args: &Args) -> Answered {
+    let Some(users) = args.text("users") else {
+        return Err(ApiError::new("users_list_not_supplied"));
+    };
+    let users: Vec<&str> = users.split(',').map(str::trim).collect();
+    let [user] = users[..] else {
+        return Err(ApiError::invalid_arguments(vec![
+            "group messages are unknown to this stand-in: give one user".to_owned(),
+        ]));
+    };
+    let person = world.workspace.user(user);
+    if person.is_none_or(|person| person.deleted || person.is_bot) {
+        return Err(ApiError::new("user_not_found"));
+    }
+    let id = format!("D{}", &user[1..]);
+    let known = world.workspace.channel(&id).is_some();
+    if !known {
+        let bot = world.workspace.bot_user.clone();
+        world.workspace.channels.push(Channel {
+            id: id.clone(),
+            name: String::new(),
+            topic: String::new(),
+            is_private: true,
+            is_archived: false,
+            members: vec![bot, user.to_owned()],
+        });
+    }
+    let mut answer = json!({"ok": true, "channel": {"id": id}});
+    if known {
+        answer["no_op"] = json!(true);
+        answer["already_open"] = json!(true);
+    }
+    Ok(answer)
+}
+
+/// Which messages a call wants to see.
+struct Window {
+    oldest: Option<String>,
+    latest: Option<String>,
+    before: Option<String>,
+    inclusive: bool,
+    limit: usize,
+}
+
+impl Window {
+    fn of(args: &Args) -> Result<Self, ApiError> {
+        let oldest = bound(args, "oldest", "invalid_ts_oldest")?;
+        let latest = bound(args, "latest", "invalid_ts_latest")?;
+        let limit = args
+            .text("limit")
+            .map_or(Ok(PAGE_DEFAULT), |text| text.parse::<usize>())
+            .map_err(|_| {
+                ApiError::invalid_arguments(vec![
+                    "must provide an integer [json-pointer:/limit]".to_owned(),
+                ])
+            })?
+            .clamp(1, PAGE_MAX);
+        let before = match args.text("cursor") {
+            None => None,
+            Some(cursor) => {
+                let ts = cursor
+                    .strip_prefix("next_ts:")
+                    .ok_or_else(|| ApiError::new("invalid_cursor"))?;
+                Some(ts.to_owned())
+            }
+        };
+        Ok(Self {
+            oldest,
+            latest,
+            before,
+            inclusive: args.flag("inclusive"),
+            limit,
+        })
+    }
+
+    fn holds(&self, ts: &str) -> bool {
+        let (oldest, latest) = (self.oldest.as_deref(), self.latest.as_deref());
+        let after = oldest.is_none_or(|oldest| ts > oldest || (self.inclusive && ts == oldest));
+        let until = latest.is_none_or(|latest| ts < latest || (self.inclusive && ts == latest));
+        after && until && self.before.as_deref().is_none_or(|before| ts < before)
+    }
 }
 
 /// A timestamp bound, padded so that plain comparison of text orders it.

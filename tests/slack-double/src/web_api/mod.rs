@@ -111,7 +111,8 @@ fn scope_of(method: &str) -> Option<Option<&'static str>> {
         "chat.postMessage" | "chat.update" | "chat.postEphemeral" | "chat.delete" => {
             Some("chat:write")
         }
-        "conversations.history" => Some("channels:history"),
+        "conversations.history" | "conversations.replies" => Some("channels:history"),
+        "conversations.open" => Some("im:write"),
         "conversations.info" => Some("channels:read"),
         "users.info" => Some("users:read"),
         "users.lookupByEmail" => Some("users:read.email"),
@@ -205,6 +206,7 @@ fn permitted(world: &mut World, method: &str, args: &Args, token: &Token) -> Res
         return Err(ApiError::new("not_allowed_token_type"));
     }
     if let Some(scope) = scope {
+        let direct = args.text("channel").is_some_and(|id| id.starts_with('D'));
         let private = args.text("channel").and_then(|id| {
             world
                 .workspace
@@ -212,6 +214,8 @@ fn permitted(world: &mut World, method: &str, args: &Args, token: &Token) -> Res
                 .map(|channel| channel.is_private)
         });
         let scope = match (scope, private) {
+            ("channels:history", _) if direct => "im:history",
+            ("channels:read", _) if direct => "im:read",
             ("channels:history", Some(true)) => "groups:history",
             ("channels:read", Some(true)) => "groups:read",
             (scope, _) => scope,
@@ -243,7 +247,9 @@ fn dispatch(inner: &Inner, world: &mut World, method: &str, args: &Args) -> Answ
         "chat.postEphemeral" => chat::post_ephemeral(world, args),
         "chat.delete" => chat::delete(world, args),
         "conversations.history" => conversations::history(world, args),
+        "conversations.replies" => conversations::replies(world, args),
         "conversations.info" => conversations::info(world, args),
+        "conversations.open" => conversations::open(world, args),
         "views.open" => views::open(world, args),
         "views.push" => views::push(world, args),
         "views.update" => views::update(world, args),

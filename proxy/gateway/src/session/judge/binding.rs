@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use abeyance_api::{BindingDigest, SessionId};
+use abeyance_api::BindingDigest;
 
 use super::JudgedBatch;
 use crate::session::ledger::{Clearance, Portal, Prepared};
@@ -17,13 +17,9 @@ pub(super) enum Reference {
 impl JudgedBatch {
     /// What an approval of this batch is bound to: who, where, the exact bytes, and everything
     /// outside them that the bytes refer to.
-    pub(crate) fn binding(&self, session: SessionId, target: &str, agent: &str) -> BindingDigest {
-        let mut parts: Vec<Vec<u8>> = vec![
-            b"abeyance batch 1".to_vec(),
-            session.0.as_bytes().to_vec(),
-            target.as_bytes().to_vec(),
-            agent.as_bytes().to_vec(),
-        ];
+    pub(crate) fn binding(&self, who_and_where: Vec<Vec<u8>>) -> BindingDigest {
+        let mut parts = vec![(who_and_where.len() as u64).to_be_bytes().to_vec()];
+        parts.extend(who_and_where);
         parts.extend(self.batch.frames().iter().map(|frame| frame.raw().to_vec()));
         for reference in &self.references {
             match reference {

@@ -117,6 +117,7 @@ impl Bench {
         let situation = Situation {
             rules: &rules,
             context,
+            blasts: &[],
             ledger: &self.ledger,
             limits: &limits,
             status: self.status,
@@ -259,16 +260,16 @@ fn the_binding_changes_with_everything_it_stands_for() {
     let session = SessionId(uuid::Uuid::nil());
     let bench = Bench::default();
     let judged = |sql: &str| bench.judge(&[query(sql)]);
-    let binding = judged("DELETE FROM rooms").binding(session, "clinic", "bot");
+    let binding = judged("DELETE FROM rooms").binding(who(session, "clinic", "bot"));
     assert_eq!(
-        judged("DELETE FROM rooms").binding(session, "clinic", "bot"),
+        judged("DELETE FROM rooms").binding(who(session, "clinic", "bot")),
         binding
     );
     for other in [
-        judged("DELETE FROM room").binding(session, "clinic", "bot"),
-        judged("DELETE FROM rooms").binding(session, "clinics", "bot"),
-        judged("DELETE FROM rooms").binding(session, "clinic", "bot2"),
-        judged("DELETE FROM rooms").binding(SessionId(uuid::Uuid::max()), "clinic", "bot"),
+        judged("DELETE FROM room").binding(who(session, "clinic", "bot")),
+        judged("DELETE FROM rooms").binding(who(session, "clinics", "bot")),
+        judged("DELETE FROM rooms").binding(who(session, "clinic", "bot2")),
+        judged("DELETE FROM rooms").binding(who(SessionId(uuid::Uuid::max()), "clinic", "bot")),
     ] {
         assert_ne!(other, binding);
     }
@@ -288,7 +289,7 @@ fn the_binding_covers_the_statement_a_bind_refers_to() {
         bench.ledger.statement_add(b"", Arc::new(prepared));
         bench
             .judge(&[bind(), execute(), FrontendMessage::Sync])
-            .binding(session, "clinic", "bot")
+            .binding(who(session, "clinic", "bot"))
     };
     let binding = with("DELETE FROM rooms", vec![23]);
     assert_eq!(with("DELETE FROM rooms", vec![23]), binding);
@@ -439,4 +440,9 @@ fn what_stands_behind_a_change_of_names_is_doubted() {
         "naming runs nothing"
     );
     assert!(judged.stirs().path);
+}
+
+fn who(session: SessionId, target: &str, agent: &str) -> Vec<Vec<u8>> {
+    let session = session.0.as_bytes().to_vec();
+    vec![session, target.into(), agent.into()]
 }

@@ -46,6 +46,7 @@ impl Completed<'_> {
                 ledger.statements_drop_all();
                 ledger.portals_drop_all();
                 standing.reason = None;
+                standing.ticket = false;
             }
             "SET" | "RESET" => {
                 if let Some(facts) = facts {
