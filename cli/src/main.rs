@@ -21,7 +21,8 @@ use abeyance_api::{Clock as _, SystemClock};
 use clap::Parser as _;
 
 use args::{
-    AgentCommand, CatalogCommand, Cli, Command, OncallCommand, OverrideCommand, PersonCommand, PolicyCommand,
+    AgentCommand, CatalogCommand, Cli, Command, OncallCommand, OverrideCommand, PersonCommand,
+    PolicyCommand,
 };
 use config::Role;
 use exit::Failure;
@@ -78,7 +79,9 @@ fn oncall(command: &OncallCommand) -> Result<(), Failure> {
         OncallCommand::Who(args) => commands::oncall::who(args, now),
         OncallCommand::Preview(args) => commands::oncall::preview(args, now),
         OncallCommand::Lint(args) => commands::oncall::lint(args, now),
-        OncallCommand::Override(OverrideCommand::Add(args)) => commands::oncall::overrides::add(args),
+        OncallCommand::Override(OverrideCommand::Add(args)) => {
+            commands::oncall::overrides::add(args)
+        }
         OncallCommand::Override(OverrideCommand::List(args)) => {
             commands::oncall::overrides::list(args, now)
         }

@@ -170,7 +170,8 @@ impl Reloader {
         if let Some(approver) = &self.approver {
             let people = config.people.into_iter().map(wiring::person).collect();
             let routes = config.routes.into_iter().map(wiring::route).collect();
-            if let Err(mistakes) = approver.reload(people, config.groups, config.schedules, routes) {
+            if let Err(mistakes) = approver.reload(people, config.groups, config.schedules, routes)
+            {
                 for mistake in mistakes {
                     tracing::error!(%mistake, "in the changed configuration");
                 }

@@ -106,6 +106,12 @@ impl Estimate {
         Self::known(rows, EstimateSource::Estimated)
     }
 
+    /// At most `rows`: so many were counted, and some may be left out.
+    #[must_use]
+    pub fn at_most(rows: u64) -> Self {
+        Self::known(rows, EstimateSource::AtMost)
+    }
+
     /// More than `rows`: counting stopped there.
     #[must_use]
     pub fn more_than(rows: u64) -> Self {
@@ -127,6 +133,8 @@ impl Estimate {
 pub enum EstimateSource {
     /// Counted.
     Exact,
+    /// Counted, and possibly fewer: a trigger or a conflict may leave rows out.
+    AtMost,
     /// From the target's statistics: the planner's guess.
     Estimated,
     /// More than this many; counting stopped there.

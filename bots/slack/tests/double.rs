@@ -142,7 +142,10 @@ impl Rig {
 
 async fn a_click_approves_and_the_card_follows(rig: Rig) {
     let card = rig.card(HOLD).await;
-    assert_eq!(card.action_ids(), [APPROVE, DENY, "abeyance_open_console"]);
+    assert_eq!(
+        card.action_ids(),
+        [APPROVE, DENY, "abeyance_look", "abeyance_open_console"]
+    );
     let delivery = rig.click(BOB, &card, APPROVE).await;
     assert!(delivery.acked() && !delivery.user_sees_triangle());
     rig.shows(HOLD, "Approved by Bob").await;
@@ -532,7 +535,10 @@ async fn a_layout_that_slack_refuses_falls_back_to_the_minimal_card() {
         times: 1,
     });
     let card = rig.card(HOLD).await;
-    assert_eq!(card.action_ids(), [APPROVE, DENY, "abeyance_open_console"]);
+    assert_eq!(
+        card.action_ids(),
+        [APPROVE, DENY, "abeyance_look", "abeyance_open_console"]
+    );
     assert!(card.all_text().contains("see the console"));
     rig.stop().await;
 }

@@ -152,8 +152,12 @@ pub fn lint(args: &OncallLintArgs, now: DateTime<Utc>) -> Result<(), Failure> {
             );
         }
     } else {
-        problems.iter().for_each(|finding| output::line(finding.text()));
-        zones.iter().for_each(|finding| output::remark(finding.text()));
+        problems
+            .iter()
+            .for_each(|finding| output::line(finding.text()));
+        zones
+            .iter()
+            .for_each(|finding| output::remark(finding.text()));
     }
     if found == 0 {
         return Ok(());

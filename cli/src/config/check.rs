@@ -142,7 +142,13 @@ fn references(parts: &Parts, problems: &Problems) {
         };
         match &who.value {
             Who::Person(person) if !people.contains(&person.as_str()) => {
-                step_person(person, &who.span, &known_people, (&groups, &schedules), problems);
+                step_person(
+                    person,
+                    &who.span,
+                    &known_people,
+                    (&groups, &schedules),
+                    problems,
+                );
             }
             Who::Group(group) => known_groups.check(&at(group), problems),
             Who::Schedule(schedule) => known_schedules.check(&at(schedule), problems),
@@ -320,9 +326,15 @@ fn slack_is_there(parts: &Parts, problems: &Problems) {
     let asks = parts.routes.iter().flat_map(|route| route.steps.asks());
     let channels = asks.filter(|who| matches!(who.value, Who::Channel(_)));
     let channels = channels.map(|who| (&who.span, "a step asks a Slack channel"));
-    let announced = parts.schedules.iter().filter_map(|entry| entry.announce.as_ref());
+    let announced = parts
+        .schedules
+        .iter()
+        .filter_map(|entry| entry.announce.as_ref());
     let announced = announced.map(|at| (&at.span, "hand-overs are announced in Slack"));
-    let synced = parts.schedules.iter().filter_map(|entry| entry.slack_group.as_ref());
+    let synced = parts
+        .schedules
+        .iter()
+        .filter_map(|entry| entry.slack_group.as_ref());
     let synced = synced.map(|at| (&at.span, "a Slack user group follows a schedule"));
     let broken = parts.routes.iter();
     let broken = broken.filter_map(|route| route.terms.break_glass_channel.as_ref());
@@ -339,24 +351,39 @@ fn slack_is_there(parts: &Parts, problems: &Problems) {
 /// Steps that ask nobody who could decide only lose time.
 fn steps_ask_deciders(parts: &Parts, route: &RouteEntry, problems: &Problems) {
     let always = route.asks(&parts.groups);
-    let parted = route.wanted.as_ref().filter(|w| matches!(w, Wanted::Parts(_)));
+    let parted = route
+        .wanted
+        .as_ref()
+        .filter(|w| matches!(w, Wanted::Parts(_)));
     let seated: Vec<PersonId> = parted
-        .map(|wanted| wanted.groups().flat_map(|group| members(&parts.groups, &group.value)))
+        .map(|wanted| {
+            wanted
+                .groups()
+                .flat_map(|group| members(&parts.groups, &group.value))
+        })
         .into_iter()
         .flatten()
         .collect();
     for step in &route.steps.steps {
-        let only_channels = step.ask.iter().all(|who| matches!(who.value, Who::Channel(_)));
+        let only_channels = step
+            .ask
+            .iter()
+            .all(|who| matches!(who.value, Who::Channel(_)));
         let reached: Vec<PersonId> = step
             .ask
             .iter()
             .flat_map(|who| steps::reach(&who.value, &parts.groups, &parts.schedules))
             .collect();
-        let Some(first) = step.ask.first() else { continue };
+        let Some(first) = step.ask.first() else {
+            continue;
+        };
         if only_channels && always.is_empty() {
             problems.error(
                 &first.span,
-                format!("nobody in that channel could decide for route `{}`", route.name.value),
+                format!(
+                    "nobody in that channel could decide for route `{}`",
+                    route.name.value
+                ),
                 "only its `reviewers` and those its steps ask decide: name `reviewers`",
             );
         } else if parted.is_some()
@@ -365,7 +392,10 @@ fn steps_ask_deciders(parts: &Parts, route: &RouteEntry, problems: &Problems) {
         {
             problems.error(
                 &first.span,
-                format!("nobody this step asks has a seat in the quorum of route `{}`", route.name.value),
+                format!(
+                    "nobody this step asks has a seat in the quorum of route `{}`",
+                    route.name.value
+                ),
                 "name people of the groups that `quorum` speaks of",
             );
         }

@@ -297,9 +297,8 @@ pub fn route(section: Section<'_>) -> Option<RouteEntry> {
     let reviewers = section.strings("reviewers");
     let groups = section.strings("groups").unwrap_or_default();
     let wanted = group::quorum(&section);
-    let grouped = !groups.is_empty()
-        || matches!(wanted, Some(Wanted::Parts(_)))
-        || section.has("step");
+    let grouped =
+        !groups.is_empty() || matches!(wanted, Some(Wanted::Parts(_))) || section.has("step");
     match &reviewers {
         None if !section.has("reviewers") && !grouped => {
             section.missing("reviewers", "[\"ann\", \"bob\"]");

@@ -228,7 +228,11 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role, source: &str)
         agents: collect(parts.agents, datapath::AgentEntry::into_agent)?,
         people: collect(parts.people, |entry| entry.person)?,
         routes: collect(parts.routes, |entry| entry.into_route(&parts.groups))?,
-        groups: parts.groups.iter().map(group::GroupEntry::to_group).collect(),
+        groups: parts
+            .groups
+            .iter()
+            .map(group::GroupEntry::to_group)
+            .collect(),
         schedules: collect(parts.schedules, schedule::ScheduleEntry::into_schedule)?,
         slack: slack.filter(|_| role.approves()),
         rules,

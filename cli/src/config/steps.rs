@@ -16,7 +16,8 @@ use super::{
 /// How long after the step before it.
 const AFTER: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(86_400);
 const ASK_EXAMPLE: &str = "[\"schedule:dba\"]";
-const ASK_HINT: &str = "name people, `group:NAME`, `schedule:NAME` or a Slack channel as `channel:C024BE7LH`";
+const ASK_HINT: &str =
+    "name people, `group:NAME`, `schedule:NAME` or a Slack channel as `channel:C024BE7LH`";
 
 /// One `[[route.step]]`.
 #[derive(Debug)]
@@ -78,7 +79,9 @@ fn check(section: &Section<'_>, entry: &StepsEntry, timeout: Option<&At<Duration
             "",
         );
     }
-    let scheduled = entry.asks().any(|who| matches!(who.value, Who::Schedule(_)));
+    let scheduled = entry
+        .asks()
+        .any(|who| matches!(who.value, Who::Schedule(_)));
     if scheduled && entry.fallback.is_empty() && !section.has("fallback") {
         section.missing("fallback", "[\"group:leads\"]");
     }
@@ -163,7 +166,9 @@ fn who(section: &Section<'_>, key: &str, text: &At<String>) -> Option<At<Who>> {
         Some(("channel", id)) => {
             let good = id.len() >= 3
                 && id.starts_with(['C', 'G'])
-                && id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+                && id
+                    .bytes()
+                    .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
             if !good {
                 let hint = "it takes a Slack channel id such as \"channel:C024BE7LH\", not a name";
                 return mistake(format!("`{id}` is not an id"), hint);

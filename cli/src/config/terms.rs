@@ -58,13 +58,11 @@ pub fn terms(section: &Section<'_>) -> TermsEntry {
         terms.grant_minutes_max = u32::try_from(minutes).unwrap_or(1);
     }
     let break_glass = section.string("break_glass");
-    let break_glass_channel = section
-        .string("break_glass_channel")
-        .and_then(|channel| {
-            let wanted = "a Slack channel id such as \"C024BE7LH\"";
-            let first = &['C', 'G', 'D'];
-            vendor_id(section, "break_glass_channel", channel, first, wanted)
-        });
+    let break_glass_channel = section.string("break_glass_channel").and_then(|channel| {
+        let wanted = "a Slack channel id such as \"C024BE7LH\"";
+        let first = &['C', 'G', 'D'];
+        vendor_id(section, "break_glass_channel", channel, first, wanted)
+    });
     if let (None, Some(channel)) = (&break_glass, &break_glass_channel) {
         section.problems.error(
             &channel.span,

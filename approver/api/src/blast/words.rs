@@ -111,11 +111,13 @@ pub fn counted(count: u64, what: &str) -> String {
     format!("{} {what}{plural}", grouped(count))
 }
 
-/// How many, without how it is known: `12 rows`, `about 4,100 rows`, `more than 10,000 rows`, `unknown`.
+/// How many, without how it is known: `12 rows`, `at most 12 rows`, `about 4,100 rows`, `more than 10,000 rows`,
+/// `unknown`.
 #[must_use]
 pub fn amount(estimate: &Estimate) -> String {
     match (estimate.rows, estimate.source) {
         (Some(count), EstimateSource::Exact) => rows(count),
+        (Some(count), EstimateSource::AtMost) => format!("at most {}", rows(count)),
         (Some(count), EstimateSource::Estimated) => format!("about {}", rows(rounded(count))),
         (Some(count), EstimateSource::Bounded) => format!("more than {}", rows(count)),
         (_, EstimateSource::Unknown) | (None, _) => "unknown".to_owned(),
@@ -140,7 +142,7 @@ pub fn rounded(guess: u64) -> u64 {
 #[must_use]
 pub fn known(source: EstimateSource) -> &'static str {
     match source {
-        EstimateSource::Exact => "counted",
+        EstimateSource::Exact | EstimateSource::AtMost => "counted",
         EstimateSource::Estimated => "planner's estimate",
         EstimateSource::Bounded => "counting stopped there",
         EstimateSource::Unknown => "",
@@ -256,6 +258,10 @@ mod tests {
             ),
             (Estimate::estimated(1), "about 1 row (planner's estimate)"),
             (Estimate::more_than(10_000), "more than 10,000 rows"),
+            (
+                noted(Estimate::at_most(3), "rows in conflict are left out"),
+                "at most 3 rows (counted); rows in conflict are left out",
+            ),
             (
                 Estimate::unknown("the probe timed out"),
                 "unknown: the probe timed out",

@@ -236,7 +236,7 @@ fn each_reason_to_withdraw_reads_differently() {
 
 #[test]
 fn only_a_pending_card_has_buttons() {
-    assert_eq!(Card::of(&pending()).buttons.len(), 2);
+    assert_eq!(Card::of(&pending()).buttons.len(), 3);
     assert!(
         Card::of(&approved(HoldState::Claimed, None))
             .buttons

@@ -31,12 +31,12 @@ pub fn unknown(why: &str) -> Value {
 
 fn rows(facts: &StatementFacts, catalog: Option<&Catalog>) -> Estimate {
     if facts.catalog.as_ref().is_some_and(|known| known.one_row) {
-        let mut one = Estimate::exact(1);
-        one.note = Some("one row at most: a whole key is given".to_owned());
+        let mut one = Estimate::at_most(1);
+        one.note = Some("a whole key is given".to_owned());
         return one;
     }
     if let (Some(rows), true) = (facts.rows_max, facts.kind == "INSERT") {
-        return Estimate::exact(rows);
+        return Estimate::at_most(rows);
     }
     let whole = matches!(facts.predicate, Predicate::Missing | Predicate::Tautology)
         || facts.kind == "TRUNCATE";

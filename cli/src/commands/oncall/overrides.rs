@@ -33,7 +33,10 @@ pub fn add(args: &OverrideAddArgs) -> Result<(), Failure> {
         until: args.until,
         people,
     };
-    shown(&access.add(&args.schedule, vec![span], &args.reason)?, args.format)
+    shown(
+        &access.add(&args.schedule, vec![span], &args.reason)?,
+        args.format,
+    )
 }
 
 /// Lists what is not over.
@@ -43,7 +46,11 @@ pub fn add(args: &OverrideAddArgs) -> Result<(), Failure> {
 pub fn list(args: &OverrideListArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let access = Access::required(&args.approver)?;
     let mut overrides = access.overrides(now)?;
-    overrides.retain(|one| args.schedule.as_ref().is_none_or(|name| one.schedule == *name));
+    overrides.retain(|one| {
+        args.schedule
+            .as_ref()
+            .is_none_or(|name| one.schedule == *name)
+    });
     if overrides.is_empty() {
         output::remark("there are no overrides");
     }
@@ -64,7 +71,10 @@ pub fn remove(args: &OverrideRemoveArgs, now: DateTime<Utc>) -> Result<(), Failu
         .collect();
     let [id] = matching[..] else {
         return Err(Failure::Usage(match matching.len() {
-            0 => format!("there is no override {}; `abeyance oncall override list` shows them", args.id),
+            0 => format!(
+                "there is no override {}; `abeyance oncall override list` shows them",
+                args.id
+            ),
             many => format!("{many} overrides begin with {}; give more of it", args.id),
         }));
     };
@@ -85,14 +95,18 @@ pub fn swap(args: &SwapArgs, now: DateTime<Utc>) -> Result<(), Failure> {
         .find(|schedule| schedule.schedule.name() == args.schedule);
     let schedule = schedule.ok_or_else(|| {
         let name = &args.schedule;
-        Failure::Usage(format!("the configuration has no [[schedule]] called {name}"))
+        Failure::Usage(format!(
+            "the configuration has no [[schedule]] called {name}"
+        ))
     })?;
     let access = Access::required(&args.approver)?;
     let counted = Counted::since(&args.approver, now)?;
     let one = shift_at(schedule, &counted, args.shift, now)?;
     let other = shift_at(schedule, &counted, args.with, now)?;
     if one.from < other.until && other.from < one.until {
-        return Err(Failure::Usage("both moments are in the same shift".to_owned()));
+        return Err(Failure::Usage(
+            "both moments are in the same shift".to_owned(),
+        ));
     }
     let spans = vec![
         OverrideSpan {
@@ -106,7 +120,10 @@ pub fn swap(args: &SwapArgs, now: DateTime<Utc>) -> Result<(), Failure> {
             people: one.duty.people,
         },
     ];
-    shown(&access.add(&args.schedule, spans, &args.reason)?, args.format)
+    shown(
+        &access.add(&args.schedule, spans, &args.reason)?,
+        args.format,
+    )
 }
 
 /// The shift that covers a moment; of one that has begun, what is left of it.
@@ -119,10 +136,18 @@ fn shift_at(
     if at < now {
         return Err(Failure::Usage(format!("{} is over already", utc(at))));
     }
-    let laid_out = shifts(&schedule.schedule, &counted.of(schedule), at - AROUND, at + AROUND);
-    let found = laid_out.into_iter().find(|shift| shift.from <= at && at < shift.until);
+    let laid_out = shifts(
+        &schedule.schedule,
+        &counted.of(schedule),
+        at - AROUND,
+        at + AROUND,
+    );
+    let found = laid_out
+        .into_iter()
+        .find(|shift| shift.from <= at && at < shift.until);
     let shift = found.filter(|shift| !shift.duty.people.is_empty());
-    let mut shift = shift.ok_or_else(|| Failure::Usage(format!("nobody is on call at {}", utc(at))))?;
+    let mut shift =
+        shift.ok_or_else(|| Failure::Usage(format!("nobody is on call at {}", utc(at))))?;
     shift.from = shift.from.max(now);
     Ok(shift)
 }

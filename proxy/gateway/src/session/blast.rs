@@ -8,6 +8,7 @@
 
 mod ask;
 mod cascade;
+mod dropped;
 mod locks;
 mod look;
 mod neighbours;
@@ -16,6 +17,7 @@ mod rows;
 mod subject;
 mod sum;
 mod tables;
+mod types;
 
 use abeyance_api::Blast;
 use abeyance_sql::StatementFacts;
@@ -35,6 +37,14 @@ use super::{
 };
 use crate::error::{SessionError, TargetError};
 
+/// What a batch would do.
+#[derive(Debug)]
+pub(super) struct Radius {
+    pub(super) whole: Blast,
+    /// What each of its statements would do, in order; `None` where that was not asked.
+    pub(super) each: Vec<Option<Blast>>,
+}
+
 impl Session {
     /// What the batch would do. Bounded in time; a target that does not answer ends the session.
     pub(super) async fn blast(&mut self, judged: &JudgedBatch) -> Result<Blast, SessionError> {
@@ -44,7 +54,8 @@ impl Session {
         if let Some(blast) = judged.blast() {
             return Ok(blast.clone());
         }
-        self.blast_of(judged.shown(), &held.statements).await
+        let radius = self.blast_of(judged.shown(), &held.statements).await?;
+        Ok(radius.whole)
     }
 
     /// What statements would do, held or not.
@@ -52,7 +63,7 @@ impl Session {
         &mut self,
         shown: &[Shown],
         statements: &[StatementFacts],
-    ) -> Result<Blast, SessionError> {
+    ) -> Result<Radius, SessionError> {
         let conforming = self.standing.conforming_strings;
         let chosen = subjects(shown, statements, conforming).await;
         let limits = &self.gateway.limits;
@@ -60,7 +71,16 @@ impl Session {
         let parts = tokio::time::timeout(limit, self.probe(&chosen.subjects))
             .await
             .map_err(|_| TargetError::Timeout)??;
-        Ok(sum::of(&parts, chosen.left_out))
+        let mut each: Vec<Option<Blast>> = shown.iter().map(|_| None).collect();
+        for (subject, blast) in chosen.subjects.iter().zip(sum::each(&parts)) {
+            if let Some(place) = each.get_mut(subject.place) {
+                *place = Some(blast);
+            }
+        }
+        Ok(Radius {
+            whole: sum::of(&parts, chosen.left_out),
+            each,
+        })
     }
 
     async fn probe(&mut self, subjects: &[Subject]) -> Result<sum::Found, SessionError> {
@@ -78,7 +98,7 @@ impl Session {
         let mut kept = Kept::default();
         let mut found = sum::Found::default();
         for subject in subjects {
-            let part = self.part(budget, &mut kept, subject).await?;
+            let part = self.part(budget, &mut kept, subject, &found.parts).await?;
             found.parts.push(part);
         }
         self.probe_locks(budget, &mut found).await?;
@@ -95,6 +115,7 @@ impl Session {
         budget: Budget,
         kept: &mut Kept,
         subject: &Subject,
+        before: &[Part],
     ) -> Result<Part, SessionError> {
         let mut part = Part::of(subject);
         if let Some(why) = subject.unknowable() {
@@ -111,7 +132,13 @@ impl Session {
             }
         };
         part.surround(subject, plan.as_ref(), &scene);
+        part.undisturbed = part.is_apart(plan.as_ref(), &scene, before);
+        if let Some(retypes) = &subject.retypes {
+            self.probe_types(budget, retypes, &scene, &mut part).await?;
+        }
         self.probe_rows(budget, subject, plan.as_ref(), &scene, &mut part)
+            .await?;
+        self.probe_dropped(budget, subject, &scene, &mut part)
             .await?;
         self.probe_rewrite(budget, subject, &scene, &mut part)
             .await?;

@@ -27,7 +27,7 @@ const LOOKS_MAX: usize = 3;
 impl Session {
     /// Judges a batch with what is known now.
     pub(super) async fn judge(&mut self, batch: Batch) -> Result<JudgedBatch, SessionError> {
-        let mut judged = self.examine(batch, None).await?;
+        let mut judged = self.examine(batch, &[]).await?;
         if self.wants_blast(&judged) {
             judged = self.examine_with_blast(judged).await?;
         }
@@ -37,10 +37,11 @@ impl Session {
         Ok(judged)
     }
 
+    /// Judges a batch; `blasts`: what each of its statements would do, as far as that is known.
     pub(super) async fn examine(
         &mut self,
         batch: Batch,
-        blast: Option<&Blast>,
+        blasts: &[Option<Blast>],
     ) -> Result<JudgedBatch, SessionError> {
         let messages = decoded(&batch)?;
         let mut readings = self.readings(&messages).await?;
@@ -49,7 +50,7 @@ impl Session {
             readings = self.readings(&messages).await?;
         }
         let count = statements(&messages, &readings);
-        let judged = judge(batch, messages, readings, self.situation(count, blast));
+        let judged = judge(batch, messages, readings, self.situation(count, blasts));
         if !judged.wants_preceded() {
             return Ok(judged);
         }
@@ -62,19 +63,19 @@ impl Session {
             batch,
             messages,
             readings,
-            self.situation(count, blast),
+            self.situation(count, blasts),
         ))
     }
 
-    fn situation<'a>(&'a self, count: u64, blast: Option<&'a Blast>) -> Situation<'a> {
+    fn situation<'a>(&'a self, count: u64, blasts: &'a [Option<Blast>]) -> Situation<'a> {
         let rules = &self.snapshot.rules;
         Situation {
             rules,
             context: Context {
                 moment: rules.needs_moment().then(|| self.moment(count)),
-                blast,
                 ..self.identity.context()
             },
+            blasts,
             ledger: &self.ledger,
             limits: &self.gateway.limits,
             status: self.client_status(),

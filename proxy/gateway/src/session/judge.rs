@@ -56,6 +56,8 @@ pub(crate) struct JudgedBatch {
 pub(crate) struct Situation<'a> {
     pub(crate) rules: &'a RuleSet,
     pub(crate) context: Context<'a>,
+    /// What each statement would do, in order; missing or `None` where that is not known.
+    pub(crate) blasts: &'a [Option<abeyance_policy::Blast>],
     pub(crate) ledger: &'a Ledger,
     pub(crate) limits: &'a Limits,
     pub(crate) status: TransactionStatus,

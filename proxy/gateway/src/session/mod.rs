@@ -30,6 +30,7 @@ mod ticket;
 mod tracker;
 mod turn;
 mod vague;
+mod veil;
 mod wording;
 
 use std::{pin::Pin, sync::Arc};
@@ -170,7 +171,11 @@ impl Session {
             gateway,
             identity: parts.identity,
             client,
-            target: TargetSide::new(parts.connected.link, parts.connected.cancel),
+            target: TargetSide::new(
+                parts.connected.link,
+                parts.connected.cancel,
+                parts.snapshot.rules.protects(),
+            ),
             slot: parts.slot,
             collector: Collector::default(),
             ledger: Ledger::default(),
@@ -285,6 +290,7 @@ impl Session {
         identity.target = Arc::clone(&upstream.target);
         identity.scope = scope;
         self.superseded = stop(&snapshot.superseded);
+        self.target.set_veils(snapshot.rules.protects());
         self.snapshot = snapshot;
         Ok(())
     }

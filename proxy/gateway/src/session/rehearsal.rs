@@ -168,6 +168,7 @@ impl<'a> Rehearsal<'a> {
         let situation = Situation {
             rules: self.stage.rules,
             context: context(self.stage.agent, self.stage.target),
+            blasts: &[],
             ledger: &self.ledger,
             limits: self.stage.limits,
             status: self.standing.status_known(),

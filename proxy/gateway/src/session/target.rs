@@ -16,7 +16,7 @@ use abeyance_wire::postgres::{
 };
 use bytes::Bytes;
 
-use super::{bracket::Piece, cleared::Cleared, judge::Step};
+use super::{bracket::Piece, cleared::Cleared, judge::Step, veil::veil};
 use crate::{error::TargetError, exchange::target_message, io::Link};
 
 /// A session's connection to its target.
@@ -26,15 +26,27 @@ pub(crate) struct TargetSide {
     scanner: BackendScanner,
     /// With which a running statement is cancelled.
     pub(crate) cancel: Option<(u32, CancelKey)>,
+    /// Errors that show rows do not.
+    veils: bool,
 }
 
 impl TargetSide {
-    pub(crate) fn new(link: Link, cancel: Option<(u32, CancelKey)>) -> Self {
+    pub(crate) fn new(link: Link, cancel: Option<(u32, CancelKey)>, veils: bool) -> Self {
         Self {
             link,
             scanner: BackendScanner::new(),
             cancel,
+            veils,
         }
+    }
+
+    /// Whether errors that show rows are to show none: some columns are protected.
+    pub(crate) fn set_veils(&mut self, veils: bool) {
+        self.veils = veils;
+    }
+
+    pub(super) fn veils(&self) -> bool {
+        self.veils
     }
 
     /// Queues a batch. The one function that lets a client's statements reach the target.
@@ -121,9 +133,17 @@ impl TargetSide {
         self.scanner.walk(&self.link.input)
     }
 
-    /// Takes what a walk has passed.
+    /// Takes what a walk has passed, for the client to see.
     pub(crate) fn take(&mut self, bytes: usize) -> Bytes {
-        self.link.input.split_to(bytes).freeze()
+        let mut taken = self.link.input.split_to(bytes);
+        if self.veils {
+            for error in self.scanner.errors() {
+                if let Some(frame) = taken.get_mut(error.clone()) {
+                    veil(frame);
+                }
+            }
+        }
+        taken.freeze()
     }
 
     /// Nothing may be put into the client's stream now: it is in the middle of a row.

@@ -29,29 +29,34 @@ impl Session {
     }
 
     /// Whether the blast radius may change the verdict: some rule asks for it, and a rule or the default holds or
-    /// denies. Of batches of several statements no part is known by itself.
+    /// denies a statement.
     pub(super) fn wants_blast(&self, judged: &JudgedBatch) -> bool {
-        let [shown] = judged.shown() else {
-            return false;
-        };
-        let stands = |decision: &Decision| *decision == Decision::Allow;
+        let mut verdicts = judged.shown().iter().filter_map(Shown::verdict);
         self.snapshot.rules.needs_blast()
-            && shown
-                .verdict()
-                .is_some_and(|verdict| !stands(&verdict.decision))
+            && verdicts.any(|verdict| verdict.decision != Decision::Allow)
     }
 
-    /// Judges a batch again with what it would do.
+    /// Judges a batch again, each statement with what it would do.
     pub(super) async fn examine_with_blast(
         &mut self,
         judged: JudgedBatch,
     ) -> Result<JudgedBatch, SessionError> {
         let shown = judged.shown();
         let facts: Vec<_> = shown.iter().filter_map(Shown::facts).cloned().collect();
-        let blast = self.blast_of(shown, &facts).await?;
+        let radius = self.blast_of(shown, &facts).await?;
+        let known: Vec<Option<Blast>> = radius
+            .each
+            .iter()
+            .map(|blast| blast.as_ref().map(for_rules))
+            .collect();
         let (batch, _, _) = judged.into_parts();
-        let judged = self.examine(batch, Some(&for_rules(&blast))).await?;
-        Ok(judged.with_blast(blast))
+        let judged = self.examine(batch, &known).await?;
+        if judged.shown().iter().filter_map(Shown::facts).eq(&facts) {
+            return Ok(judged.with_blast(radius.whole));
+        }
+        // What was asked about is not what would run now.
+        let (batch, _, _) = judged.into_parts();
+        self.examine(batch, &[]).await
     }
 }
 
@@ -87,10 +92,11 @@ fn for_rules(blast: &api::Blast) -> Blast {
     }
 }
 
-/// Rows, where they were counted. Of "more than" nobody knows how many: more than any rule asks about.
+/// Rows, where they were counted. Of "at most" the most counts; of "more than" nobody knows how many: more than any
+/// rule asks about.
 fn counted(estimate: &Estimate) -> Option<u64> {
     match estimate.source {
-        EstimateSource::Exact => estimate.rows,
+        EstimateSource::Exact | EstimateSource::AtMost => estimate.rows,
         EstimateSource::Bounded => Some(u64::MAX),
         EstimateSource::Estimated | EstimateSource::Unknown => None,
     }
@@ -114,6 +120,7 @@ mod tests {
     fn guesses_are_not_knowledge() {
         let rows = |estimate| for_rules(&api::Blast::of_rows(estimate)).rows;
         assert_eq!(rows(Estimate::exact(5)), Some(5));
+        assert_eq!(rows(Estimate::at_most(5)), Some(5));
         assert_eq!(rows(Estimate::more_than(5)), Some(u64::MAX));
         assert_eq!(rows(Estimate::estimated(5)), None);
         let nothing = for_rules(&api::Blast::unknown("timeout"));

@@ -35,6 +35,8 @@ pub(super) struct Cascades {
     pub(super) cut: bool,
     /// Tables whose rows must be gone first, or the server refuses.
     pub(super) refused_by: BTreeSet<Oid>,
+    /// Keys of the table to itself: rows take rows of the same table along, as far as they go.
+    pub(super) own: Vec<ForeignKey>,
 }
 
 /// What a DELETE of rows of `root` takes along.
@@ -70,7 +72,9 @@ pub(super) fn of_delete(near: &Neighbours, root: Oid) -> Cascades {
                 continue;
             }
             let known = depth_of.get(&key.from).copied();
-            if key.from == root || goes_back(near, key.from, table) {
+            if key.from == root && table == root && near.family(root).len() == 1 {
+                found.own.push(key.clone());
+            } else if key.from == root || goes_back(near, key.from, table) {
                 circles.insert(key.from);
             } else if known.is_none_or(|known| known < depth) {
                 depth_of.insert(key.from, depth);
@@ -176,12 +180,19 @@ pub(super) fn count(
     near: &Neighbours,
     root: Oid,
     rows: &Matching,
-    hits: &[Hit],
+    found: &Cascades,
     hit: &Hit,
     rows_max: u32,
 ) -> Option<String> {
+    let Cascades { hits, own, .. } = found;
     if !hit.countable {
         return None;
+    }
+    if hit.table == root && hit.action == CascadeAction::Delete {
+        let lost = lost(near, root, rows, own, &[], rows_max)?;
+        return Some(format!(
+            "SELECT pg_catalog.count(*) FROM ({lost}) AS abeyance_counted"
+        ));
     }
     let mut parts = Vec::new();
     let mut made = BTreeSet::new();
@@ -214,7 +225,7 @@ pub(super) fn count(
     for table in &order {
         let needed = needed_columns(near, root, hits, hit, &order, *table);
         let query = if *table == root {
-            rows.columns(&needed, rows_max)?
+            lost(near, root, rows, own, &needed, rows_max)?
         } else {
             let known = hits
                 .iter()
@@ -234,6 +245,49 @@ pub(super) fn count(
         parts.join(", "),
         near.relations.get(&hit.table)?.name.quoted(),
         condition(near, root, hits, &hit.by)?,
+    ))
+}
+
+/// Columns of every row of `root` that is lost: those that are named and, where it refers to itself, those that refer
+/// to them, and so on.
+fn lost(
+    near: &Neighbours,
+    root: Oid,
+    rows: &Matching,
+    own: &[ForeignKey],
+    needed: &[String],
+    rows_max: u32,
+) -> Option<String> {
+    if own.is_empty() {
+        return rows.columns(needed, rows_max);
+    }
+    // What is referred to is unique, so no two rows are taken for one.
+    let referenced = own.iter().flat_map(|key| &key.referenced);
+    let mut columns: BTreeSet<&String> = referenced.chain(needed).collect();
+    columns.remove(&"tableoid".to_owned());
+    let columns: Vec<String> = columns.into_iter().cloned().collect();
+    let list = |of: &str, names: &[String]| -> String {
+        let names: Vec<String> = names
+            .iter()
+            .map(|name| format!("{of}.{}", quoted(name)))
+            .collect();
+        names.join(", ")
+    };
+    let refers: Vec<String> = own
+        .iter()
+        .map(|key| {
+            let (from, to) = (list("t", &key.columns), list("l", &key.referenced));
+            format!("({from}) OPERATOR(pg_catalog.=) ({to})")
+        })
+        .collect();
+    let named = rows.columns(&columns, rows_max)?;
+    let table = near.relations.get(&root)?.name.quoted();
+    Some(format!(
+        "WITH RECURSIVE abeyance_lost AS (({named}) UNION SELECT {} FROM {table} AS t, abeyance_lost AS l WHERE {}) \
+         SELECT {} FROM abeyance_lost AS l LIMIT {rows_max}",
+        list("t", &columns),
+        refers.join(" OR "),
+        list("l", &columns),
     ))
 }
 

@@ -24,6 +24,11 @@ const LOCKS_SQL: &str = include_str!("locks.sql");
 const RESOLVE_SQL: &str = "SELECT pg_catalog.json_agg(pg_catalog.to_regclass(name)::pg_catalog.oid::pg_catalog.int8 \
      ORDER BY place) FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) \
      WITH ORDINALITY AS given(name, place)";
+/// Whether a relation and what it is made of have no rules but those of views, and no triggers that stand in for them.
+const PLAIN_VIEW_SQL: &str = "WITH RECURSIVE part(oid) AS (SELECT $1::int8::oid UNION SELECT d.refobjid FROM part p \
+     JOIN pg_rewrite r ON r.ev_class = p.oid JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid \
+     AND d.refclassid = 'pg_class'::regclass) SELECT NOT EXISTS (SELECT FROM part p JOIN pg_rewrite r ON r.ev_class = p.oid \
+     WHERE r.rulename <> '_RETURN') AND NOT EXISTS (SELECT FROM part p JOIN pg_trigger t ON t.tgrelid = p.oid WHERE t.tgtype & 64 <> 0)";
 /// Other sessions that wait for what this one has locked.
 const WAITING_SQL: &str = "SELECT count(*) FROM (SELECT DISTINCT pid FROM pg_catalog.pg_locks WHERE NOT granted) AS w \
      WHERE pg_backend_pid() = ANY (pg_blocking_pids(w.pid))";
@@ -47,6 +52,8 @@ pub(super) struct Scene {
     pub(super) near: Arc<Neighbours>,
     /// The relation the text names as written, when it is one of those.
     pub(super) target: Option<Oid>,
+    /// The text names a view, and no rule or trigger of it changes what is done.
+    pub(super) through_view: bool,
 }
 
 impl Session {
@@ -87,12 +94,23 @@ impl Session {
                 }
             },
         };
+        let through_view = match target.filter(|target| !roots.contains(target)) {
+            Some(view) => self.is_plain_view(budget, view).await?,
+            None => false,
+        };
         Ok(Ok(Scene {
             target: target.filter(|target| roots.contains(target)),
+            through_view,
             roots,
             events,
             near,
         }))
+    }
+
+    async fn is_plain_view(&mut self, budget: Budget, view: Oid) -> Result<bool, SessionError> {
+        let question = Question::of_catalog(PLAIN_VIEW_SQL, &[&view.to_string()]);
+        let answer = self.ask(budget, question).await?;
+        Ok(answer.is_ok_and(|answer| &answer[..] == b"t"))
     }
 
     async fn resolve(
@@ -122,7 +140,8 @@ impl Session {
         Ok(Ok(()))
     }
 
-    async fn neighbours(
+    /// What hangs on relations; `along`: also by foreign keys that do nothing.
+    pub(super) async fn neighbours(
         &mut self,
         budget: Budget,
         roots: &BTreeSet<Oid>,
@@ -208,7 +227,7 @@ fn json(texts: &[String]) -> String {
 }
 
 /// A name as the server reads it.
-fn written(name: &RelationName) -> String {
+pub(super) fn written(name: &RelationName) -> String {
     match &name.schema {
         Some(schema) => format!("{}.{}", quoted(schema), quoted(&name.name)),
         None => quoted(&name.name),

@@ -61,7 +61,8 @@ pub(super) struct Relation {
     pub(super) kind: char,
     /// By the last ANALYZE or VACUUM; `None` before the first.
     pub(super) rows: Option<f64>,
-    pub(super) rules: bool,
+    /// What it has rules for, as `pg_rewrite.ev_type`.
+    pub(super) rules: Option<Vec<char>>,
     pub(super) row_security: bool,
     /// It has policies that are not for every command.
     pub(super) policies_differ: bool,
@@ -104,6 +105,16 @@ pub(super) struct Trigger {
     pub(super) function: String,
     /// UPDATE OF these; `None`: any.
     pub(super) columns: Option<Vec<String>>,
+}
+
+/// Why a count of rows may not be what the server reports, in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// It reports that many at most.
+    Fewer(&'static str),
+    /// The same, where the statement has conditions.
+    FewerOfSome(&'static str),
+    Other(&'static str),
 }
 
 /// What makes a trigger fire, as bits of `tgtype`.
@@ -257,8 +268,8 @@ impl Neighbours {
         )
     }
 
-    /// What may make a count of rows differ from what the server reports, in words.
-    pub(super) fn inexact(&self, root: Oid, event: i32) -> Vec<String> {
+    /// What may make a count of rows differ from what the server reports.
+    pub(super) fn inexact(&self, root: Oid, event: i32) -> Vec<Doubt> {
         let mut doubts = Vec::new();
         let before = fires::ROW | fires::BEFORE | event;
         let skips = |trigger: &Trigger| {
@@ -267,14 +278,24 @@ impl Neighbours {
                 && (trigger.flags & before == before || trigger.flags & fires::INSTEAD != 0)
         };
         if self.triggers.iter().any(skips) {
-            doubts.push("a trigger may leave rows out".to_owned());
+            doubts.push(Doubt::Fewer("a trigger may leave rows out"));
         }
         let root = self.relations.get(&root);
         if root.is_some_and(|relation| relation.row_security && relation.policies_differ) {
-            doubts.push("row security may leave rows out".to_owned());
+            doubts.push(Doubt::FewerOfSome("row security may leave rows out"));
         }
-        if root.is_some_and(|relation| relation.rules && relation.is_table()) {
-            doubts.push("rules of the table change what is done".to_owned());
+        let ruled = |relation: &Relation| {
+            let rules = relation.rules.as_deref().unwrap_or_default();
+            let of = |rule: &char| match rule {
+                '2' => fires::UPDATE,
+                '3' => fires::INSERT,
+                '4' => fires::DELETE,
+                _ => 0,
+            };
+            relation.is_table() && rules.iter().any(|rule| of(rule) & event != 0)
+        };
+        if root.is_some_and(ruled) {
+            doubts.push(Doubt::Other("rules of the table change what is done"));
         }
         doubts
     }

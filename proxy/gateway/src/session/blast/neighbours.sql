@@ -32,7 +32,7 @@ SELECT json_build_object(
     SELECT json_agg(json_build_object(
       'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
       'rows', CASE WHEN c.reltuples >= 0 THEN c.reltuples::float8 END,
-      'rules', c.relhasrules,
+      'rules', (SELECT json_agg(ev_type) FROM pg_catalog.pg_rewrite WHERE ev_class = c.oid AND c.relhasrules),
       'row_security', row_security_active(c.oid),
       'policies_differ', EXISTS (
         SELECT FROM pg_catalog.pg_policy WHERE polrelid = c.oid AND polcmd <> '*'),

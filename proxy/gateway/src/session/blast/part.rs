@@ -17,7 +17,7 @@ use super::{
     cascade::{self, Cascades},
     locks::{self, Locks},
     look::Scene,
-    neighbours::{Neighbours, Oid, fires},
+    neighbours::{Name, Neighbours, Oid, fires},
     subject::Subject,
 };
 
@@ -32,6 +32,9 @@ pub(super) struct Part {
     pub(super) locks: Option<Locks>,
     /// Names of the locked relations.
     pub(super) names: BTreeMap<Oid, String>,
+    /// Whether rows are written anew.
+    pub(super) rewrites: sql::Rewrite,
+    /// The same with how long that takes.
     pub(super) rewrite: Rewrite,
     pub(super) rewrite_bytes: Option<u64>,
     pub(super) access: Access,
@@ -41,6 +44,10 @@ pub(super) struct Part {
     pub(super) notes: Vec<String>,
     /// What foreign keys take along, by written table.
     pub(super) along: Vec<(Oid, Cascades)>,
+    /// Tables whose rows it may change; `None`: any.
+    pub(super) disturbs: Option<BTreeSet<Name>>,
+    /// What is before it in the batch changes rows of none of its tables.
+    pub(super) undisturbed: bool,
 }
 
 impl Part {
@@ -54,6 +61,7 @@ impl Part {
             triggers: None,
             locks: None,
             names: BTreeMap::new(),
+            rewrites: impact.rewrite,
             rewrite: match impact.rewrite {
                 sql::Rewrite::No => Rewrite::No,
                 sql::Rewrite::Possible | sql::Rewrite::Yes => Rewrite::Unknown,
@@ -71,6 +79,8 @@ impl Part {
             views: None,
             notes: Vec::new(),
             along: Vec::new(),
+            disturbs: None,
+            undisturbed: false,
         }
     }
 
@@ -98,6 +108,12 @@ impl Part {
         }
         if let Some(rows) = plan.rows() {
             self.rows = Estimate::estimated(rows);
+            if plan
+                .writes()
+                .any(|write| write.operation == Operation::Merge)
+            {
+                self.rows.note = Some("MERGE may change fewer than it looks at".to_owned());
+            }
             self.expected = Some(rows);
         }
     }
@@ -143,20 +159,59 @@ impl Part {
         let everything = scene.roots.is_empty()
             && subject.facts.impact.lock > abeyance_sql::TableLock::AccessShare;
         self.locks = (!everything).then_some(taken);
-        self.views = Some(
-            near.views
-                .iter()
-                .map(super::neighbours::Name::words)
-                .collect(),
-        );
+        self.views = Some(near.views.iter().map(Name::words).collect());
         if near.cut {
             self.notes
                 .push("more tables hang on it than were looked at".to_owned());
         }
+        self.disturbs = self.is_quiet(scene).then(|| self.changed(scene));
         self.note_refusals(near);
         if !everything || !scene.roots.is_empty() {
             self.cascades = Some(Vec::new());
         }
+    }
+
+    /// Tables whose rows it changes: its own, and those that foreign keys reach.
+    fn changed(&self, scene: &Scene) -> BTreeSet<Name> {
+        let hits = self.along.iter().flat_map(|(_, found)| &found.hits);
+        let reached = hits.map(|hit| hit.table).chain(scene.roots.iter().copied());
+        reached
+            .flat_map(|table| scene.near.family(table))
+            .filter_map(|table| scene.near.relations.get(&table))
+            .map(|relation| relation.name.clone())
+            .collect()
+    }
+
+    /// There is no more than that: triggers may do anything.
+    fn is_quiet(&self, scene: &Scene) -> bool {
+        self.triggers.as_ref().is_some_and(BTreeSet::is_empty)
+            && !scene.near.cut
+            && !self.along.iter().any(|(_, found)| found.cut)
+    }
+
+    /// Whether none of these changes rows that it reads, changes or takes along.
+    pub(super) fn is_apart(
+        &self,
+        plan: Option<&Explained>,
+        scene: &Scene,
+        before: &[Part],
+    ) -> bool {
+        let Some(plan) = plan else { return false };
+        let mut all = self.changed(scene);
+        let written = plan.writes().flat_map(|write| &write.tables);
+        for name in plan.scans().map(|scan| &scan.relation).chain(written) {
+            let Some(schema) = name.schema.clone() else {
+                return false;
+            };
+            all.insert(Name {
+                schema,
+                name: name.name.clone(),
+            });
+        }
+        before.iter().all(|part| {
+            let disturbed = part.disturbs.as_ref();
+            disturbed.is_some_and(|disturbed| disturbed.is_disjoint(&all))
+        })
     }
 
     fn note_refusals(&mut self, near: &Neighbours) {

@@ -4,7 +4,8 @@
 //! where analysis vouches for everything in the statement, nothing before it in the batch changes rows, and the
 //! planner does not expect it to be dear.
 
-use abeyance_api::Estimate;
+use abeyance_api::{Estimate, EstimateSource};
+use abeyance_sql::Predicate;
 use abeyance_sql::postgres::{
     counting::{Amount, Matching},
     plan::{EXPLAIN_PREFIX, Explained},
@@ -15,13 +16,14 @@ use super::{
     super::Session,
     ask::{Budget, Question, Unanswered},
     look::{Scene, number},
+    neighbours::Doubt,
     part::Part,
     subject::{Before, Subject},
 };
 use crate::error::SessionError;
 
 /// Rows that are counted one by one; of more it is only said that there are more.
-pub(super) const COUNT_MAX: u32 = 10_000;
+pub(super) const COUNT_MAX: u32 = 100_000;
 /// The planner's cost over which nothing is counted: some seconds of reading.
 const COST_MAX: f64 = 1_000_000.0;
 /// The type of parameters a query of ours does not have; their value is NULL.
@@ -35,7 +37,7 @@ impl Session {
         subject: &Subject,
         part: &mut Part,
     ) -> Result<Option<Explained>, SessionError> {
-        let text = match (subject.unexplainable(), &subject.text) {
+        let text = match (subject.unexplainable(), subject.planned()) {
             (None, Some(text)) => text,
             (why, _) => {
                 part.rows = Estimate::unknown(why.unwrap_or("not asked"));
@@ -70,7 +72,7 @@ impl Session {
         scene: &Scene,
         part: &mut Part,
     ) -> Result<(), SessionError> {
-        if subject.takes_tables() {
+        if subject.takes_tables(part.rewrites) {
             return self.probe_tables(budget, subject, scene, part).await;
         }
         part.rows_by_plan(subject, plan);
@@ -89,7 +91,7 @@ impl Session {
             Some(operation) => {
                 let writes: Vec<_> = plan.writes().collect();
                 matches!(&writes[..], [only] if only.operation == operation)
-                    && scene.target.is_some()
+                    && (scene.target.is_some() || scene.through_view)
             }
         };
         if !as_written {
@@ -122,11 +124,11 @@ impl Session {
         matching: &Matching,
         part: &mut Part,
     ) -> Result<(), SessionError> {
-        if subject.before == Before::Rows {
+        if subject.before == Before::Rows && !part.undisturbed {
             part.rows.note =
                 Some("statements before it in the same batch may change this".to_owned());
         }
-        if !subject.countable() {
+        if !subject.countable(part.undisturbed) {
             return Ok(());
         }
         if plan.cost() > COST_MAX {
@@ -170,22 +172,40 @@ fn counted(counted: u64, part: &mut Part) {
     }
 }
 
-/// Says what may make the server report other rows than were counted.
+/// Says what may make the server report other rows than were counted. A count that may be too high is a bound; one that
+/// may be anything is no count.
 fn doubt_count(subject: &Subject, scene: &Scene, part: &mut Part) {
     let mut doubts = Vec::new();
-    if let Some((root, events)) = scene
-        .target
-        .and_then(|target| scene.events.get_key_value(&target))
-    {
-        doubts = scene.near.inexact(*root, *events);
+    for (root, events) in &scene.events {
+        if scene.target == Some(*root) || scene.through_view {
+            doubts.extend(scene.near.inexact(*root, *events));
+        }
     }
-    if subject.touched.as_ref().is_some_and(|t| t.on_conflict) {
-        doubts.push("rows in conflict are left out or changed instead".to_owned());
+    if let Some(touched) = &subject.touched {
+        doubts.extend(touched.may_skip.map(Doubt::Fewer));
     }
+    // Without conditions no row has to be visible to be changed.
+    let everything = matches!(
+        subject.facts.predicate,
+        Predicate::Missing | Predicate::Tautology
+    );
     for doubt in doubts {
+        let (fewer, doubt) = match doubt {
+            Doubt::Fewer(doubt) => (true, doubt),
+            Doubt::FewerOfSome(doubt) => (!everything, doubt),
+            Doubt::Other(doubt) => (false, doubt),
+        };
+        part.rows.source = match part.rows.source {
+            EstimateSource::Exact | EstimateSource::AtMost if fewer => EstimateSource::AtMost,
+            // A lower bound, or a count, of something else.
+            EstimateSource::Exact | EstimateSource::AtMost | EstimateSource::Bounded => {
+                EstimateSource::Estimated
+            }
+            other => other,
+        };
         part.rows.note = Some(match part.rows.note.take() {
             Some(note) => format!("{note}; {doubt}"),
-            None => doubt,
+            None => doubt.to_owned(),
         });
     }
 }

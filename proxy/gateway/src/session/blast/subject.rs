@@ -6,10 +6,11 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use abeyance_sql::{
-    RelationName, Rewrite, StatementClass, StatementFacts, Undo,
+    RelationName, Rewrite, SessionEffect, StatementClass, StatementFacts, Undo,
     postgres::{
         counting::{Touched, touched},
         plan::{Explained, Operation},
+        retype::{Retypes, retypes},
     },
 };
 use bytes::Bytes;
@@ -37,12 +38,16 @@ pub(super) enum Before {
 /// A statement that is looked at.
 #[derive(Debug)]
 pub(super) struct Subject {
+    /// Its place among the statements that would run.
+    pub(super) place: usize,
     pub(super) facts: StatementFacts,
     /// Its text, where that is what runs.
     pub(super) text: Option<Bytes>,
     pub(super) bound: Option<Arc<Bound>>,
     pub(super) before: Before,
     pub(super) touched: Option<Touched>,
+    /// Columns that get another type, where whether rows are written anew depends on it.
+    pub(super) retypes: Option<Retypes>,
 }
 
 /// The statements that are looked at, in order.
@@ -64,8 +69,11 @@ pub(super) async fn subjects(
     let changes = held.iter().any(|facts| !is_harmless(facts));
     let mut chosen = Chosen::default();
     let mut before = Before::Nothing;
-    let with_facts = shown.iter().filter(|shown| shown.facts().is_some());
-    for (shown, facts) in with_facts.zip(held) {
+    let with_facts = shown
+        .iter()
+        .enumerate()
+        .filter(|(_, shown)| shown.facts().is_some());
+    for ((place, shown), facts) in with_facts.zip(held) {
         let wanted = if changes {
             !is_harmless(facts)
         } else {
@@ -75,7 +83,9 @@ pub(super) async fn subjects(
             chosen.left_out += 1;
         } else if wanted {
             chosen.subjects.push(Subject {
+                place,
                 touched: touched_by(shown, facts, standard_strings).await,
+                retypes: retyped_by(shown, facts, standard_strings).await,
                 facts: facts.clone(),
                 text: shown.text(),
                 bound: shown.bound().cloned(),
@@ -92,11 +102,49 @@ async fn touched_by(
     facts: &StatementFacts,
     standard_strings: bool,
 ) -> Option<Touched> {
-    if !facts.explainable {
+    if !facts.explainable && !holds_query(facts) {
         return None;
     }
     let text = shown.text()?;
     touched(std::str::from_utf8(&text).ok()?, standard_strings).await
+}
+
+async fn retyped_by(
+    shown: &Shown,
+    facts: &StatementFacts,
+    standard_strings: bool,
+) -> Option<Retypes> {
+    if facts.kind != "ALTER TABLE" || facts.impact.rewrite != Rewrite::Possible {
+        return None;
+    }
+    let text = shown.text()?;
+    retypes(std::str::from_utf8(&text).ok()?, standard_strings).await
+}
+
+/// It has a query inside that can be explained, and analysis vouches for everything in it.
+fn holds_query(facts: &StatementFacts) -> bool {
+    let kinds = [
+        "COPY",
+        "COPY FILE",
+        "COPY PROGRAM",
+        "CREATE TABLE AS",
+        "CREATE MATERIALIZED VIEW",
+        "SELECT INTO",
+        "SELECT FOR UPDATE",
+        "SELECT FOR NO KEY UPDATE",
+        "SELECT FOR SHARE",
+        "SELECT FOR KEY SHARE",
+    ];
+    facts.is_certain()
+        && facts.defines.is_none()
+        && facts.refers_to.is_none()
+        && facts.writes.is_empty()
+        && facts.session == SessionEffect::None
+        && facts
+            .kinds
+            .iter()
+            .all(|kind| *kind == facts.kind || kind == "SELECT")
+        && kinds.contains(&facts.kind.as_str())
 }
 
 fn is_harmless(facts: &StatementFacts) -> bool {
@@ -144,18 +192,41 @@ impl Subject {
 
     /// Why it cannot be explained; `None` when it can.
     pub(super) fn unexplainable(&self) -> Option<&'static str> {
+        let facts = &self.facts;
         if self.text.is_none() {
             Some("it refers to another statement")
-        } else if !self.facts.explainable || !self.facts.is_certain() {
-            Some("it cannot be explained without running code")
-        } else {
+        } else if facts.kind.starts_with("COPY") && !facts.writes.is_empty() {
+            Some("the rows are not in the statement: they come when it runs")
+        } else if facts.explainable && facts.is_certain() || self.inner().is_some() {
             None
+        } else {
+            Some("it cannot be explained without running code")
         }
     }
 
-    /// Rows can be counted now and will be the same when it runs.
-    pub(super) fn countable(&self) -> bool {
-        self.before == Before::Nothing && self.facts.explainable && self.facts.is_certain()
+    /// What is explained: the statement, or the query inside.
+    pub(super) fn planned(&self) -> Option<&[u8]> {
+        match self.inner() {
+            Some(query) => Some(query.as_bytes()),
+            None => self.text.as_deref(),
+        }
+    }
+
+    /// The query inside a statement that cannot be explained itself.
+    fn inner(&self) -> Option<&str> {
+        self.touched.as_ref()?.query.as_deref()
+    }
+
+    /// Rows can be counted now and will be the same when it runs. `undisturbed`: what only changes rows before it
+    /// changes none of its own.
+    pub(super) fn countable(&self, undisturbed: bool) -> bool {
+        let vouched = self.facts.explainable || self.inner().is_some();
+        let same = match self.before {
+            Before::Nothing => true,
+            Before::Rows => undisturbed,
+            Before::Anything => false,
+        };
+        same && vouched && self.facts.is_certain()
     }
 
     /// The relations it is about: those the target says it writes, or else those its text names.
@@ -238,12 +309,15 @@ impl Subject {
     }
 
     /// It takes whole tables: empties, drops or may lose something of every row.
-    pub(super) fn takes_tables(&self) -> bool {
-        let impact = &self.facts.impact;
+    pub(super) fn takes_tables(&self, rewrites: Rewrite) -> bool {
+        let loses = match &self.retypes {
+            Some(retypes) => retypes.others_lose,
+            None => self.facts.impact.undo >= Undo::UntilCommit,
+        };
         match self.facts.kind.as_str() {
             "TRUNCATE" | "DROP TABLE" | "DROP MATERIALIZED VIEW" => true,
-            "ALTER TABLE" => impact.undo >= Undo::UntilCommit || impact.rewrite != Rewrite::No,
-            _ => impact.rewrite == Rewrite::Yes,
+            "ALTER TABLE" => loses || rewrites != Rewrite::No,
+            _ => rewrites == Rewrite::Yes,
         }
     }
 

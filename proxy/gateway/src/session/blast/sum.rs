@@ -50,20 +50,33 @@ impl Found {
 
     /// The strongest lock on each relation; `None` when a part is not known.
     pub(super) fn locks(&self) -> Option<Locks> {
-        let mut all = Locks::new();
-        for part in &self.parts {
-            for (relation, mode) in part.locks.as_ref()? {
-                let strongest = all.entry(*relation).or_insert(*mode);
-                *strongest = (*strongest).max(*mode);
-            }
-        }
-        Some(all)
+        locks_of(&self.parts)
     }
+}
+
+fn locks_of(parts: &[Part]) -> Option<Locks> {
+    let mut all = Locks::new();
+    for part in parts {
+        for (relation, mode) in part.locks.as_ref()? {
+            let strongest = all.entry(*relation).or_insert(*mode);
+            *strongest = (*strongest).max(*mode);
+        }
+    }
+    Some(all)
 }
 
 /// The whole batch. `left_out`: so many statements were not looked at.
 pub(super) fn of(found: &Found, left_out: usize) -> Blast {
-    let parts = &found.parts;
+    joined(&found.parts, found, left_out)
+}
+
+/// Each statement by itself, in the order they were looked at. Who is in the way is in the way of all.
+pub(super) fn each(found: &Found) -> impl Iterator<Item = Blast> {
+    let parts = found.parts.iter();
+    parts.map(|part| joined(std::slice::from_ref(part), found, 0))
+}
+
+fn joined(parts: &[Part], found: &Found, left_out: usize) -> Blast {
     let mut rows: Vec<Estimate> = parts.iter().map(|part| part.rows.clone()).collect();
     if left_out > 0 {
         rows.push(Estimate::unknown(format!(
@@ -77,7 +90,7 @@ pub(super) fn of(found: &Found, left_out: usize) -> Blast {
         tables::sum(&rows)
     };
     let names: BTreeMap<_, _> = parts.iter().flat_map(|part| &part.names).collect();
-    let locks = found.locks().filter(|_| whole);
+    let locks = locks_of(parts).filter(|_| whole);
     let mut notes: Vec<String> = Vec::new();
     let all = parts.iter().flat_map(|part| &part.notes);
     for note in all.chain(&found.notes) {

@@ -6,7 +6,13 @@ use abeyance_api::{
     Estimate, EstimateSource,
     blast::{Cascade, CascadeAction, Rewrite},
 };
-use abeyance_sql::{self as sql, postgres::counting::Matching};
+use abeyance_sql::{
+    self as sql,
+    postgres::{
+        counting::Matching,
+        plan::{EXPLAIN_PREFIX, Explained},
+    },
+};
 
 use super::{
     super::Session,
@@ -72,7 +78,7 @@ impl Session {
     }
 
     /// All rows of a table with everything below it: counted when few, else by its statistics.
-    async fn table_rows(
+    pub(super) async fn table_rows(
         &mut self,
         budget: Budget,
         near: &Neighbours,
@@ -89,20 +95,31 @@ impl Session {
         if relation.row_security || !matches!(relation.kind, 'r' | 'p' | 'm') {
             return Ok(by_statistics());
         }
+        let name = relation.name.quoted();
         let sql = format!(
-            "SELECT pg_catalog.count(*) FROM (SELECT 1 FROM {} LIMIT {}) AS abeyance_counted",
-            relation.name.quoted(),
+            "SELECT pg_catalog.count(*) FROM (SELECT 1 FROM {name} LIMIT {}) AS abeyance_counted",
             COUNT_MAX + 1
         );
         let answer = self.ask(budget, Question::of_session(&sql, &[])).await?;
         let most = u64::from(COUNT_MAX);
-        Ok(match answer.ok().as_deref().and_then(number) {
-            Some(counted) if counted <= most => Estimate::exact(counted),
-            Some(_) => match near.rows(table).map(whole) {
-                Some(rows) if rows > most => Estimate::estimated(rows),
-                _ => Estimate::more_than(most),
-            },
-            None => by_statistics(),
+        let counted = answer.ok().as_deref().and_then(number);
+        if let Some(counted) = counted.filter(|counted| *counted <= most) {
+            return Ok(Estimate::exact(counted));
+        }
+        // The planner knows how much a table has grown since its statistics were taken.
+        let sql = format!("{EXPLAIN_PREFIX}SELECT 1 FROM {name}");
+        let answer = self.ask(budget, Question::of_session(&sql, &[])).await?;
+        let planned = answer
+            .ok()
+            .and_then(|plan| Explained::from_json(&plan).ok());
+        let planned = planned
+            .and_then(|plan| plan.rows())
+            .map(Estimate::estimated);
+        Ok(match planned.unwrap_or_else(by_statistics) {
+            guess if counted.is_some() && guess.rows.is_none_or(|rows| rows <= most) => {
+                Estimate::more_than(most)
+            }
+            guess => guess,
         })
     }
 
@@ -122,7 +139,7 @@ impl Session {
             // Only of the table that is named are the rows known one by one.
             let exact = part.rows.source == EstimateSource::Exact
                 && scene.target == Some(*root)
-                && subject.countable();
+                && subject.countable(part.undisturbed);
             let matching = matching.filter(|_| exact);
             let written = part.expected.filter(|_| scene.roots.len() == 1);
             let mut gone = BTreeMap::from([(*root, written.map(|rows| (rows as f64, exact)))]);
@@ -134,8 +151,21 @@ impl Session {
                     }
                     None => None,
                 };
-                let rows = rows.unwrap_or_else(|| by_average(near, &gone, hit));
-                if hit.action == CascadeAction::Delete {
+                let itself = hit.table == *root && hit.action == CascadeAction::Delete;
+                let rows = match rows {
+                    // Those that the statement names are not taken along.
+                    Some(mut rows) if itself => {
+                        let named = part.rows.rows.unwrap_or_default();
+                        rows.rows = rows.rows.map(|rows| rows.saturating_sub(named));
+                        rows
+                    }
+                    Some(rows) => rows,
+                    None if !hit.countable || !found.own.is_empty() => {
+                        Estimate::unknown("rows refer to one another in a circle")
+                    }
+                    None => by_average(near, &gone, hit),
+                };
+                if hit.action == CascadeAction::Delete && !itself {
                     let exact = rows.source == EstimateSource::Exact;
                     gone.insert(hit.table, rows.rows.map(|rows| (rows as f64, exact)));
                 }
@@ -163,7 +193,7 @@ impl Session {
         if table.is_none_or(|table| table.row_security) {
             return Ok(None);
         }
-        let sql = cascade::count(&scene.near, root, matching, &found.hits, hit, COUNT_MAX + 1);
+        let sql = cascade::count(&scene.near, root, matching, found, hit, COUNT_MAX + 1);
         let Some(question) = sql.and_then(|sql| count_question(subject, matching, &sql)) else {
             return Ok(None);
         };
@@ -186,8 +216,7 @@ impl Session {
         scene: &Scene,
         part: &mut Part,
     ) -> Result<(), SessionError> {
-        let impact = &subject.facts.impact;
-        if impact.rewrite == sql::Rewrite::No {
+        if part.rewrites == sql::Rewrite::No {
             return Ok(());
         }
         if subject.facts.kind == "TRUNCATE" {
@@ -201,7 +230,7 @@ impl Session {
         let near = &scene.near;
         let tables = scene.roots.iter().flat_map(|root| near.family(*root));
         part.rewrite_bytes = self.size(budget, &tables.collect()).await?;
-        let certain = impact.rewrite == sql::Rewrite::Yes;
+        let certain = part.rewrites == sql::Rewrite::Yes;
         if let Some(bytes) = part.rewrite_bytes.filter(|_| certain) {
             part.rewrite = duration(bytes);
         }
@@ -263,7 +292,7 @@ fn by_average(near: &Neighbours, gone: &BTreeMap<Oid, Option<(f64, bool)>>, hit:
 }
 
 /// The tables of a set that are below no other of it.
-fn tops(near: &Neighbours, tables: &BTreeSet<Oid>) -> Vec<Oid> {
+pub(super) fn tops(near: &Neighbours, tables: &BTreeSet<Oid>) -> Vec<Oid> {
     let below = |table: &Oid| {
         let relation = near.relations.get(table);
         let parents = relation.and_then(|relation| relation.parents.as_deref());
@@ -288,7 +317,7 @@ pub(super) fn sum(parts: &[Estimate]) -> Estimate {
     let total = parts.iter().filter_map(known).fold(0, u64::saturating_add);
     let mut notes: Vec<&str> = parts.iter().filter_map(|p| p.note.as_deref()).collect();
     notes.dedup();
-    let has = |source| parts.iter().any(|part| part.source == source);
+    let has = |source: EstimateSource| parts.iter().any(|part| part.source == source);
     let mut rows = if parts.iter().any(|part| known(part).is_none()) {
         let mut rows = Estimate::unknown("");
         let rest =
@@ -303,10 +332,15 @@ pub(super) fn sum(parts: &[Estimate]) -> Estimate {
                 .join("; "),
         );
         return rows;
-    } else if has(EstimateSource::Bounded) {
-        Estimate::more_than(total)
     } else if has(EstimateSource::Estimated) {
         Estimate::estimated(total)
+    } else if has(EstimateSource::Bounded) {
+        // What may be nothing adds nothing to a lower bound.
+        let certain = |part: &&Estimate| part.source != EstimateSource::AtMost;
+        let rows = parts.iter().filter(certain).filter_map(known);
+        Estimate::more_than(rows.fold(0, u64::saturating_add))
+    } else if has(EstimateSource::AtMost) {
+        Estimate::at_most(total)
     } else {
         Estimate::exact(total)
     };
@@ -321,4 +355,28 @@ pub(super) fn sum(parts: &[Estimate]) -> Estimate {
 )]
 fn whole(rows: f64) -> u64 {
     rows as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_is_as_well_known_as_its_parts() {
+        let (exact, most) = (Estimate::exact(5), Estimate::at_most(3));
+        let (more, guess) = (Estimate::more_than(100), Estimate::estimated(40));
+        let unknown = Estimate::unknown("no time");
+        for (parts, want, source) in [
+            (vec![&exact, &exact], Some(10), EstimateSource::Exact),
+            (vec![&exact, &most], Some(8), EstimateSource::AtMost),
+            (vec![&exact, &more], Some(105), EstimateSource::Bounded),
+            (vec![&most, &more], Some(100), EstimateSource::Bounded),
+            (vec![&guess, &more], Some(140), EstimateSource::Estimated),
+            (vec![&exact, &unknown], None, EstimateSource::Unknown),
+        ] {
+            let parts: Vec<Estimate> = parts.into_iter().cloned().collect();
+            let all = sum(&parts);
+            assert_eq!((all.rows, all.source), (want, source), "{parts:?}");
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub(crate) enum Cap {
 /// Unknown, or only known to be large, is no cap.
 fn cap_for(rows: &Estimate, tolerance: f64, rows_max: Option<u64>) -> Option<u64> {
     let shown = match (rows.source, rows.rows) {
-        (EstimateSource::Exact, Some(rows)) => Some(rows),
+        (EstimateSource::Exact | EstimateSource::AtMost, Some(rows)) => Some(rows),
         (EstimateSource::Estimated, Some(rows)) => Some(tolerated(rows, tolerance)),
         (EstimateSource::Bounded | EstimateSource::Unknown, _) | (_, None) => None,
     };
@@ -164,10 +164,11 @@ mod tests {
 
     #[test]
     fn a_cap_is_what_was_shown_with_tolerance() {
-        use EstimateSource::{Bounded, Estimated, Exact, Unknown};
+        use EstimateSource::{AtMost, Bounded, Estimated, Exact, Unknown};
         for (rows, source, max, expected) in [
             (Some(12), Exact, None, Some(12)),
             (Some(0), Exact, None, Some(0)),
+            (Some(3), AtMost, None, Some(3)),
             (Some(12), Estimated, None, Some(112)),
             (Some(5000), Estimated, None, Some(10_000)),
             (Some(5000), Estimated, Some(600), Some(600)),

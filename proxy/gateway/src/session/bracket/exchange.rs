@@ -15,6 +15,7 @@ use crate::{
         relay::Event,
         standing::Unsynced,
         tracker::{Progress, error_of},
+        veil::veil,
     },
 };
 
@@ -81,6 +82,7 @@ impl Session {
     fn take_own(&mut self, end: &mut OwnEnd) -> Result<bool, SessionError> {
         let mut pass = Vec::new();
         let (mut ready, mut fatal) = (None, false);
+        let veils = self.target.veils();
         let mut walk = self.target.walk();
         for seen in &mut walk {
             let seen = seen.map_err(|error| TargetError::Malformed(error.to_string()))?;
@@ -101,7 +103,11 @@ impl Session {
                         fatal = true;
                         pass.push(seen.start..seen.end());
                     } else if end.error.is_none() {
-                        end.error = Some(Bytes::copy_from_slice(seen.raw));
+                        let mut error = seen.raw.to_vec();
+                        if veils {
+                            veil(&mut error);
+                        }
+                        end.error = Some(error.into());
                         end.sqlstate = Some(sqlstate);
                     }
                 }

@@ -33,7 +33,7 @@ impl Walk<'_> {
             return meant;
         }
         let guard = |facts: &StatementFacts| {
-            let verdict = evaluate(self.situation.rules, facts, self.situation.context);
+            let verdict = evaluate(self.situation.rules, facts, self.context());
             verdict.decision.guard()
         };
         let mut most = guard(meant.as_ref().unwrap_or(facts));

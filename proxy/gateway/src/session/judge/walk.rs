@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use abeyance_api::HoldId;
-use abeyance_policy::{Decision, Verdict, evaluate};
+use abeyance_policy::{Context, Decision, Verdict, evaluate};
 use abeyance_sql::{StatementClass, StatementFacts, TransactionEffect};
 use abeyance_wire::postgres::{
     Bind, ErrorFields, Execute, FrontendMessage, Parse, Query, SqlState, Subject, TransactionStatus,
@@ -88,6 +88,15 @@ impl<'a> Walk<'a> {
                 self.weighed.refuse(fields, self.place());
                 false
             }
+        }
+    }
+
+    /// What the next statement is judged in.
+    pub(super) fn context(&self) -> Context<'a> {
+        let blast = self.situation.blasts.get(self.weighed.count());
+        Context {
+            blast: blast.and_then(Option::as_ref),
+            ..self.situation.context
         }
     }
 
@@ -312,7 +321,7 @@ impl<'a> Walk<'a> {
         facts: &StatementFacts,
         doubted: Option<StatementFacts>,
     ) -> (What, Verdict) {
-        let (rules, context) = (self.situation.rules, self.situation.context);
+        let (rules, context) = (self.situation.rules, self.context());
         match (self.resolve(facts), doubted) {
             (Some(Resolved { facts, permitted }), _) => {
                 let verdict = match permitted {

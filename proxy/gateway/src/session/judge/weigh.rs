@@ -25,6 +25,11 @@ impl Weighed {
         self.refused.get_or_insert(Refused { fields, place });
     }
 
+    /// Statements so far.
+    pub(super) fn count(&self) -> usize {
+        self.statements.len()
+    }
+
     /// A statement reviewers may get to see.
     pub(super) fn show(&mut self, statement: Shown) {
         self.statements.push(statement);
