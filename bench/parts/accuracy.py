@@ -2,7 +2,7 @@
 
 import math
 
-KNOWN = ("exact", "estimated", "bounded", "unknown")
+KNOWN = ("exact", "at_most", "estimated", "bounded", "unknown")
 # What a statement changes through a trigger is no cascade.
 BY_TRIGGERS = {"audit_log"}
 
@@ -31,7 +31,8 @@ def compared(name, estimate, actual):
     known, said = estimate["source"], estimate["rows"]
     if said is None:
         known = "unknown"
-    holds = {"exact": said == actual, "bounded": said is not None and actual > said}.get(known, True)
+    told = said is not None
+    holds = {"exact": said == actual, "at_most": told and actual <= said, "bounded": told and actual > said}.get(known, True)
     ratio = None if known == "unknown" else max(said, 1) / max(actual, 1)
     return {"id": name, "known": known, "said": said, "actual": actual, "ratio": ratio, "holds": holds, "note": estimate["note"]}
 
@@ -45,7 +46,7 @@ def along(one, wrong):
     for cascade in blast["cascades"]:
         gone, written = changes.get(cascade["relation"], [0, 0])
         actual = written if cascade["action"] in ("set_null", "set_default", "update") else gone
-        if cascade["relation"] in one["own"] and cascade["action"] == "delete":
+        if one["target"] == cascade["relation"] and cascade["action"] == "delete":
             # Rows of a table that refers to itself: those the statement names are not taken along.
             actual -= one["truth"]["rows"]
         said.add(cascade["relation"])
@@ -89,7 +90,8 @@ def markdown(result):
         lines += ["## " + title, "", "| how known | numbers | estimate/actual, median | p95 | off by a factor of, median | p95 |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
         for known, row in result[what].items():
             cells = [number(row[cell]) for cell in ("ratio_median", "ratio_p95", "off_median", "off_p95")]
-            lines.append(f"| {known} | {row['count']} | {' | '.join(cells)} |")
+            shown = {"at_most": "at most", "bounded": "more than"}.get(known, known)
+            lines.append(f"| {shown} | {row['count']} | {' | '.join(cells)} |")
         lines.append("")
     lines += ["## Unknown", ""] + [f"- {line}" for line in result["unknown"]] + [""]
     lines += ["## Wrong", ""] + ([f"- {line}" for line in result["wrong"]] or ["Nothing: what is called exact is, and every bound holds."]) + [""]

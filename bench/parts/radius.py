@@ -145,7 +145,7 @@ async def holds(abeyance, postgres, truth, statements):
     for statement in statements:
         blast, waited = await proxy.of(statement)
         rows.append({"id": statement.id, "sql": statement.sql[:200], "held_ms": waited, "blast": blast, "truth": await truth.of(statement),
-                     "own": statement.own()})
+                     "own": statement.own(), "target": statement.target()})
     for session in proxy.sessions.values():
         session.close()
     return rows

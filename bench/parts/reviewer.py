@@ -31,14 +31,19 @@ class Reviewer:
         })
 
     def call(self, path, body=None):
-        try:
-            connection = self.free.get_nowait()
-        except queue.Empty:
-            connection = http.client.HTTPConnection(self.host, timeout=60)
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         method, body = ("GET", None) if body is None else ("POST", json.dumps(body))
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
+        while True:
+            kept = not self.free.empty()
+            connection = self.free.get_nowait() if kept else http.client.HTTPConnection(self.host, timeout=60)
+            try:
+                connection.request(method, path, body, headers)
+                answer = connection.getresponse()
+                break
+            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+                # The approver closes connections that were idle.
+                if not kept:
+                    raise
         text = answer.read().decode()
         self.free.put(connection)
         if answer.status != 200:

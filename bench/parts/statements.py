@@ -26,6 +26,11 @@ class Statement:
     #: It needs a server of this version.
     since: int = 0
 
+    def target(self):
+        """The table it deletes from or updates."""
+        found = re.match(r"(?:DELETE FROM|UPDATE)(?: ONLY)? (\w+)", self.sql)
+        return found and found[1]
+
     def own(self):
         """Tables the statement names, or writes through a view: their rows do not go along."""
         named = set(re.findall(r"[a-z_.0-9]+", self.sql)) | set(self.whole) | set(self.counted)

@@ -17,6 +17,7 @@ mod pretty;
 mod redact;
 mod refusal;
 mod resolve;
+pub mod retype;
 mod walk;
 
 use std::{

@@ -4,6 +4,8 @@
 //! here holds the statement's literals: it goes to the target and nowhere else (invariant 7). What
 //! cannot be counted without a doubt about its meaning is [`Amount::Untold`], never guessed at.
 
+mod inner;
+
 use std::collections::BTreeSet;
 
 use pg_query::{Node, NodeEnum as N, ParserOptions, protobuf as pb};
@@ -28,6 +30,24 @@ pub struct Touched {
     pub amount: Amount,
     /// ON CONFLICT is written: rows may be left out, or change others.
     pub on_conflict: bool,
+    /// Why fewer rows may be touched than are counted, in words.
+    pub may_skip: Option<&'static str>,
+    /// The query inside a statement that has no plan of its own: of CREATE TABLE AS, COPY, SELECT FOR UPDATE.
+    pub query: Option<String>,
+}
+
+impl Touched {
+    fn new(operation: Option<Operation>, target: Option<RelationName>, amount: Amount) -> Self {
+        Self {
+            operation,
+            target,
+            sets: BTreeSet::new(),
+            amount,
+            on_conflict: false,
+            may_skip: None,
+            query: None,
+        }
+    }
 }
 
 /// How many rows, as far as the text tells.
@@ -51,8 +71,8 @@ pub struct Matching {
     shares_params: bool,
 }
 
-/// What the text of one statement says of the rows it touches; `None` when it is not one plain SELECT,
-/// INSERT, UPDATE or DELETE, or too large to look at.
+/// What the text of one statement says of the rows it touches; `None` when it is no SELECT, INSERT, UPDATE, DELETE or
+/// COPY, and makes no table from a query, or when it is too large to look at.
 pub async fn touched(text: &str, standard_strings: bool) -> Option<Touched> {
     if text.len() > TEXT_BYTES_MAX {
         return None;
@@ -73,7 +93,9 @@ fn look(text: &str, standard_strings: bool) -> Option<Touched> {
     let tree = pg_query::parse(text, mode).ok()?.protobuf;
     let [only] = &tree.stmts[..] else { return None };
     let mut touched = match only.stmt.as_ref()?.node.as_ref()? {
-        N::SelectStmt(select) => of_select(select),
+        N::SelectStmt(select) => inner::of_select(select)?,
+        N::CreateTableAsStmt(create) => inner::of_create(create)?,
+        N::CopyStmt(copy) => inner::of_copy(copy)?,
         N::InsertStmt(insert) => of_insert(insert)?,
         N::UpdateStmt(update) => of_update(update)?,
         N::DeleteStmt(delete) => of_delete(delete)?,
@@ -178,16 +200,6 @@ impl Matching {
     }
 }
 
-fn of_select(select: &pb::SelectStmt) -> Touched {
-    Touched {
-        operation: None,
-        target: None,
-        sets: BTreeSet::new(),
-        amount: rows_of(select, None),
-        on_conflict: false,
-    }
-}
-
 fn of_insert(insert: &pb::InsertStmt) -> Option<Touched> {
     let source = insert.select_stmt.as_ref().and_then(|s| s.node.as_ref());
     let amount = match source {
@@ -198,12 +210,12 @@ fn of_insert(insert: &pb::InsertStmt) -> Option<Touched> {
         Some(N::SelectStmt(select)) => rows_of(select, insert.with_clause.as_ref()),
         Some(_) => Amount::Untold,
     };
+    let target = Some(name_of(insert.relation.as_ref()?));
+    let on_conflict = insert.on_conflict_clause.is_some();
     Some(Touched {
-        operation: Some(Operation::Insert),
-        target: Some(name_of(insert.relation.as_ref()?)),
-        sets: BTreeSet::new(),
-        amount,
-        on_conflict: insert.on_conflict_clause.is_some(),
+        on_conflict,
+        may_skip: on_conflict.then_some("rows in conflict are left out or changed instead"),
+        ..Touched::new(Some(Operation::Insert), target, amount)
     })
 }
 
@@ -217,34 +229,29 @@ fn of_update(update: &pb::UpdateStmt) -> Option<Touched> {
             _ => None,
         })
         .collect();
+    let amount = matching(
+        target,
+        &update.from_clause,
+        update.where_clause.as_deref(),
+        update.with_clause.as_ref(),
+    );
+    let target = Some(name_of(target));
     Some(Touched {
-        operation: Some(Operation::Update),
-        target: Some(name_of(target)),
         sets,
-        amount: matching(
-            target,
-            &update.from_clause,
-            update.where_clause.as_deref(),
-            update.with_clause.as_ref(),
-        ),
-        on_conflict: false,
+        ..Touched::new(Some(Operation::Update), target, amount)
     })
 }
 
 fn of_delete(delete: &pb::DeleteStmt) -> Option<Touched> {
     let target = delete.relation.as_ref()?;
-    Some(Touched {
-        operation: Some(Operation::Delete),
-        target: Some(name_of(target)),
-        sets: BTreeSet::new(),
-        amount: matching(
-            target,
-            &delete.using_clause,
-            delete.where_clause.as_deref(),
-            delete.with_clause.as_ref(),
-        ),
-        on_conflict: false,
-    })
+    let amount = matching(
+        target,
+        &delete.using_clause,
+        delete.where_clause.as_deref(),
+        delete.with_clause.as_ref(),
+    );
+    let target = Some(name_of(target));
+    Some(Touched::new(Some(Operation::Delete), target, amount))
 }
 
 /// Rows of `target` for which some row of `others` fulfils the predicate: each is changed once, however many do.

@@ -364,7 +364,8 @@ fn alter_table(node: &pb::AlterTableStmt) -> Impact {
     whole
 }
 
-fn alter_command(command: &pb::AlterTableCmd) -> Impact {
+/// The impact of one command of ALTER TABLE.
+pub(super) fn alter_command(command: &pb::AlterTableCmd) -> Impact {
     let def = command.def.as_deref().and_then(|def| def.node.as_ref());
     match At::try_from(command.subtype) {
         Ok(At::AtAddColumn) => Impact {

@@ -49,6 +49,26 @@ fn the_predicate_is_the_statements_own() {
             "SELECT ssn, ssn FROM patients ORDER BY 1 LIMIT 5",
             "SELECT 1 FROM (SELECT ssn, ssn FROM patients ORDER BY 1 LIMIT 5) abeyance_rows LIMIT 11",
         ),
+        (
+            "CREATE TABLE c AS SELECT id FROM visits WHERE reason = 'flu'",
+            "SELECT 1 FROM (SELECT id FROM visits WHERE reason = 'flu') abeyance_rows LIMIT 11",
+        ),
+        (
+            "SELECT a INTO c FROM t UNION SELECT b FROM u",
+            "SELECT 1 FROM (SELECT a FROM t UNION SELECT b FROM u) abeyance_rows LIMIT 11",
+        ),
+        (
+            "COPY (SELECT id FROM t WHERE id > 3) TO STDOUT",
+            "SELECT 1 FROM (SELECT id FROM t WHERE id > 3) abeyance_rows LIMIT 11",
+        ),
+        (
+            "COPY s.t(a, b) TO STDOUT",
+            "SELECT 1 FROM (SELECT 1 FROM ONLY s.t) abeyance_rows LIMIT 11",
+        ),
+        (
+            "SELECT id FROM t WHERE id > 3 ORDER BY id LIMIT 2 FOR UPDATE SKIP LOCKED",
+            "SELECT 1 FROM (SELECT id FROM t WHERE id > 3 ORDER BY id LIMIT 2) abeyance_rows LIMIT 11",
+        ),
     ];
     for (text, want) in cases {
         let want = format!("SELECT pg_catalog.count(*) FROM ({want}) AS abeyance_counted");
@@ -75,7 +95,7 @@ fn what_cannot_be_counted_soundly_is_untold() {
         "DELETE FROM t WHERE CURRENT OF c",
         "DELETE FROM t WHERE random() < 0.5",
         "WITH d AS (DELETE FROM t RETURNING id) DELETE FROM u USING d WHERE u.id = d.id",
-        "SELECT * FROM t FOR UPDATE",
+        "SELECT * FROM (SELECT * FROM t FOR UPDATE) AS u",
         "WITH d AS (DELETE FROM t RETURNING id) SELECT * FROM d",
         "INSERT INTO t SELECT nextval('s')",
     ] {
@@ -149,4 +169,27 @@ fn every_statement_of_the_corpus_survives() {
         countable += usize::from(matches!(amount, Some(Amount::Matching(_))));
     }
     assert!(countable > 50, "{countable}");
+}
+
+#[test]
+fn queries_inside_are_explained_without_what_they_do() {
+    for (text, want) in [
+        ("SELECT id FROM t", None),
+        ("SELECT id FROM t FOR UPDATE", Some("SELECT id FROM t")),
+        ("SELECT id INTO u FROM t", Some("SELECT id FROM t")),
+        (
+            "CREATE TABLE u AS SELECT id FROM t WITH NO DATA",
+            Some("SELECT id FROM t"),
+        ),
+        ("COPY t TO STDOUT", Some("SELECT 1 FROM ONLY t")),
+    ] {
+        let touched = touched(text, true).unwrap();
+        assert_eq!(touched.query.as_deref(), want, "{text}");
+        assert_eq!(touched.operation, None);
+    }
+    let empty = touched("CREATE TABLE u AS SELECT id FROM t WITH NO DATA", true);
+    assert!(matches!(empty.unwrap().amount, Amount::Given(0)));
+    assert!(touched("COPY t FROM STDIN", true).is_none());
+    let skipping = touched("SELECT * FROM t FOR UPDATE SKIP LOCKED", true);
+    assert!(skipping.unwrap().may_skip.is_some());
 }
