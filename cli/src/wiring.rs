@@ -77,7 +77,8 @@ pub fn approver(
         scope: TokenScope::Proxy,
     });
     ApproverConfig {
-        store: approver.store.clone().into(),
+        store: approver.store.clone(),
+        proxy_lease: approver.proxy_lease,
         console_url: approver.console_url.clone(),
         tokens: token.into_iter().collect(),
         people: people.into_iter().map(person).collect(),
@@ -114,7 +115,7 @@ pub fn route(route: config::Route) -> abeyance_approver::Route {
 /// Where a proxy on its own finds its approver.
 pub fn remote(remote: config::RemoteApprover) -> HttpDeskConfig {
     HttpDeskConfig {
-        url: remote.url,
+        urls: remote.urls,
         token: remote.token,
         ca_pem: remote.ca_pem,
         client_identity_pem: remote.identity_pem.map(|pem| pem.expose_secret().to_vec()),

@@ -5,14 +5,22 @@
 //! repeated only when it certainly did not arrive. Whatever cannot be cleared up is
 //! [`DeskError::Unavailable`], and nothing runs (invariant 4).
 
+mod alive;
 mod calls;
 mod transport;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize},
+    },
+};
 
 use reqwest::{Certificate, Identity, Url, redirect};
 use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::DeskError;
 
@@ -24,7 +32,7 @@ pub mod limits {
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
     /// Time for one try of a call.
     pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-    /// Tries of one call.
+    /// Tries of one call, and at least two at each address.
     pub const TRIES: u32 = 4;
     /// The pause before the second try; doubles with each further one.
     pub const RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -34,6 +42,11 @@ pub mod limits {
     pub const POLL_MARGIN: Duration = Duration::from_secs(10);
     /// How long a waiter puts up with an approver that does not answer.
     pub const AWAY_MAX: Duration = Duration::from_secs(60);
+    /// The pause between two signs of life until the approver has said how often it wants one.
+    pub const BEAT: Duration = Duration::from_secs(5);
+    /// The bounds of that pause.
+    pub const BEAT_MIN: Duration = Duration::from_millis(100);
+    pub const BEAT_MAX: Duration = Duration::from_secs(60);
     /// The longest pause between two tries of a waiter.
     pub const AWAY_PAUSE_MAX: Duration = Duration::from_secs(3);
     /// The largest answer that is read.
@@ -45,8 +58,9 @@ pub mod limits {
 /// Where the approver is and how to get in.
 #[derive(Debug, Clone)]
 pub struct HttpDeskConfig {
-    /// `https://approver.internal:8443`, or `http://` to a loopback address.
-    pub url: String,
+    /// `https://approver.internal:8443`, or `http://` to a loopback address. Several: approvers on one store; one that
+    /// cannot be reached is left for the next.
+    pub urls: Vec<String>,
     pub token: SecretString,
     /// Trust certificates of this CA instead of the system's.
     pub ca_pem: Option<Vec<u8>>,
@@ -59,6 +73,8 @@ pub struct HttpDeskConfig {
 pub enum HttpDeskError {
     #[error("approver url {url} cannot be used: {why}")]
     Url { url: String, why: &'static str },
+    #[error("no approver url is given")]
+    NoUrl,
     #[error("the approver's CA file holds no usable certificate; it must be PEM")]
     Ca,
     #[error("the client certificate file must hold a certificate and its key, as PEM")]
@@ -75,7 +91,12 @@ pub struct HttpDesk(Arc<Inner>);
 
 struct Inner {
     client: reqwest::Client,
-    base: Url,
+    bases: Vec<Url>,
+    /// Counts on whenever an address did not answer; which one is used follows from it.
+    turn: AtomicUsize,
+    /// As whom this process opens holds and keeps a lease.
+    proxy: Uuid,
+    beating: AtomicBool,
     token: SecretString,
     /// Claims that go on when their caller has gone.
     tasks: TaskTracker,
@@ -84,7 +105,7 @@ struct Inner {
 impl fmt::Debug for HttpDesk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpDesk")
-            .field("url", &self.0.base.as_str())
+            .field("urls", &self.0.bases)
             .finish_non_exhaustive()
     }
 }
@@ -95,7 +116,11 @@ impl HttpDesk {
     /// # Errors
     /// [`HttpDeskError`] says which value cannot be used.
     pub fn new(config: HttpDeskConfig) -> Result<Self, HttpDeskError> {
-        let base = base_url(&config.url)?;
+        let bases = config.urls.iter().map(|url| base_url(url));
+        let bases: Vec<Url> = bases.collect::<Result<_, _>>()?;
+        if bases.is_empty() {
+            return Err(HttpDeskError::NoUrl);
+        }
         let mut builder = reqwest::Client::builder()
             .http1_only()
             .no_proxy()
@@ -120,7 +145,10 @@ impl HttpDesk {
         }
         Ok(Self(Arc::new(Inner {
             client: builder.build().map_err(HttpDeskError::Client)?,
-            base,
+            bases,
+            turn: AtomicUsize::new(0),
+            proxy: Uuid::new_v4(),
+            beating: AtomicBool::new(false),
             token: config.token,
             tasks: TaskTracker::new(),
         })))

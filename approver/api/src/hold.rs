@@ -267,10 +267,18 @@ pub enum WithdrawReason {
     TargetGone,
     /// The proxy is shutting down.
     ProxyShutdown,
+    /// The proxy has not been heard of any more.
+    ProxyLost,
     /// The proxy's configuration changed: the batch, or its agent, would not be let through any more.
     PolicyChanged,
     /// What the batch would do changed while it waited: the target's definitions are other ones now.
     MeaningChanged,
+}
+
+/// For how long a proxy that says nothing more is believed to live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyLease {
+    pub lease_ms: u64,
 }
 
 /// What happened when an approved batch ran.

@@ -36,7 +36,8 @@ pub use error::{DecideError, DeskError};
 pub use grant::{GrantDesk, GrantId, GrantRevocation, GrantView, GrantWish, Revoked};
 pub use hold::{
     AgentIdentity, HoldReceipt, HoldRequest, HoldState, HoldView, Offers, Outcome, PersonRef,
-    RedactedStatement, Resolution, SessionInfo, TargetInfo, TransactionContext, WithdrawReason,
+    ProxyLease, RedactedStatement, Resolution, SessionInfo, TargetInfo, TransactionContext,
+    WithdrawReason,
 };
 pub use id::{BindingDigest, HoldId, InvalidId, PersonId, SessionId};
 pub use manner::Manner;

@@ -122,6 +122,7 @@ pub enum LapseCause {
     ClientOverflow,
     TargetGone,
     ProxyShutdown,
+    ProxyLost,
     PolicyChanged,
     MeaningChanged,
 }
@@ -135,6 +136,7 @@ impl From<WithdrawReason> for LapseCause {
             WithdrawReason::ClientOverflow => Self::ClientOverflow,
             WithdrawReason::TargetGone => Self::TargetGone,
             WithdrawReason::ProxyShutdown => Self::ProxyShutdown,
+            WithdrawReason::ProxyLost => Self::ProxyLost,
             WithdrawReason::PolicyChanged => Self::PolicyChanged,
             WithdrawReason::MeaningChanged => Self::MeaningChanged,
         }

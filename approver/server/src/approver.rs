@@ -3,28 +3,34 @@
 use std::{
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use abeyance_api::{
     AskedStep, Asking, CardDesk, Clock, DecisionDesk, DeskError, HoldDesk, HoldId, HoldState,
-    HoldView, LookView, NextStep, OncallDesk, Outcome, WithdrawReason,
+    HoldView, LookView, NextStep, OncallDesk,
 };
-use abeyance_holds::{Event, Hold, escalation::in_words, quorum::seats_in_words};
+use abeyance_holds::{Hold, escalation::in_words, quorum::seats_in_words};
+use chrono::DateTime;
 use tokio::{
     sync::{Mutex, Semaphore},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 use crate::{
     config::{ApproverConfig, ConfigError, Group, OncallSchedule, Person, Route},
     console::{Pages, Sessions},
     duty, escalate,
     http::Tokens,
-    limits, reconcile,
+    leases, limits, reconcile,
     roster::Roster,
     signals::Signals,
-    store::{AuditReport, HoldRecord, OpenError, Store, StoreError, StoreLocation, StoreLock},
+    store::{
+        AuditReport, HoldRecord, Instance, OpenError, Store, StoreError, StoreLocation, StoreLock,
+        gone,
+    },
 };
 
 /// The approver. Clones share everything.
@@ -38,6 +44,11 @@ pub(crate) struct Inner {
     pub(crate) tokens: Tokens,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) signals: Signals,
+    pub(crate) proxy_lease: Duration,
+    /// Proxy and approver share this process.
+    pub(crate) single_process: bool,
+    /// As which this process opens holds of its own.
+    instance: Uuid,
     pub(crate) console_url: Option<String>,
     pub(crate) pages: Pages,
     pub(crate) sessions: Sessions,
@@ -48,7 +59,8 @@ pub(crate) struct Inner {
     pub(crate) stopping: CancellationToken,
     /// Everything spawned; [`Approver::close`] waits for it.
     pub(crate) tasks: TaskTracker,
-    _lock: Option<StoreLock>,
+    /// Of a store that is a file.
+    lock: Option<StoreLock>,
 }
 
 impl std::fmt::Debug for Approver {
@@ -82,11 +94,14 @@ impl Approver {
             store,
             clock,
             signals,
+            proxy_lease: config.proxy_lease,
+            single_process: config.single_process,
+            instance: Uuid::new_v4(),
             tasks,
-            _lock: lock,
+            lock,
         }));
         approver
-            .settle_last_run(config.single_process)
+            .settle_last_run()
             .await
             .map_err(|source| OpenError::store(&config.store, source))?;
         Ok(approver)
@@ -119,6 +134,7 @@ impl Approver {
             schedules,
             routes,
             single_process: false,
+            proxy_lease: Duration::ZERO,
         };
         let mistakes = config.mistakes();
         if !mistakes.is_empty() {
@@ -162,7 +178,8 @@ impl Approver {
         tokio::join!(
             reconcile::run(self, shutdown.clone()),
             escalate::run(self, shutdown.clone()),
-            duty::run(self, shutdown),
+            duty::run(self, shutdown.clone()),
+            leases::run(self, shutdown),
         );
         self.0.stopping.cancel();
     }
@@ -186,16 +203,25 @@ impl Approver {
         Ok(self.0.store.audit_verify().await?)
     }
 
-    /// In one process, whoever waited or ran a batch died with the last run. Split over
-    /// machines, proxies come back and wait again: their holds stay until they expire.
-    async fn settle_last_run(&self, single_process: bool) -> Result<(), StoreError> {
+    /// On a file, whoever opened holds from inside the last process died with it: the file's lock is ours now.
+    /// All others have leases, which prove something only after a while.
+    async fn settle_last_run(&self) -> Result<(), StoreError> {
         let store = &self.0.store;
         let now = self.0.clock.now();
-        store.cards_reset(now).await?;
-        if !single_process {
+        let alone = self.0.lock.is_some();
+        store.cards_reset(alone, now).await?;
+        if !alone {
             return Ok(());
         }
-        for (id, state) in store.holds_open().await? {
+        store.instances_inside_forsaken().await?;
+        for id in store.instances_lapsed(DateTime::UNIX_EPOCH).await? {
+            self.end_instance(id).await?;
+        }
+        if !self.0.single_process {
+            return Ok(());
+        }
+        // From before there were leases.
+        for (id, state) in store.holds_unleased().await? {
             // A ticket waits for its agent, not for a session.
             let ticket = store
                 .hold(&id)
@@ -204,20 +230,18 @@ impl Approver {
             if ticket && state != HoldState::Claimed {
                 continue;
             }
-            let event = match state {
-                HoldState::Claimed => Event::Report {
-                    outcome: Outcome::Unknown {
-                        reason: "the proxy stopped while the batch ran".to_owned(),
-                    },
-                },
-                _ => Event::Withdraw {
-                    reason: WithdrawReason::ProxyShutdown,
-                },
-            };
-            store.hold_step(&id, event, now).await?;
+            store.hold_step(&id, gone(state), now).await?;
             tracing::info!(hold = %id, was = %state, "settled a hold of the last run");
         }
         Ok(())
+    }
+
+    /// This process, as the one who waits for holds that are opened from inside.
+    pub(crate) fn own_instance(&self) -> Instance {
+        Instance {
+            id: self.0.instance,
+            inside: self.0.single_process,
+        }
     }
 
     /// What everybody may see of a hold.

@@ -22,6 +22,8 @@ pub use crate::store::{PostgresStore, StoreLocation, StoreTls};
 #[derive(Debug, Clone)]
 pub struct ApproverConfig {
     pub store: StoreLocation,
+    /// How long a proxy that says nothing is believed to live.
+    pub proxy_lease: Duration,
     /// How people reach the console, without a trailing slash.
     pub console_url: Option<String>,
     /// Who may use the HTTP API. Empty: nobody.

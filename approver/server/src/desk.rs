@@ -20,7 +20,7 @@ use crate::{
     overrides::exceptions,
     reconcile::until,
     roster::Roster,
-    store::{CardKey, Coverable, HoldRecord, NewRecord, Opened, StaleCard, Stepped},
+    store::{CardKey, Coverable, HoldRecord, Instance, NewRecord, Opened, StaleCard, Stepped},
 };
 
 /// The reconciler ends an overdue hold; a waiter does it itself only when that did not happen.
@@ -32,8 +32,12 @@ impl Approver {
         &self,
         request: HoldRequest,
         key: Uuid,
+        instance: Option<Instance>,
     ) -> Result<HoldReceipt, DeskError> {
-        let new = self.new_record(request, key).await?;
+        let mut new = self.new_record(request, key).await?;
+        // A ticket waits for its agent, not for a proxy.
+        let waits = instance.filter(|_| !new.request.manner.ticket);
+        new.instance = waits.map(|instance| (instance, self.lease_end()));
         let now = self.0.clock.now();
         let record = match self.0.store.hold_open(new, now).await? {
             Opened::New(record) => {
@@ -105,6 +109,7 @@ impl Approver {
             quorum: route.quorum.clone(),
             expires_at: now + timeout,
             slack_channels: route.slack_channel.iter().cloned().collect(),
+            instance: None,
             request,
         })
     }
@@ -115,9 +120,12 @@ impl Approver {
         id: &HoldId,
         binding: BindingDigest,
         key: Uuid,
+        instance: Option<Instance>,
     ) -> Result<Claimed, DeskError> {
         let now = self.0.clock.now();
-        let stepped = self.0.store.hold_claim(id, binding, key, now).await?;
+        let runs = instance.map(|instance| (instance, self.lease_end()));
+        let claim = self.0.store.hold_claim(id, binding, key, runs, now);
+        let stepped = claim.await?;
         let record = done(stepped)?;
         let Some(vote) = record.hold.deciding_vote() else {
             return refused("the hold has no deciding vote".to_owned());
@@ -146,7 +154,10 @@ impl HoldDesk for Approver {
         self.0.tasks.spawn(async move {
             // A ticket waits for its agent, whatever becomes of the connection.
             let ticket = request.manner.ticket;
-            let opened = approver.hold_open_once(request, Uuid::new_v4()).await;
+            let inside = Some(approver.own_instance());
+            let opened = approver
+                .hold_open_once(request, Uuid::new_v4(), inside)
+                .await;
             if let Err(Ok(receipt)) = reply.send(opened)
                 && !ticket
             {
@@ -185,7 +196,10 @@ impl HoldDesk for Approver {
         let (reply, answer) = oneshot::channel();
         let (approver, id) = (self.clone(), id.clone());
         self.0.tasks.spawn(async move {
-            let claimed = approver.hold_claim_once(&id, binding, Uuid::new_v4()).await;
+            let inside = Some(approver.own_instance());
+            let claimed = approver
+                .hold_claim_once(&id, binding, Uuid::new_v4(), inside)
+                .await;
             if let Err(Ok(_unused)) = reply.send(claimed) {
                 let outcome = Outcome::RolledBack {
                     reason: "the session ended before it got its permit; nothing ran".to_owned(),

@@ -16,6 +16,7 @@ mod duty;
 mod escalate;
 mod grants;
 mod http;
+mod leases;
 pub mod limits;
 mod overrides;
 mod reconcile;

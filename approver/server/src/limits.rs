@@ -59,6 +59,10 @@ pub const DUTY_EVERY: Duration = Duration::from_secs(10);
 /// Notices handed out in one call.
 pub const NOTICES_MAX: u32 = 100;
 
+/// Instances that went away and are looked at in one go.
+pub const INSTANCES_ENDED_MAX: u32 = 100;
+/// How far this machine's clock may be from the store's before leases are not judged any more.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5);
 /// How long a card belongs to the worker that took it.
 pub const CARD_LEASE: TimeDelta = TimeDelta::seconds(60);
 /// Cards handed out in one call.

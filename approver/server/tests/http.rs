@@ -59,7 +59,7 @@ async fn served(tls: Option<Arc<rustls::ServerConfig>>) -> Served {
 
 fn desk(address: SocketAddr, token: &str) -> HttpDesk {
     HttpDesk::new(HttpDeskConfig {
-        url: format!("http://{address}"),
+        urls: vec![format!("http://{address}")],
         token: token.into(),
         ca_pem: None,
         client_identity_pem: None,
@@ -226,20 +226,25 @@ async fn lossy(
     let seen = Arc::new(AtomicUsize::new(0));
     let counter = seen.clone();
     tasks.spawn(async move {
+        let mut connections = JoinSet::new();
         while let Ok((mut client, _)) = listener.accept().await {
-            let mut server = TcpStream::connect(to).await.unwrap();
-            let mut request = vec![0; 64 * 1024];
-            let mut answer = vec![0; 64 * 1024];
-            while let Ok(read @ 1..) = client.read(&mut request).await {
-                server.write_all(&request[..read]).await.unwrap();
-                let Ok(got @ 1..) = server.read(&mut answer).await else {
-                    break;
-                };
-                if counter.fetch_add(1, Ordering::SeqCst) < losses {
-                    break;
+            let counter = counter.clone();
+            connections.spawn(async move {
+                let mut server = TcpStream::connect(to).await.unwrap();
+                let mut request = vec![0; 64 * 1024];
+                let mut answer = vec![0; 64 * 1024];
+                while let Ok(read @ 1..) = client.read(&mut request).await {
+                    server.write_all(&request[..read]).await.unwrap();
+                    let Ok(got @ 1..) = server.read(&mut answer).await else {
+                        break;
+                    };
+                    let sign_of_life = request.starts_with(b"POST /api/v1/proxies/alive");
+                    if !sign_of_life && counter.fetch_add(1, Ordering::SeqCst) < losses {
+                        break;
+                    }
+                    client.write_all(&answer[..got]).await.unwrap();
                 }
-                client.write_all(&answer[..got]).await.unwrap();
-            }
+            });
         }
     });
     (address, seen)
@@ -394,7 +399,7 @@ async fn tls_with_client_certificates() {
     let s = served(Some(tls.unwrap())).await;
     let desk = |identity: Option<&str>| {
         HttpDesk::new(HttpDeskConfig {
-            url: format!("https://{}", s.address),
+            urls: vec![format!("https://{}", s.address)],
             token: PROXY_TOKEN.into(),
             ca_pem: Some(ca.to_vec()),
             client_identity_pem: identity.map(|pem| pem.as_bytes().to_vec()),

@@ -1,5 +1,10 @@
 //! The same tests as beside this file, with PostgreSQL as the store.
 
+#![allow(
+    clippy::duplicate_mod,
+    reason = "each of them brings its own support, as it does alone"
+)]
+
 #[path = "cards.rs"]
 mod cards;
 #[path = "console.rs"]
@@ -8,5 +13,7 @@ mod console;
 mod crash;
 #[path = "http.rs"]
 mod http;
+#[path = "leases.rs"]
+mod leases;
 #[path = "life.rs"]
 mod life;

@@ -47,6 +47,7 @@ pub fn withdrawn(reason: WithdrawReason) -> &'static str {
         WithdrawReason::ClientOverflow => "the client sent more behind it than may be kept",
         WithdrawReason::TargetGone => "the database closed its connection",
         WithdrawReason::ProxyShutdown => "the proxy was shut down",
+        WithdrawReason::ProxyLost => "the proxy went away",
         WithdrawReason::MeaningChanged => "what it would do changed after it was shown",
         WithdrawReason::PolicyChanged => "the policy changed and does not let it through any more",
     }

@@ -138,10 +138,7 @@ fn remote_approver(
     around: &Surroundings<'_>,
     role: Role,
 ) -> Option<RemoteApprover> {
-    let url = section.require_string("url", "\"https://approver.internal:8443\"");
-    let url = url
-        .and_then(|url| super::decision::http_url(&section, "url", url))
-        .and_then(|url| encrypted(&section, url));
+    let urls = approver_urls(&section);
     if !section.has("token") {
         section.missing("token", "{ env = \"ABEYANCE_TOKEN\" }");
     }
@@ -150,11 +147,39 @@ fn remote_approver(
     let identity = around.private_key(&section, "identity");
     section.finish();
     Some(RemoteApprover {
-        url: url?.value,
+        urls: urls?,
         token: token?.value,
         ca_pem: ca.map(|ca| ca.value),
         identity_pem: identity.map(|identity| SecretSlice::from(identity.value)),
     })
+}
+
+/// One address, or those of several approvers that share a store.
+fn approver_urls(section: &Section<'_>) -> Option<Vec<String>> {
+    let listed = section
+        .value("url")
+        .is_some_and(|value| value.get_ref().as_array().is_some());
+    let given = if listed {
+        section.strings("url")?
+    } else {
+        vec![section.require_string("url", "\"https://approver.internal:8443\"")?]
+    };
+    if given.is_empty() {
+        section.problems.error(
+            &section.key_span("url"),
+            format!("`url` in {} names no approver", section.name()),
+            "name at least one: \"https://approver.internal:8443\"",
+        );
+        return None;
+    }
+    let checked = given.into_iter().map(|url| {
+        super::decision::http_url(section, "url", url)
+            .and_then(|url| encrypted(section, url))
+            .map(|url| url.value)
+    });
+    // All of them, so that every mistake is shown.
+    let checked: Vec<Option<String>> = checked.collect();
+    checked.into_iter().collect()
 }
 
 /// The approver's answers let statements run: they come encrypted, or from this machine.
@@ -295,7 +320,8 @@ fn is_identifier(name: &str) -> bool {
 }
 
 /// Splits `host:port`, with IPv6 in brackets.
-fn host_and_port(text: At<String>, problems: &Problems) -> Option<At<(String, u16)>> {
+/// A host and a port, the host without brackets.
+pub fn host_and_port(text: At<String>, problems: &Problems) -> Option<At<(String, u16)>> {
     let split = text.value.rsplit_once(':').and_then(|(host, port)| {
         let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
         let host = bracketed.unwrap_or(host);
@@ -376,7 +402,8 @@ fn warn_unencrypted(host: &str, span: &Span, problems: &Problems) {
     }
 }
 
-fn is_this_machine(host: &str) -> bool {
+/// Whether a host is this one by its name or address.
+pub fn is_this_machine(host: &str) -> bool {
     let address = host.parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

@@ -14,12 +14,17 @@ use super::{
     schedule::ScheduleEntry,
     section::{At, Section},
     steps::{self, StepsEntry},
+    store::store,
     terms::{self, TermsEntry},
 };
 
 /// Shorter than a person can read a card, or longer than a connection should be kept.
 const ROUTE_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(86_400);
+
+/// Shorter would end holds of proxies that are only slow, longer would leave cards that nobody waits for.
+const PROXY_LEASE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
+const PROXY_LEASE_DEFAULT: Duration = Duration::from_secs(30);
 
 /// Shorter tokens can be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
@@ -28,9 +33,8 @@ const TOKEN_BYTES_MIN: usize = 16;
 pub fn approver(section: Section<'_>, around: &Surroundings<'_>, role: Role) -> Option<Approver> {
     let listen = listen(&section, "127.0.0.1:8080");
     guard_plaintext(&section, listen.as_ref(), "decisions");
-    let store = section
-        .require_string("store", "\"abeyance.db\"")
-        .and_then(|path| store_path(&section, around, &path));
+    let store = store(&section, around, role);
+    let proxy_lease = section.duration("proxy_lease", PROXY_LEASE);
     let console_url = section
         .string("console_url")
         .and_then(|url| http_url(&section, "console_url", url));
@@ -54,28 +58,11 @@ pub fn approver(section: Section<'_>, around: &Surroundings<'_>, role: Role) -> 
     Some(Approver {
         listen: listen?.value,
         store: store?,
+        proxy_lease: proxy_lease.map_or(PROXY_LEASE_DEFAULT, |lease| lease.value),
         console_url: console_url.map(|url| url.value.trim_end_matches('/').to_owned()),
         token: token.map(|token| token.value),
         tls,
     })
-}
-
-fn store_path(
-    section: &Section<'_>,
-    around: &Surroundings<'_>,
-    path: &At<String>,
-) -> Option<std::path::PathBuf> {
-    let store = around.path(&path.value);
-    let folder = store.parent().filter(|folder| folder.is_dir());
-    if around.look && (folder.is_none() || store.is_dir()) {
-        section.problems.error(
-            &path.span,
-            format!("the store {} cannot be made", store.display()),
-            "its folder has to exist; the file in it is created at the first start",
-        );
-        return None;
-    }
-    Some(store)
 }
 
 fn server_tls(

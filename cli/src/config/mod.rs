@@ -17,6 +17,7 @@ mod problem;
 mod schedule;
 mod section;
 mod steps;
+mod store;
 mod suggest;
 mod terms;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use abeyance_approver::StoreLocation;
 use abeyance_policy::RuleSet;
 use toml::de::DeTable;
 
@@ -132,6 +134,34 @@ pub fn connectable(path: &Path, name: &str) -> Result<Target, String> {
         (Some(target), None) => Ok(target),
         (_, Some(problem)) => Err(problem),
         (None, None) => Err(format!("there is no target called {name}")),
+    }
+}
+
+/// The approver's store: what else the file points at is left alone.
+///
+/// # Errors
+/// Why there is none, in one line.
+pub fn store_of(path: &Path) -> Result<StoreLocation, String> {
+    let source = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let base = path.parent().filter(|base| !base.as_os_str().is_empty());
+    let base = std::path::absolute(base.unwrap_or(Path::new("."))).map_err(|e| e.to_string())?;
+    let around = Surroundings {
+        base: &base,
+        env: &|name| std::env::var(name).ok(),
+        look: true,
+    };
+    let problems = Problems::default();
+    let (document, _) = DeTable::parse_recoverable(&source);
+    let root = Section::new("the file", 0..0, document.get_ref(), &problems);
+    let approver = root.section("approver", "[approver]");
+    let store = approver.and_then(|section| store::store(&section, &around, Role::Approver));
+    drop(root);
+    drop(document);
+    let report = problems.into_report(path.to_owned(), source);
+    match (store, report.first()) {
+        (Some(store), None) => Ok(store),
+        (_, Some(problem)) => Err(problem),
+        (None, None) => Err("the configuration names no store".to_owned()),
     }
 }
 

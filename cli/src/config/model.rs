@@ -2,7 +2,7 @@
 //!
 //! Making one is [`super::load`]'s business alone; whoever holds one needs to check nothing again.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use abeyance_api::PersonId;
 use abeyance_gateway::{ClientTls, Limits, UpstreamTls};
@@ -73,10 +73,10 @@ pub struct Proxy {
     pub limits: Limits,
 }
 
-/// An approver in another process.
+/// An approver in another process, or several on one store.
 #[derive(Debug)]
 pub struct RemoteApprover {
-    pub url: String,
+    pub urls: Vec<String>,
     pub token: SecretString,
     pub ca_pem: Option<Vec<u8>>,
     /// Certificate and key in one file, for an approver that demands client certificates.
@@ -115,7 +115,8 @@ pub struct Agent {
 #[derive(Debug)]
 pub struct Approver {
     pub listen: SocketAddr,
-    pub store: PathBuf,
+    pub store: abeyance_approver::StoreLocation,
+    pub proxy_lease: std::time::Duration,
     pub console_url: Option<String>,
     pub token: Option<SecretString>,
     pub tls: Option<std::sync::Arc<rustls::ServerConfig>>,

@@ -201,6 +201,26 @@ const CASES: &[(&str, &str, &str)] = &[
         "\"no-such/abeyance.db\"",
     ),
     (
+        "store as a URL",
+        "\"abeyance.db\"",
+        "\"postgres://abeyance:hunter2@db.internal/abeyance\"",
+    ),
+    (
+        "store with too little",
+        "\"abeyance.db\"",
+        "{ address = \"db.internal\", password = \"hunter2\", tls = \"require\", connections_max = 1 }",
+    ),
+    (
+        "store without encryption",
+        "\"abeyance.db\"",
+        "{ address = \"db.internal:5432\", database = \"a\", user = \"a\", tls = \"disable\" }",
+    ),
+    (
+        "a lease too short",
+        "store =",
+        "proxy_lease = \"10ms\"\nstore =",
+    ),
+    (
         "console address",
         "\"http://127.0.0.1:8080\"",
         "\"127.0.0.1:8080\"",

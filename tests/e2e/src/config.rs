@@ -85,8 +85,10 @@ pub struct Config {
     pub slack: Option<Slack>,
     /// The bot's token.
     pub bot_token: String,
-    /// The SQLite file; a relative path starts in the folder of the process.
+    /// The SQLite file, a relative path starts in the folder of the process; or the table of a database.
     pub store: String,
+    /// More lines for `[approver]`.
+    pub approver_lines: String,
     /// What is logged, as `--log` takes it.
     pub log: String,
     /// More lines for `[proxy]`.
@@ -117,6 +119,7 @@ impl Config {
             bot_token: "xoxb-double-bot".to_owned(),
             log: "debug".to_owned(),
             store: "abeyance.db".to_owned(),
+            approver_lines: String::new(),
             proxy_lines: String::new(),
             approver_listen: "127.0.0.1:0".to_owned(),
             proxy_listen: "127.0.0.1:0".to_owned(),
@@ -168,7 +171,10 @@ impl Config {
     /// When the server refuses.
     pub async fn store_in(&mut self, server: &Postgres) -> anyhow::Result<()> {
         let name = server.empty_database().await?;
-        self.store = format!("postgres://postgres@127.0.0.1:{}/{name}", server.port());
+        self.store = format!(
+            "{{ address = \"127.0.0.1:{}\", database = \"{name}\", user = \"postgres\", tls = \"disable\" }}",
+            server.port()
+        );
         Ok(())
     }
 
@@ -201,11 +207,15 @@ impl Config {
         for part in self.targets.iter().chain(&self.agents) {
             let _ = write!(text, "\n{part}");
         }
+        let store = match self.store.strip_prefix('{') {
+            Some(_) => self.store.clone(),
+            None => format!("\"{}\"", self.store),
+        };
         let _ = write!(
             text,
-            "\n[approver]\nlisten = \"{}\"\nstore = \"{}\"\nconsole_url = \"http://console.example\"\n\
+            "\n[approver]\nlisten = \"{}\"\nstore = {}\n{}console_url = \"http://console.example\"\n\
              token = {{ env = \"E2E_TOKEN\" }}\n",
-            self.approver_listen, self.store
+            self.approver_listen, store, self.approver_lines
         );
         for (name, slack) in PEOPLE {
             let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(console_token(name)));

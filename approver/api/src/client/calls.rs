@@ -44,12 +44,14 @@ impl HttpDesk {
     }
 
     async fn open(&self, request: &HoldRequest) -> Result<HoldReceipt, DeskError> {
+        self.keep_alive();
         let call = Call::post("/holds".to_owned(), request)?.with_id(Uuid::new_v4());
         self.ask(&call).await
     }
 
     async fn claim(&self, id: &HoldId, binding: BindingDigest) -> Result<Claimed, DeskError> {
         let body = json!({ "binding": binding });
+        self.keep_alive();
         let call = Call::post(format!("/holds/{id}/claim"), &body)?.with_id(Uuid::new_v4());
         self.ask(&call).await
     }
@@ -102,12 +104,14 @@ impl HoldDesk for HttpDesk {
         let call = Call::get(path).within(limits::POLL + limits::POLL_MARGIN);
         let mut away_since: Option<Instant> = None;
         let mut pause = limits::RETRY_PAUSE;
+        let mut failures = 0;
         loop {
             let detail = match self.send::<Resolution, DeskError>(&call).await {
                 Ok(Answer::Value(resolution)) => return Ok(resolution),
                 Ok(Answer::Nothing) => {
                     away_since = None;
                     pause = limits::RETRY_PAUSE;
+                    failures = 0;
                     continue;
                 }
                 Err(
@@ -121,8 +125,11 @@ impl HoldDesk for HttpDesk {
                 return Err(unavailable(detail));
             }
             tracing::debug!(hold = %id, %detail, "the approver is away; waiting for it");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(limits::AWAY_PAUSE_MAX);
+            failures += 1;
+            if failures % self.0.bases.len() == 0 {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(limits::AWAY_PAUSE_MAX);
+            }
         }
     }
 

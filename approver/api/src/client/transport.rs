@@ -1,8 +1,8 @@
 //! One call: send, read within bounds, tell apart what happened.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, Response, StatusCode, Url};
 use secrecy::ExposeSecret as _;
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -11,6 +11,8 @@ use super::{HttpDesk, limits, unavailable};
 use crate::DeskError;
 
 const REQUEST_ID: &str = "abeyance-request-id";
+/// Which proxy asks: its holds end with its lease.
+const PROXY_ID: &str = "abeyance-proxy";
 
 /// A call that can be sent again as it is.
 #[derive(Debug, Clone)]
@@ -76,6 +78,12 @@ pub(super) enum Answer<T> {
     Nothing,
 }
 
+/// What one try came to, and whether another approver might answer better.
+struct Tried<T, E> {
+    answer: Result<Answer<T>, Failure<E>>,
+    elsewhere: bool,
+}
+
 impl HttpDesk {
     /// One try.
     pub(super) async fn send<T, E>(&self, call: &Call) -> Result<Answer<T>, Failure<E>>
@@ -83,9 +91,49 @@ impl HttpDesk {
         T: DeserializeOwned,
         E: DeserializeOwned,
     {
+        self.attempt(call).await.answer
+    }
+
+    /// One try at the present address. One that does not answer, or cannot now, is left for the next.
+    async fn attempt<T, E>(&self, call: &Call) -> Tried<T, E>
+    where
+        T: DeserializeOwned,
+        E: DeserializeOwned,
+    {
+        let turn = self.0.turn.load(Ordering::Relaxed);
+        let bases = &self.0.bases;
+        let Some(base) = bases.get(turn % bases.len().max(1)) else {
+            let answer = Err(Failure::Undelivered("no address is known".to_owned()));
+            return Tried {
+                answer,
+                elsewhere: false,
+            };
+        };
+        let tried = match self.call(base, call).await {
+            Ok((status, body)) => Tried {
+                elsewhere: status == StatusCode::SERVICE_UNAVAILABLE,
+                answer: answer(status, &body),
+            },
+            Err(failure) => Tried {
+                elsewhere: true,
+                answer: Err(failure),
+            },
+        };
+        if tried.elsewhere && bases.len() > 1 {
+            // Whoever was first moves on; the others follow.
+            let next = turn.wrapping_add(1);
+            let _moved =
+                self.0
+                    .turn
+                    .compare_exchange(turn, next, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        tried
+    }
+
+    async fn call<E>(&self, base: &Url, call: &Call) -> Result<(StatusCode, Vec<u8>), Failure<E>> {
         let url = format!(
             "{}/api/v1{}",
-            self.0.base.as_str().trim_end_matches('/'),
+            base.as_str().trim_end_matches('/'),
             call.path
         );
         let mut request = self
@@ -93,6 +141,7 @@ impl HttpDesk {
             .client
             .request(call.method.clone(), url)
             .timeout(call.timeout)
+            .header(PROXY_ID, self.0.proxy.to_string())
             .bearer_auth(self.0.token.expose_secret());
         if let Some(id) = call.request_id {
             request = request.header(REQUEST_ID, id.to_string());
@@ -104,44 +153,56 @@ impl HttpDesk {
         }
         let response = request.send().await.map_err(|error| lost(&error))?;
         let status = response.status();
-        let body = read(response).await?;
-        if status == StatusCode::NO_CONTENT {
-            return Ok(Answer::Nothing);
-        }
-        if status.is_success() {
-            return serde_json::from_slice(&body)
-                .map(Answer::Value)
-                .map_err(|_| {
-                    Failure::Lost(
-                        "its answer was not understood; are both of the same version?".into(),
-                    )
-                });
-        }
-        Err(refusal(status, &body))
+        Ok((status, read(response).await?))
     }
 
-    /// Tries until there is an answer of the approver's own. For calls that may be repeated.
+    /// Tries until there is an answer of an approver's own. For calls that may be repeated.
     pub(super) async fn send_again<T, E>(&self, call: &Call) -> Result<Answer<T>, Failure<E>>
     where
         T: DeserializeOwned,
         E: DeserializeOwned,
     {
+        let approvers = u32::try_from(self.0.bases.len()).unwrap_or(u32::MAX);
+        let tries_max = limits::TRIES.max(approvers.saturating_mul(2));
         let mut pause = limits::RETRY_PAUSE;
         let mut tries = 1;
         loop {
-            match self.send(call).await {
-                Err(Failure::Undelivered(detail) | Failure::Lost(detail))
-                    if tries < limits::TRIES =>
-                {
-                    tracing::debug!(%detail, tries, path = %call.path, "trying again");
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                    tries += 1;
-                }
-                answer => return answer,
+            let tried = self.attempt(call).await;
+            let again = match &tried.answer {
+                Err(Failure::Undelivered(_) | Failure::Lost(_)) => true,
+                // Its store is away, or it stops: another one may do.
+                Err(Failure::Answered(_)) => tried.elsewhere && approvers > 1,
+                Ok(_) | Err(Failure::Refused(_)) => false,
+            };
+            if !again || tries >= tries_max {
+                return tried.answer;
             }
+            tracing::debug!(tries, path = %call.path, "trying again");
+            if tries % approvers == 0 {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            tries += 1;
         }
     }
+}
+
+fn answer<T, E>(status: StatusCode, body: &[u8]) -> Result<Answer<T>, Failure<E>>
+where
+    T: DeserializeOwned,
+    E: DeserializeOwned,
+{
+    if status == StatusCode::NO_CONTENT {
+        return Ok(Answer::Nothing);
+    }
+    if !status.is_success() {
+        return Err(refusal(status, body));
+    }
+    serde_json::from_slice(body)
+        .map(Answer::Value)
+        .map_err(|_| {
+            Failure::Lost("its answer was not understood; are both of the same version?".into())
+        })
 }
 
 fn lost<E>(error: &reqwest::Error) -> Failure<E> {

@@ -166,6 +166,7 @@ pub(super) fn withdrawn(reason: WithdrawReason) -> &'static str {
         WithdrawReason::ClientOverflow => "the client sent too much behind it",
         WithdrawReason::TargetGone => "the target's connection closed",
         WithdrawReason::ProxyShutdown => "the proxy stopped",
+        WithdrawReason::ProxyLost => "the proxy went away",
         WithdrawReason::MeaningChanged => "what it would do changed after it was shown",
         WithdrawReason::PolicyChanged => "the policy changed and does not let it through any more",
     }
@@ -180,6 +181,7 @@ pub(super) fn lapsed(cause: LapseCause) -> &'static str {
         LapseCause::ClientOverflow => withdrawn(WithdrawReason::ClientOverflow),
         LapseCause::TargetGone => withdrawn(WithdrawReason::TargetGone),
         LapseCause::ProxyShutdown => withdrawn(WithdrawReason::ProxyShutdown),
+        LapseCause::ProxyLost => withdrawn(WithdrawReason::ProxyLost),
         LapseCause::MeaningChanged => withdrawn(WithdrawReason::MeaningChanged),
         LapseCause::PolicyChanged => withdrawn(WithdrawReason::PolicyChanged),
     }

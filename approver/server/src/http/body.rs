@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::reply::{Desk, Malformed};
-use crate::Approver;
+use crate::{Approver, store::Instance};
 
 /// Makes a repeated call find what the first one did.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("abeyance-request-id");
@@ -69,5 +69,26 @@ impl FromRequestParts<Approver> for RequestId {
                 let text = format!("header {REQUEST_ID} must be a UUID made for this request");
                 Malformed(StatusCode::BAD_REQUEST, text)
             })
+    }
+}
+
+/// Which proxy asks.
+pub(super) const PROXY_ID: HeaderName = HeaderName::from_static("abeyance-proxy");
+
+/// The proxy that asks; older ones do not say.
+pub(super) struct ProxyId(pub(super) Option<Instance>);
+
+impl FromRequestParts<Approver> for ProxyId {
+    type Rejection = Malformed;
+    async fn from_request_parts(parts: &mut Parts, _: &Approver) -> Result<Self, Malformed> {
+        let Some(value) = parts.headers.get(PROXY_ID) else {
+            return Ok(Self(None));
+        };
+        let id = value.to_str().ok().and_then(|text| text.parse().ok());
+        let id = id.ok_or_else(|| {
+            let text = format!("header {PROXY_ID} must be a UUID");
+            Malformed(StatusCode::BAD_REQUEST, text)
+        })?;
+        Ok(Self(Some(Instance { id, inside: false })))
     }
 }

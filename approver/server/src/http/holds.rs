@@ -1,9 +1,9 @@
 //! Calls about holds.
 
 use abeyance_api::{
-    BindingDigest, Claimant, Claimed, DecideError, DecisionDesk as _, DecisionRequest,
+    BindingDigest, Claimant, Claimed, DecideError, DecisionDesk as _, DecisionRequest, DeskError,
     HoldDesk as _, HoldFilter, HoldReceipt, HoldRequest, HoldView, LookRequest, Outcome,
-    StatementRecord, Surface, WithdrawReason,
+    ProxyLease, StatementRecord, Surface, WithdrawReason,
 };
 use axum::{
     Extension, Json,
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::{
     PollQuery,
     auth::{Decider, Proxy},
-    body::{Body, HoldPath, RequestId},
+    body::{Body, HoldPath, PROXY_ID, ProxyId, RequestId},
     oncall::as_oneself,
     reply::{Decide, Desk},
 };
@@ -26,9 +26,26 @@ pub(super) async fn open(
     _: Proxy,
     State(approver): State<Approver>,
     RequestId(key): RequestId,
+    ProxyId(proxy): ProxyId,
     Body(request): Body<HoldRequest>,
 ) -> Result<Json<HoldReceipt>, Desk> {
-    Ok(Json(approver.hold_open_once(request, key).await?))
+    let opened = approver.hold_open_once(request, key, proxy).await?;
+    Ok(Json(opened))
+}
+
+/// A proxy says that it lives, and hears for how long that is believed.
+pub(super) async fn alive(
+    _: Proxy,
+    State(approver): State<Approver>,
+    ProxyId(proxy): ProxyId,
+) -> Result<Json<ProxyLease>, Desk> {
+    let Some(proxy) = proxy else {
+        let detail = format!("header {PROXY_ID} must be the proxy's own UUID");
+        return Err(Desk(DeskError::Refused { detail }));
+    };
+    let lease = approver.beat(proxy).await.map_err(DeskError::from)?;
+    let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+    Ok(Json(ProxyLease { lease_ms }))
 }
 
 /// 200 with the resolution, or 204 when there is none yet: ask again.
@@ -58,10 +75,13 @@ pub(super) async fn claim(
     State(approver): State<Approver>,
     HoldPath(id): HoldPath,
     RequestId(key): RequestId,
+    ProxyId(proxy): ProxyId,
     Body(claim): Body<ClaimBody>,
 ) -> Result<Json<Claimed>, Desk> {
     Ok(Json(
-        approver.hold_claim_once(&id, claim.binding, key).await?,
+        approver
+            .hold_claim_once(&id, claim.binding, key, proxy)
+            .await?,
     ))
 }
 

@@ -65,6 +65,7 @@ impl Approver {
             .route("/notices/begin", post(cards::notice_begin))
             .route("/notices/delivered", post(cards::notice_delivered))
             .route("/notices/failed", post(cards::notice_failed))
+            .route("/proxies/alive", post(holds::alive))
             .route("/cards/due", post(cards::due))
             .route("/cards/begin", post(cards::begin))
             .route("/cards/delivered", post(cards::delivered))

@@ -183,17 +183,21 @@ impl Store {
         .await
     }
 
-    /// After a restart: no worker of the last run holds a lease, and cards that were given up
-    /// get another chance, since the configuration may have changed.
-    pub(crate) async fn cards_reset(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+    /// At the start, cards that were given up get another chance, since the configuration may have changed.
+    /// `alone`: no worker lives that could hold a lease.
+    pub(crate) async fn cards_reset(
+        &self,
+        alone: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         self.writer
             .write(move |scope| {
                 Box::pin(async move {
-                    sql(
-                        "UPDATE card SET leased_until = 0, next_try_at = coalesce(next_try_at, $1)
-                         WHERE rendered_version < wanted_version",
-                    )
+                    sql("UPDATE card SET next_try_at = coalesce(next_try_at, $1),
+                            leased_until = CASE WHEN $2 THEN 0 ELSE leased_until END
+                         WHERE rendered_version < wanted_version")
                     .bind(micros(now))
+                    .bind(alone)
                     .execute(&mut scope.conn)
                     .await?;
                     scope.touch(Touched::Cards);

@@ -12,6 +12,7 @@ use super::{
     db::{Conn, sql},
     events,
     grants::{self, Coverable},
+    instances::{self, Instance},
     record::{load, record, votes},
     row::{count_at, hold_id_at, json, maybe_instant_at, micros, state_at, to_i64},
     writer::Scope,
@@ -32,6 +33,8 @@ pub(crate) struct NewRecord {
     pub(crate) coverable: Coverable,
     /// Slack channels that get a card.
     pub(crate) slack_channels: Vec<String>,
+    /// Who waits, and until when it is believed to.
+    pub(crate) instance: Option<(Instance, DateTime<Utc>)>,
 }
 
 /// The answer to an open.
@@ -76,18 +79,26 @@ impl Store {
             .await
     }
 
-    /// A claim; `key` lets its owner repeat it when the answer was lost.
+    /// A claim; `key` lets its owner repeat it when the answer was lost. Whoever claims runs the batch: from then on
+    /// the hold is that instance's.
     pub(crate) async fn hold_claim(
         &self,
         id: &HoldId,
         binding: BindingDigest,
         key: Uuid,
+        runs: Option<(Instance, DateTime<Utc>)>,
         now: DateTime<Utc>,
     ) -> Result<Stepped, StoreError> {
         let id = id.clone();
         self.writer
             .write(move |scope| {
-                Box::pin(async move { claim(scope, &id, binding, key.to_string(), now).await })
+                Box::pin(async move {
+                    let stepped = claim(scope, &id, binding, key.to_string(), now).await?;
+                    if let (Stepped::Done(_), Some((instance, until))) = (&stepped, runs) {
+                        instances::takes(&mut scope.conn, instance, until, &id).await?;
+                    }
+                    Ok(stepped)
+                })
             })
             .await
     }
@@ -128,12 +139,12 @@ impl Store {
         Ok(records)
     }
 
-    /// Holds that are not over.
-    pub(crate) async fn holds_open(&self) -> Result<Vec<(HoldId, HoldState)>, StoreError> {
-        let rows =
-            sql("SELECT id, state FROM hold WHERE state IN ('pending', 'approved', 'claimed')")
-                .fetch_all(&mut self.reader().await?)
-                .await?;
+    /// Holds that are not over, and of which nobody said who waits.
+    pub(crate) async fn holds_unleased(&self) -> Result<Vec<(HoldId, HoldState)>, StoreError> {
+        let rows = sql("SELECT id, state FROM hold
+             WHERE state IN ('pending', 'approved', 'claimed') AND instance IS NULL")
+        .fetch_all(&mut self.reader().await?)
+        .await?;
         rows.iter()
             .map(|row| Ok((hold_id_at(row, "id")?, state_at(row, "state")?)))
             .collect()
@@ -208,7 +219,11 @@ async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<O
         grant: None,
         claim_key: None,
     };
-    insert(scope, &record, &key).await?;
+    if let Some((instance, until)) = new.instance {
+        instances::beat(&mut scope.conn, instance, until).await?;
+    }
+    let waits = new.instance.map(|(instance, _)| instance.id.to_string());
+    insert(scope, &record, &key, waits).await?;
     super::steps::save(&mut scope.conn, &record).await?;
     write_down(scope, &record, &events, now).await?;
     if let Some((hold, events)) = grants::cover(scope, &record, &new.coverable, now).await? {
@@ -429,12 +444,17 @@ pub(super) async fn write_down(
     Ok(())
 }
 
-async fn insert(scope: &mut Scope, record: &HoldRecord, key: &str) -> Result<(), StoreError> {
+async fn insert(
+    scope: &mut Scope,
+    record: &HoldRecord,
+    key: &str,
+    instance: Option<String>,
+) -> Result<(), StoreError> {
     let hold = &record.hold;
     sql(
         "INSERT INTO hold (id, request_key, version, state, route, quorum, quorum_parts, binding, request, asked,
-                           created_at, updated_at, expires_at, deadline_at, terms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                           created_at, updated_at, expires_at, deadline_at, terms, instance)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(record.id.as_str())
     .bind(key)
@@ -451,6 +471,7 @@ async fn insert(scope: &mut Scope, record: &HoldRecord, key: &str) -> Result<(),
     .bind(micros(hold.expires_at))
     .bind(hold.deadline().map(micros))
     .bind(json(&hold.terms)?)
+    .bind(instance)
     .execute(&mut scope.conn)
     .await?;
     Ok(())

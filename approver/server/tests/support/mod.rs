@@ -58,9 +58,14 @@ fn person(name: &str, display_name: &str) -> Person {
     }
 }
 
+/// Whether the store is shared: then nobody who starts knows that the others are gone.
+pub fn shared_store() -> bool {
+    module_path!().starts_with("postgres::")
+}
+
 /// A file in `folder`; in the tests that `postgres.rs` takes in, a database for that folder.
 pub fn store_in(folder: &Path) -> StoreLocation {
-    if module_path!().starts_with("postgres::") {
+    if shared_store() {
         StoreLocation::Postgres(database_of(folder))
     } else {
         folder.join("abeyance.db").into()
@@ -150,6 +155,7 @@ pub fn config_on(store: StoreLocation) -> ApproverConfig {
             },
         ],
         single_process: true,
+        proxy_lease: Duration::from_secs(30),
     }
 }
 

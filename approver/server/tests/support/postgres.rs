@@ -3,6 +3,18 @@
 //! A shell watches over the server: it stops it, and removes its data, when the test process ends in whatever
 //! way. Shared by the tests inside the crate and those beside it, so it uses neither.
 
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that fails stops its test"
+)]
+#![allow(
+    clippy::zombie_processes,
+    reason = "the shell ends with the test process"
+)]
+
 use std::{
     fs,
     net::TcpListener,

@@ -229,6 +229,7 @@ fn each_reason_to_withdraw_reads_differently() {
         WithdrawReason::ClientOverflow,
         WithdrawReason::TargetGone,
         WithdrawReason::ProxyShutdown,
+        WithdrawReason::ProxyLost,
     ];
     let said: BTreeSet<&str> = reasons.into_iter().map(words::withdrawn).collect();
     assert_eq!(said.len(), reasons.len());

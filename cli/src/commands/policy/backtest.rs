@@ -2,14 +2,10 @@
 //!
 //! Facts are judged as they were recorded: no text is read again, no catalog asked.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use abeyance_api::{Clock as _, StatementRecord, SystemClock};
-use abeyance_approver::statements_logged;
+use abeyance_approver::{StoreLocation, statements_logged};
 use abeyance_gateway::context;
 use abeyance_policy::{Verdict, evaluate};
 use abeyance_sql::StatementFacts;
@@ -188,8 +184,9 @@ fn example(text: &str) -> String {
 /// The log's records since a while ago.
 fn logged(config: &Path, log: &LogSince) -> Result<Vec<StatementRecord>, Failure> {
     let store = match &log.store {
-        Some(store) => store.clone(),
-        None => store_of(config)?,
+        Some(file) => StoreLocation::Sqlite(file.clone()),
+        None => config::store_of(config)
+            .map_err(|error| Failure::Usage(format!("{error}; or give --store")))?,
     };
     let since = TimeDelta::from_std(log.since).unwrap_or(TimeDelta::MAX);
     let now = SystemClock.now();
@@ -199,21 +196,8 @@ fn logged(config: &Path, log: &LogSince) -> Result<Vec<StatementRecord>, Failure
         .build();
     let runtime = runtime.map_err(|error| Failure::Unavailable(error.to_string()))?;
     runtime
-        .block_on(statements_logged(&store.into(), since))
+        .block_on(statements_logged(&store, since))
         .map_err(|error| Failure::Io(error.to_string()))
-}
-
-/// The approver's store, as the configuration names it.
-fn store_of(path: &Path) -> Result<PathBuf, Failure> {
-    let source = config::source(path).map_err(|error| Failure::Io(error.to_string()))?;
-    let table: Option<toml::Table> = source.parse().ok();
-    let store = table
-        .as_ref()
-        .and_then(|table| table.get("approver")?.get("store")?.as_str());
-    let store = store.ok_or_else(|| {
-        Failure::Usage("the configuration names no store: give --store".to_owned())
-    })?;
-    Ok(path.parent().unwrap_or(Path::new(".")).join(store))
 }
 
 /// Reads `7d`, `12h`.
