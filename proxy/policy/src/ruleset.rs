@@ -136,6 +136,13 @@ impl RuleSet {
         self.needs_moment
     }
 
+    /// Some columns are protected: their values must not reach an agent, by no way.
+    #[must_use]
+    pub fn protects(&self) -> bool {
+        let mut protections = self.protections.iter();
+        protections.any(|one| one.mode == Mode::Enforce)
+    }
+
     /// What applies when no rule matches.
     #[must_use]
     pub fn default_decision(&self) -> &Decision {

@@ -4,8 +4,10 @@
 //! half a gigabyte needs no more memory than the read buffer. Every other frame is *control* and is
 //! yielded whole. Refuses to know what control frames mean.
 
+use std::ops::Range;
+
 use super::{
-    backend::tag,
+    backend::tag::{self, ERROR_RESPONSE},
     frame::{Direction, FrameError, HEADER_BYTES, Header},
     limits::{BACKEND_BULK_BYTES_MAX, BACKEND_CONTROL_BYTES_MAX},
 };
@@ -20,6 +22,8 @@ pub struct BackendScanner {
     /// Bytes of a bulk frame that were not in the buffer yet.
     bulk_left: usize,
     control_bytes_max: usize,
+    /// ErrorResponses of the last walk.
+    errors: Vec<Range<usize>>,
 }
 
 impl Default for BackendScanner {
@@ -40,7 +44,14 @@ impl BackendScanner {
         Self {
             bulk_left: 0,
             control_bytes_max,
+            errors: Vec::new(),
         }
+    }
+
+    /// Where the last walk yielded an ErrorResponse.
+    #[must_use]
+    pub fn errors(&self) -> &[Range<usize>] {
+        &self.errors
     }
 
     /// Whether the bytes forwarded so far end inside a bulk frame. Nothing may be put between then.
@@ -51,6 +62,7 @@ impl BackendScanner {
 
     /// Starts at the front of `buffer`, where the last walk's [`Walk::forwardable`] ended.
     pub fn walk<'a>(&'a mut self, buffer: &'a [u8]) -> Walk<'a> {
+        self.errors.clear();
         Walk {
             scanner: self,
             buffer,
@@ -139,6 +151,9 @@ impl<'a> Walk<'a> {
             };
             let start = self.at;
             self.at += bytes;
+            if tag == ERROR_RESPONSE {
+                self.scanner.errors.push(start..self.at);
+            }
             return Ok(Some(Seen { tag, start, raw }));
         }
     }
