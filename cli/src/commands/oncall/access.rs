@@ -42,7 +42,7 @@ impl Access {
         };
         let ca_pem = args.ca.as_deref().map(read).transpose()?;
         let config = HttpDeskConfig {
-            url: url.clone(),
+            urls: vec![url.clone()],
             token: token(args)?,
             ca_pem,
             client_identity_pem: None,
