@@ -66,6 +66,9 @@ pub enum Command {
     /// Schedules: who is on call
     #[command(subcommand)]
     Oncall(OncallCommand),
+    /// Grants: approvals that hold for a while
+    #[command(subcommand)]
+    Grant(GrantCommand),
     /// Judge statements as the proxy would, without running anything
     Explain(ExplainArgs),
     /// Policies: whether they do what they are meant to
@@ -114,6 +117,36 @@ pub enum OncallCommand {
     Override(OverrideCommand),
     /// Let two shifts change people
     Swap(SwapArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GrantCommand {
+    /// Show which grants are active
+    List(GrantListArgs),
+    /// End a grant: the next statement of its shape is held again
+    Revoke(GrantRevokeArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct GrantListArgs {
+    #[command(flatten)]
+    pub approver: ApproverArgs,
+    /// Those that are over too
+    #[arg(long)]
+    pub all: bool,
+    #[arg(long, default_value = "table")]
+    pub format: OncallFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct GrantRevokeArgs {
+    #[command(flatten)]
+    pub approver: ApproverArgs,
+    /// Such as GRT-7K3Q
+    pub id: String,
+    /// Why; it is kept in the record
+    #[arg(long)]
+    pub reason: String,
 }
 
 /// How to get at a running approver.

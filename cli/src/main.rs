@@ -21,8 +21,8 @@ use abeyance_api::{Clock as _, SystemClock};
 use clap::Parser as _;
 
 use args::{
-    AgentCommand, CatalogCommand, Cli, Command, OncallCommand, OverrideCommand, PersonCommand,
-    PolicyCommand,
+    AgentCommand, CatalogCommand, Cli, Command, GrantCommand, OncallCommand, OverrideCommand,
+    PersonCommand, PolicyCommand,
 };
 use config::Role;
 use exit::Failure;
@@ -63,6 +63,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Approver(args) => run::run(&args, Role::Approver),
         Command::CheckConfig(args) => commands::check_config(&args),
         Command::Oncall(command) => oncall(&command),
+        Command::Grant(GrantCommand::List(args)) => commands::grant::list(&args),
+        Command::Grant(GrantCommand::Revoke(args)) => commands::grant::revoke(&args),
         Command::Agent(AgentCommand::Add(args)) => commands::agent_add(&args),
         Command::Person(PersonCommand::Token { name }) => commands::person_token(&name),
         Command::Explain(args) => commands::explain(&args),

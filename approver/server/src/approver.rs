@@ -184,6 +184,16 @@ impl Approver {
         self.0.stopping.cancel();
     }
 
+    /// Does at once what the reconcilers of schedules and steps would do by now, for whoever moves the clock.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn settle(&self) -> Result<(), DeskError> {
+        escalate::fire_due(self).await?;
+        duty::look(self).await?;
+        Ok(())
+    }
+
     /// Ends what is queued and closes the store. Call it last.
     pub async fn close(&self) {
         self.0.stopping.cancel();

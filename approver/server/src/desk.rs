@@ -97,7 +97,7 @@ impl Approver {
             ));
         }
         let asked = asked(&roster, route, &request);
-        Ok(NewRecord {
+        let mut new = NewRecord {
             request_key: key,
             asked,
             plan: route.plan.clone(),
@@ -109,9 +109,12 @@ impl Approver {
             quorum: route.quorum.clone(),
             expires_at: now + timeout,
             slack_channels: route.slack_channel.iter().cloned().collect(),
+            first: None,
             instance: None,
             request,
-        })
+        };
+        new.first = escalate::first(&roster, &exceptions, &new, now);
+        Ok(new)
     }
 
     /// Claims once per `key`: only the claimant whose answer was lost may ask again.
@@ -173,14 +176,17 @@ impl HoldDesk for Approver {
     async fn hold_wait(&self, id: &HoldId) -> Result<Resolution, DeskError> {
         let mut waiter = self.0.signals.wait_on(id);
         loop {
-            let record = self.0.store.hold(id).await?.ok_or(DeskError::NotFound)?;
-            if let Some(resolution) = record.hold.resolution {
-                return Ok(resolution);
-            }
-            let now = self.0.clock.now();
-            let left = record.hold.expires_at + WAITER_GRACE - now;
+            // Nothing of the hold is kept while a thousand wait, nor room for what looks it up.
+            let left = {
+                let record = Box::pin(self.0.store.hold(id)).await?;
+                let hold = record.ok_or(DeskError::NotFound)?.hold;
+                if let Some(resolution) = hold.resolution {
+                    return Ok(resolution);
+                }
+                hold.expires_at + WAITER_GRACE - self.0.clock.now()
+            };
             if left <= TimeDelta::zero() {
-                self.step(id, Event::Tick).await?;
+                Box::pin(self.step(id, Event::Tick)).await?;
                 continue;
             }
             // Both arms are cancel-safe.

@@ -6,21 +6,20 @@
 
 use std::time::Duration;
 
-use abeyance_api::{HoldId, HoldState, NoticeBody};
+use abeyance_api::{HoldId, HoldRequest, HoldState};
 use abeyance_holds::{
-    Event,
+    Event, Hold,
     escalation::{Due, Found, Notify, Who, in_words},
-    oncall::Exception,
 };
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Approver, StoreError, limits,
-    overrides::exceptions,
+    overrides::{Exceptions, exceptions},
     reconcile::until,
     roster::Roster,
-    store::{HoldRecord, Told},
+    store::{Called, HoldRecord, NewRecord, Told},
 };
 
 /// After a store that did not answer.
@@ -49,7 +48,7 @@ pub(crate) async fn run(approver: &Approver, shutdown: CancellationToken) {
 }
 
 /// Fires what is due. Returns how long nothing more is.
-async fn fire_due(approver: &Approver) -> Result<Duration, StoreError> {
+pub(crate) async fn fire_due(approver: &Approver) -> Result<Duration, StoreError> {
     let store = &approver.0.store;
     loop {
         let now = approver.0.clock.now();
@@ -102,12 +101,14 @@ async fn fire(
 ) -> Result<(), StoreError> {
     let roster = approver.roster();
     let exceptions = exceptions(&approver.0.store, &roster, now).await?;
-    let found = found(&roster, record, step, now, |schedule| {
-        exceptions.of(schedule)
-    });
-    let told = told(&roster, record, step, &found);
-    tracing::info!(hold = %record.id, step = step + 1, people = found.people.len(), "a step fired");
-    let event = Event::Ask { step, found };
+    let (event, told) = asking(
+        &roster,
+        &exceptions,
+        (&record.hold, &record.request),
+        step,
+        now,
+    );
+    tracing::info!(hold = %record.id, step = step + 1, "a step is due");
     approver
         .0
         .store
@@ -116,26 +117,40 @@ async fn fire(
     Ok(())
 }
 
-/// Whom a step comes to at this moment: those who may decide, each once.
-fn found<'a>(
+/// The first step of a hold that is about to be made, when it is due at once.
+pub(crate) fn first(
     roster: &Roster,
-    record: &HoldRecord,
+    exceptions: &Exceptions,
+    new: &NewRecord,
+    now: DateTime<Utc>,
+) -> Option<(Event, Told)> {
+    let (hold, _) = new.hold(now);
+    let Due::Step(step) = hold.escalation.due(now) else {
+        return None;
+    };
+    Some(asking(roster, exceptions, (&hold, &new.request), step, now))
+}
+
+/// Whom a step comes to at this moment, those who may decide, each once; and how they are told.
+fn asking(
+    roster: &Roster,
+    exceptions: &Exceptions,
+    (hold, request): (&Hold, &HoldRequest),
     step: usize,
     now: DateTime<Utc>,
-    exceptions: impl Fn(&str) -> &'a [Exception],
-) -> Found {
-    let who = record.hold.escalation.plan().who(step);
-    let people = roster.on_step(who, now, exceptions);
-    let people = roster.eligible_of(&people, &record.request.agent);
-    let mut hold = record.hold.clone();
+) -> (Event, Told) {
+    let who = hold.escalation.plan().who(step);
+    let people = roster.on_step(who, now, |schedule| exceptions.of(schedule));
     let mut found = Found {
-        people,
+        people: roster.eligible_of(&people, &request.agent),
         channels: channels(who),
         enough: false,
     };
-    hold.escalation.fired(&found, now);
-    found.enough = roster.enough(&hold, &record.request.agent);
-    found
+    let mut then = hold.clone();
+    then.escalation.fired(&found, now);
+    found.enough = roster.enough(&then, &request.agent);
+    let told = told(roster, hold, step, &found);
+    (Event::Ask { step, found }, told)
 }
 
 fn channels(who: &[Who]) -> Vec<String> {
@@ -147,9 +162,9 @@ fn channels(who: &[Who]) -> Vec<String> {
 }
 
 /// Who gets a card of their own, and what is said under the route's card.
-fn told(roster: &Roster, record: &HoldRecord, step: usize, found: &Found) -> Told {
-    let plan = record.hold.escalation.plan();
-    let route = roster.route(&record.hold.route);
+fn told(roster: &Roster, hold: &Hold, step: usize, found: &Found) -> Told {
+    let plan = hold.escalation.plan();
+    let route = roster.route(&hold.route);
     let channel = route.and_then(|route| route.slack_channel.clone());
     let slack = || {
         found
@@ -165,13 +180,12 @@ fn told(roster: &Roster, record: &HoldRecord, step: usize, found: &Found) -> Tol
     }
     let called = notify != Notify::Direct && slack().next().is_some();
     let thread = channel.filter(|_| called).map(|channel| {
-        let body = NoticeBody::Asked {
-            hold: record.id.clone(),
+        let called = Called {
             who: in_words(plan.who(step)),
             people: found.people.clone(),
-            expires_at: record.hold.expires_at,
+            expires_at: hold.expires_at,
         };
-        (channel, body)
+        (channel, called)
     });
     Told { cards, thread }
 }

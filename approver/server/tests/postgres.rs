@@ -11,6 +11,8 @@ mod cards;
 mod console;
 #[path = "crash.rs"]
 mod crash;
+#[path = "escalation.rs"]
+mod escalation;
 #[path = "http.rs"]
 mod http;
 #[path = "leases.rs"]

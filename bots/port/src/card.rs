@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use abeyance_api::{
-    AgentIdentity, Decision, EstimateSource, HoldId, HoldRequest, HoldState, HoldView, Outcome,
-    PersonRef, TransactionContext, blast,
+    AgentIdentity, Decision, EstimateSource, GrantView, HoldId, HoldRequest, HoldState, HoldView,
+    Outcome, PersonRef, TransactionContext, blast,
 };
 use chrono::{DateTime, Utc};
 
@@ -53,6 +53,10 @@ pub enum Button {
     Deny,
     /// Says that somebody looks; the next step of an escalation waits for them.
     Look,
+    /// Approves this shape for a while: a form asks for how long and how often.
+    Grant,
+    /// Approves alone, in an emergency: a form asks for the reason.
+    BreakGlass,
 }
 
 /// A vendor-neutral projection of a hold at a version.
@@ -108,11 +112,7 @@ impl Card {
             decision_reason: words::deciding_vote(view).and_then(|vote| vote.reason.clone()),
             sql: sql(&view.request),
             asked: if pending { asked(view) } else { Line::new() },
-            buttons: if pending {
-                buttons(&view.request)
-            } else {
-                Vec::new()
-            },
+            buttons: if pending { buttons(view) } else { Vec::new() },
             footer: footer(view),
             summary: summary(view),
         }
@@ -157,6 +157,10 @@ fn kinds(request: &HoldRequest) -> String {
 }
 
 fn tone(view: &HoldView) -> Tone {
+    // Loud, however it ended.
+    if view.votes.iter().any(|vote| vote.break_glass) {
+        return Tone::Trouble;
+    }
     match view.state {
         HoldState::Pending => Tone::Waiting,
         HoldState::Approved | HoldState::Claimed => Tone::Running,
@@ -168,6 +172,10 @@ fn tone(view: &HoldView) -> Tone {
 }
 
 fn status(view: &HoldView) -> Line {
+    if view.state == HoldState::Pending && view.request.manner.at_commit {
+        let said = "It ran and waits at its COMMIT, to be kept or rolled back, until ";
+        return vec![Piece::Text(said.to_owned()), Piece::Time(view.expires_at)];
+    }
     let mut line = vec![Piece::Text(words::status(view))];
     match view.state {
         HoldState::Pending => {
@@ -202,13 +210,21 @@ fn facts(view: &HoldView) -> Vec<Fact> {
         facts.push(fact("Writes", writes));
     }
     let open = request.transaction == TransactionContext::Open;
-    if view.state == HoldState::Pending || open {
+    if request.manner.at_commit {
+        let said = "already run; denying rolls everything back";
+        facts.push(fact("At COMMIT", vec![Piece::Text(said.to_owned())]));
+    } else if view.state == HoldState::Pending || open {
         facts.push(fact(
             "Transaction",
-            vec![Piece::Text(
-                words::transaction(request.transaction).to_owned(),
-            )],
+            vec![Piece::Text(words::transaction(view))],
         ));
+    }
+    if request.manner.ticket {
+        let said = "nobody waits; the agent sends it again once approved";
+        facts.push(fact("Ticket", vec![Piece::Text(said.to_owned())]));
+    }
+    if let Some(grant) = &view.grant {
+        facts.push(fact("Grant", granted(grant)));
     }
     if let Some(Outcome::Executed {
         rows: Some(_),
@@ -220,6 +236,25 @@ fn facts(view: &HoldView) -> Vec<Fact> {
         facts.push(fact("Command tags", vec![Piece::Text(tags.join(", "))]));
     }
     facts
+}
+
+/// `GRT-7K3Q, 3 of 10 used, active until ...`.
+fn granted(grant: &GrantView) -> Line {
+    let mut line = vec![
+        Piece::Code(grant.id.to_string()),
+        Piece::Text(format!(", {} of {} used, ", grant.used, grant.uses)),
+    ];
+    match &grant.revoked {
+        Some(revoked) => {
+            line.push(Piece::Text("revoked by ".to_owned()));
+            line.push(Piece::Person(revoked.by.clone()));
+        }
+        None => {
+            line.push(Piece::Text("until ".to_owned()));
+            line.push(Piece::Time(grant.expires_at));
+        }
+    }
+    line
 }
 
 fn fact(label: &'static str, value: Line) -> Fact {
@@ -365,14 +400,21 @@ fn people(line: &mut Line, people: &[&PersonRef], before: &str) {
     }
 }
 
-fn buttons(request: &HoldRequest) -> Vec<Button> {
-    vec![
+fn buttons(view: &HoldView) -> Vec<Button> {
+    let mut buttons = vec![
         Button::Approve {
-            confirm: confirm(request),
+            confirm: confirm(&view.request),
         },
         Button::Deny,
         Button::Look,
-    ]
+    ];
+    if view.offers.grant_minutes > 0 {
+        buttons.push(Button::Grant);
+    }
+    if !view.offers.break_glass.is_empty() {
+        buttons.push(Button::BreakGlass);
+    }
+    buttons
 }
 
 /// A second tap is asked where the card cannot show what an approval would cost.
@@ -426,6 +468,17 @@ fn footer(view: &HoldView) -> Line {
 
 fn summary(view: &HoldView) -> String {
     let request = &view.request;
+    let glass = view.votes.iter().find(|vote| vote.break_glass);
+    if let Some(vote) = glass {
+        let said = vote.reason.as_deref().unwrap_or_default();
+        return format!(
+            "{}: {} broke the glass and approved {} on {} alone: {said}",
+            view.id,
+            vote.person.display_name,
+            kinds(request),
+            request.target.name
+        );
+    }
     let what = format!("{} on {}", kinds(request), request.target.name);
     match view.state {
         HoldState::Pending => format!(

@@ -30,10 +30,14 @@ pub fn took(elapsed: Duration) -> String {
 
 /// Whether locks are held while the batch waits.
 #[must_use]
-pub fn transaction(context: TransactionContext) -> &'static str {
-    match context {
-        TransactionContext::Idle => "none open",
-        TransactionContext::Open => "open; its locks stay held while this waits",
+pub fn transaction(view: &HoldView) -> String {
+    match view.request.transaction {
+        TransactionContext::Idle => "none open".to_owned(),
+        TransactionContext::Open => {
+            let wait = (view.expires_at - view.created_at).to_std();
+            let wait = took(wait.unwrap_or_default());
+            format!("open; its locks stay held while this waits, {wait} at most")
+        }
     }
 }
 
@@ -123,9 +127,15 @@ fn ended(view: &HoldView) -> String {
 }
 
 fn by(view: &HoldView) -> String {
-    deciding_vote(view)
-        .map(|vote| format!(" by {}", vote.person.display_name))
-        .unwrap_or_default()
+    let Some(vote) = deciding_vote(view) else {
+        return String::new();
+    };
+    let name = &vote.person.display_name;
+    match &vote.by_grant {
+        Some(grant) => format!(" by {name} under {grant}"),
+        None if vote.break_glass => format!(" ALONE by {name}, who broke the glass"),
+        None => format!(" by {name}"),
+    }
 }
 
 /// The vote that resolved the hold.

@@ -9,6 +9,8 @@ use crate::{limits, text};
 
 pub(crate) const APPROVE: &str = "abeyance_approve";
 pub(crate) const DENY: &str = "abeyance_deny";
+pub(crate) const GRANT: &str = "abeyance_grant";
+pub(crate) const BREAK_GLASS: &str = "abeyance_break_glass";
 pub(crate) const LOOK: &str = "abeyance_look";
 pub(crate) const OPEN_CONSOLE: &str = "abeyance_open_console";
 const ACTIONS: &str = "abeyance_actions";
@@ -164,6 +166,10 @@ fn actions(card: &Card, console: Option<&Url>) -> Option<SlackBlock> {
                 .with_style(SlackBlockButtonStyle::Danger)
                 .into(),
             Button::Look => button(LOOK, "I'm looking", hold).into(),
+            Button::Grant => button(GRANT, "Approve for a while…", hold).into(),
+            Button::BreakGlass => button(BREAK_GLASS, "Break glass…", hold)
+                .with_style(SlackBlockButtonStyle::Danger)
+                .into(),
         })
         .collect();
     elements.extend(

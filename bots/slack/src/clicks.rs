@@ -7,8 +7,8 @@
 use std::{future::Future, sync::Arc};
 
 use abeyance_api::{
-    Claimant, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError, HoldId, HoldView,
-    LookRequest, Surface,
+    Claimant, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError, GrantWish, HoldId,
+    HoldView, LookRequest, Surface,
 };
 use abeyance_chat::{Card, ChatPort, words};
 use serde_json::Value;
@@ -23,7 +23,7 @@ use crate::{
     form,
     identity::{Belonging, Origin},
     limits,
-    payload::{self, Click, Interaction, Place, Submission, Wanted},
+    payload::{self, Asks, Click, Interaction, Place, Submission, Wanted},
     port::SlackPort,
     text,
 };
@@ -105,20 +105,22 @@ impl Clicks {
         if self.known_foreign(&submission.origin) {
             return Ack::Foreign;
         }
-        let reason = match form::reason(&submission.reason) {
-            Ok(reason) => reason,
-            Err(why) => return Ack::Answer(form::refused(&why)),
+        let asks = submission.asks;
+        let wanted = match Wish::of(&submission) {
+            Ok(wanted) => wanted,
+            Err(answer) => return Ack::Answer(answer),
         };
         let (this, late) = (Arc::clone(self), submission.clone());
         let mut deciding = self.tasks.spawn(async move {
-            let answer = this.deny(&submission, reason).await;
+            let answer = this.submitted(&submission, wanted).await;
             drop(permit);
             answer
         });
         match timeout(limits::SUBMISSION_ANSWER_MAX, &mut deciding).await {
             Ok(Ok(None)) => Ack::Empty,
-            Ok(Ok(Some(why))) => Ack::Answer(form::refused(&why)),
+            Ok(Ok(Some(why))) => Ack::Answer(form::refused(asks, &why)),
             Ok(Err(_)) => Ack::Answer(form::refused(
+                asks,
                 "Something went wrong here; look at the card before you try again.",
             )),
             Err(_) => {
@@ -148,16 +150,13 @@ impl Clicks {
         }
         let answer = match click.wanted {
             Wanted::Decide(Decision::Approve) => {
-                self.decide(
-                    &click.user,
-                    &click.hold,
-                    Decision::Approve,
-                    None,
-                    &click.place,
-                )
-                .await
+                let wish = Wish::plain(Decision::Approve, None);
+                self.decide(&click.user, &click.hold, wish, &click.place)
+                    .await
             }
-            Wanted::Decide(Decision::Deny) => self.open_form(click).await,
+            Wanted::Decide(Decision::Deny) => self.open_form(click, Asks::Deny).await,
+            Wanted::Grant => self.open_form(click, Asks::Grant).await,
+            Wanted::BreakGlass => self.open_form(click, Asks::BreakGlass).await,
             Wanted::Look => self.look(click).await,
         };
         if let Some(answer) = answer {
@@ -165,18 +164,12 @@ impl Clicks {
         }
     }
 
-    async fn deny(&self, submission: &Submission, reason: String) -> Option<String> {
+    async fn submitted(&self, submission: &Submission, wish: Wish) -> Option<String> {
         if let Some(why) = self.outsider(&submission.origin).await {
             return Some(why);
         }
-        self.decide(
-            &submission.user,
-            &submission.hold,
-            Decision::Deny,
-            Some(reason),
-            &submission.place,
-        )
-        .await
+        let (user, hold) = (&submission.user, &submission.hold);
+        self.decide(user, hold, wish, &submission.place).await
     }
 
     /// Why the person is not even asked, when it is so. Any doubt refuses.
@@ -201,24 +194,18 @@ impl Clicks {
     }
 
     /// Casts the vote. Returns what the person should read; nothing when the card says it all.
-    async fn decide(
-        &self,
-        user: &str,
-        hold: &HoldId,
-        decision: Decision,
-        reason: Option<String>,
-        place: &Place,
-    ) -> Option<String> {
+    async fn decide(&self, user: &str, hold: &HoldId, wish: Wish, place: &Place) -> Option<String> {
+        let decision = wish.decision;
         let request = DecisionRequest {
             hold: hold.clone(),
             claimant: Claimant::Slack {
                 user: user.to_owned(),
             },
             decision,
-            reason,
+            reason: wish.reason,
             surface: Surface::Slack,
-            break_glass: false,
-            grant: None,
+            break_glass: wish.break_glass,
+            grant: wish.grant,
         };
         match timeout(limits::DECIDE_MAX, self.desk.hold_decide(request)).await {
             Ok(Ok(view)) => {
@@ -271,21 +258,26 @@ impl Clicks {
     }
 
     /// Opens the form, or says why not. The trigger lives three seconds: no long look first.
-    async fn open_form(&self, click: &Click) -> Option<String> {
+    async fn open_form(&self, click: &Click, asks: Asks) -> Option<String> {
         let hold = &click.hold;
+        let decision = if asks == Asks::Deny {
+            Decision::Deny
+        } else {
+            Decision::Approve
+        };
         match timeout(limits::FORM_LOOK_MAX, self.desk.hold_view(hold)).await {
             Ok(Ok(view)) => {
-                if let Some(error) = hopeless(&view, &click.user) {
+                if let Some(error) = hopeless(&view, &click.user, asks) {
                     if decided(&view) {
                         self.refresh(hold, &click.place).await;
                     }
-                    return Some(words::refusal(hold.as_str(), Decision::Deny, &error));
+                    return Some(words::refusal(hold.as_str(), decision, &error));
                 }
             }
             Ok(Err(DeskError::NotFound)) => {
                 return Some(words::refusal(
                     hold.as_str(),
-                    Decision::Deny,
+                    decision,
                     &DecideError::NotFound,
                 ));
             }
@@ -294,7 +286,7 @@ impl Clicks {
         }
         let failed = |why: &str| {
             Some(format!(
-                "The form for {hold} could not be opened: {why}. Press Deny again, or use the console."
+                "The form for {hold} could not be opened: {why}. Press the button again, or use the console."
             ))
         };
         let Some(trigger) = &click.trigger else {
@@ -303,7 +295,7 @@ impl Clicks {
         let opened = self
             .port
             .api
-            .views_open(trigger, form::deny_form(hold, &click.place))
+            .views_open(trigger, form::form(hold, asks, &click.place))
             .await;
         let error = opened.err()?;
         self.port.complaints.call_failed(&error, None);
@@ -358,17 +350,64 @@ impl Clicks {
     }
 }
 
+/// A vote as a click or a form asks for it.
+struct Wish {
+    decision: Decision,
+    reason: Option<String>,
+    break_glass: bool,
+    grant: Option<GrantWish>,
+}
+
+impl Wish {
+    fn plain(decision: Decision, reason: Option<String>) -> Self {
+        Self {
+            decision,
+            reason,
+            break_glass: false,
+            grant: None,
+        }
+    }
+
+    /// What a form says, or the answer that keeps it open.
+    fn of(submission: &Submission) -> Result<Self, Value> {
+        let asks = submission.asks;
+        let reason = || form::reason(&submission.reason).map_err(|why| form::refused(asks, &why));
+        match asks {
+            Asks::Deny => Ok(Self::plain(Decision::Deny, Some(reason()?))),
+            Asks::BreakGlass => Ok(Self {
+                break_glass: true,
+                ..Self::plain(Decision::Approve, Some(reason()?))
+            }),
+            Asks::Grant => {
+                let wish = form::wish(&submission.minutes, &submission.uses);
+                let wish = wish.map_err(|(field, why)| form::refused_at(field, &why))?;
+                Ok(Self {
+                    grant: Some(wish),
+                    ..Self::plain(Decision::Approve, None)
+                })
+            }
+        }
+    }
+}
+
 fn decided(view: &HoldView) -> bool {
     view.state != abeyance_api::HoldState::Pending
 }
 
 /// What the server is bound to answer, as far as the hold shows it.
-fn hopeless(view: &HoldView, user: &str) -> Option<DecideError> {
+fn hopeless(view: &HoldView, user: &str, asks: Asks) -> Option<DecideError> {
     if decided(view) {
         let by = words::deciding_vote(view).map(|vote| vote.person.display_name.clone());
         return Some(DecideError::AlreadyResolved {
             state: view.state,
             by,
+        });
+    }
+    if asks == Asks::BreakGlass {
+        let mut may = view.offers.break_glass.iter();
+        let may = may.any(|person| person.slack.as_deref() == Some(user));
+        return (!may).then(|| DecideError::NoBreakGlass {
+            route: view.request.route.clone(),
         });
     }
     let Some(reviewer) = view

@@ -1,13 +1,13 @@
-//! The form that asks why a statement is denied.
+//! The forms behind buttons: why a statement is denied, for how long a shape is approved, what the emergency is.
 
-use abeyance_api::HoldId;
+use abeyance_api::{GrantWish, HoldId};
 use serde_json::{Value, json};
 use slack_morphism::prelude::*;
 
 use crate::{
     blocks::plain_text,
     limits,
-    payload::{FormMemory, Place},
+    payload::{Asks, FormMemory, Place},
     text,
 };
 
@@ -15,13 +15,105 @@ pub(crate) const CALLBACK: &str = "abeyance_deny_reason";
 pub(crate) const REASON_POINTER: &str = "/view/state/values/reason/reason/value";
 const REASON: &str = "reason";
 
+pub(crate) const MINUTES_POINTER: &str = "/view/state/values/minutes/minutes/value";
+const MINUTES: &str = "minutes";
+pub(crate) const USES_POINTER: &str = "/view/state/values/uses/uses/value";
+const USES: &str = "uses";
+
 /// A form for one hold, which remembers where it was opened.
-pub(crate) fn deny_form(hold: &HoldId, place: &Place) -> SlackModalView {
+pub(crate) fn form(hold: &HoldId, asks: Asks, place: &Place) -> SlackModalView {
+    match asks {
+        Asks::Deny => deny_form(hold, place),
+        Asks::Grant => grant_form(hold, place),
+        Asks::BreakGlass => glass_form(hold, place),
+    }
+}
+
+/// How long and how often.
+fn grant_form(hold: &HoldId, place: &Place) -> SlackModalView {
+    let number = |id: &str, label: &str, hint: &str, initial: &str| -> SlackBlock {
+        let input = SlackBlockPlainTextInputElement::new()
+            .with_action_id(id.into())
+            .with_max_length(3)
+            .with_initial_value(initial.to_owned());
+        SlackInputBlock::new(
+            plain_text(label, 100),
+            SlackInputBlockElement::PlainTextInput(input),
+        )
+        .with_block_id(id.into())
+        .with_hint(plain_text(hint, 150))
+        .with_optional(false)
+        .into()
+    };
+    let blocks = vec![
+        number(
+            MINUTES,
+            "For how many minutes?",
+            "15, 30 or 60. Statements of this shape then run without asking, within their row cap.",
+            "30",
+        ),
+        number(
+            USES,
+            "For how many uses?",
+            "1 to 100, besides this one.",
+            "10",
+        ),
+    ];
+    SlackModalView::new(plain_text(&format!("Grant {hold}"), 24), blocks)
+        .with_submit(plain_text("Approve", 24))
+        .with_close(plain_text("Back", 24))
+        .with_callback_id(CALLBACK.into())
+        .with_private_metadata(memory(hold, Asks::Grant, place))
+}
+
+/// What the emergency is.
+fn glass_form(hold: &HoldId, place: &Place) -> SlackModalView {
+    let input = SlackBlockPlainTextInputElement::new()
+        .with_action_id(REASON.into())
+        .with_multiline(true)
+        .with_min_length(1)
+        .with_max_length(limits::REASON_CHARS_MAX as u64)
+        .with_focus_on_load(true);
+    let block = SlackInputBlock::new(
+        plain_text("What is the emergency?", 100),
+        SlackInputBlockElement::PlainTextInput(input),
+    )
+    .with_block_id(REASON.into())
+    .with_hint(plain_text(
+        "You approve this alone. It is marked everywhere, and others are told.",
+        150,
+    ))
+    .with_optional(false);
+    SlackModalView::new(plain_text(&format!("Glass {hold}"), 24), vec![block.into()])
+        .with_submit(plain_text("Approve alone", 24))
+        .with_close(plain_text("Back", 24))
+        .with_callback_id(CALLBACK.into())
+        .with_private_metadata(memory(hold, Asks::BreakGlass, place))
+}
+
+fn memory(hold: &HoldId, asks: Asks, place: &Place) -> String {
     let memory = FormMemory {
         hold: hold.clone(),
+        asks,
         channel: place.channel.clone(),
         message: place.message.clone(),
     };
+    serde_json::to_string(&memory).unwrap_or_default()
+}
+
+/// A wish for a grant, or what is wrong with it.
+pub(crate) fn wish(minutes: &str, uses: &str) -> Result<GrantWish, (&'static str, String)> {
+    let minutes = minutes.trim().parse().ok();
+    let minutes = minutes.filter(|minutes| [15, 30, 60].contains(minutes));
+    let minutes = minutes.ok_or((MINUTES, "15, 30 or 60.".to_owned()))?;
+    let uses = uses.trim().parse().ok();
+    let uses = uses.filter(|uses| (1..=100).contains(uses));
+    let uses = uses.ok_or((USES, "1 to 100.".to_owned()))?;
+    Ok(GrantWish { minutes, uses })
+}
+
+/// The form that asks why.
+pub(crate) fn deny_form(hold: &HoldId, place: &Place) -> SlackModalView {
     let input = SlackBlockPlainTextInputElement::new()
         .with_action_id(REASON.into())
         .with_multiline(true)
@@ -39,17 +131,25 @@ pub(crate) fn deny_form(hold: &HoldId, place: &Place) -> SlackModalView {
         150,
     ))
     .with_optional(false);
-    let memory = serde_json::to_string(&memory).unwrap_or_default();
     SlackModalView::new(plain_text(&format!("Deny {hold}"), 24), vec![block.into()])
         .with_submit(plain_text("Deny", 24))
         .with_close(plain_text("Back", 24))
         .with_callback_id(CALLBACK.into())
-        .with_private_metadata(memory)
+        .with_private_metadata(memory(hold, Asks::Deny, place))
 }
 
 /// The answer that keeps the form open and says why.
-pub(crate) fn refused(why: &str) -> Value {
-    json!({ "response_action": "errors", "errors": { REASON: text::plain(why, 300) } })
+pub(crate) fn refused(asks: Asks, why: &str) -> Value {
+    let field = match asks {
+        Asks::Deny | Asks::BreakGlass => REASON,
+        Asks::Grant => USES,
+    };
+    refused_at(field, why)
+}
+
+/// The same, at one of the fields.
+pub(crate) fn refused_at(field: &str, why: &str) -> Value {
+    json!({ "response_action": "errors", "errors": { field: text::plain(why, 300) } })
 }
 
 /// A reason as it may be stored, or what is wrong with it.

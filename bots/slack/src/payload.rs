@@ -25,6 +25,8 @@ pub(crate) enum Wanted {
     Decide(Decision),
     /// "I'm looking": no vote.
     Look,
+    Grant,
+    BreakGlass,
 }
 
 /// A press of a button on a card.
@@ -46,7 +48,21 @@ pub(crate) struct Submission {
     pub user: String,
     pub hold: HoldId,
     pub place: Place,
+    pub asks: Asks,
     pub reason: String,
+    /// For a grant, as they were typed.
+    pub minutes: String,
+    pub uses: String,
+}
+
+/// What a form is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Asks {
+    #[default]
+    Deny,
+    Grant,
+    BreakGlass,
 }
 
 /// Where the card is, and how to answer the person who clicked.
@@ -62,6 +78,8 @@ pub(crate) struct Place {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct FormMemory {
     pub hold: HoldId,
+    #[serde(default)]
+    pub asks: Asks,
     pub channel: Option<String>,
     pub message: Option<String>,
 }
@@ -95,6 +113,8 @@ fn click(payload: &Value) -> Result<Interaction, Malformed> {
             Some(blocks::APPROVE) => Some((action, Wanted::Decide(Decision::Approve))),
             Some(blocks::DENY) => Some((action, Wanted::Decide(Decision::Deny))),
             Some(blocks::LOOK) => Some((action, Wanted::Look)),
+            Some(blocks::GRANT) => Some((action, Wanted::Grant)),
+            Some(blocks::BREAK_GLASS) => Some((action, Wanted::BreakGlass)),
             _ => None,
         });
     let Some((action, wanted)) = ours else {
@@ -125,6 +145,7 @@ fn submission(payload: &Value) -> Result<Interaction, Malformed> {
     let memory = at(payload, "/view/private_metadata").ok_or(Malformed("no metadata"))?;
     let memory: FormMemory =
         serde_json::from_str(memory).map_err(|_| Malformed("unreadable metadata"))?;
+    let own = |pointer| at(payload, pointer).unwrap_or_default().to_owned();
     Ok(Interaction::Submission(Submission {
         origin: origin(payload),
         user: user(payload)?,
@@ -134,10 +155,11 @@ fn submission(payload: &Value) -> Result<Interaction, Malformed> {
             message: memory.message,
             response_url: None,
         },
+        asks: memory.asks,
         // Slack sends null for an empty field.
-        reason: at(payload, form::REASON_POINTER)
-            .unwrap_or_default()
-            .to_owned(),
+        reason: own(form::REASON_POINTER),
+        minutes: own(form::MINUTES_POINTER),
+        uses: own(form::USES_POINTER),
     }))
 }
 

@@ -3,6 +3,7 @@
 mod agent;
 mod catalog;
 mod explain;
+pub mod grant;
 pub mod oncall;
 mod person;
 mod policy;

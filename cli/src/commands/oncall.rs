@@ -1,6 +1,6 @@
 //! `oncall`: who is on call, who will be, and what is wrong with the schedules.
 
-mod access;
+pub mod access;
 pub mod overrides;
 
 use std::fmt::Write as _;

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    HoldRecord, Store, StoreError,
+    HoldRecord, Told, Store, StoreError,
     db::{Conn, sql},
     events,
     grants::{self, Coverable},
@@ -33,8 +33,29 @@ pub(crate) struct NewRecord {
     pub(crate) coverable: Coverable,
     /// Slack channels that get a card.
     pub(crate) slack_channels: Vec<String>,
+    /// The first step, when it is due at once: no card is ever shown without it.
+    pub(crate) first: Option<(Event, Told)>,
     /// Who waits, and until when it is believed to.
     pub(crate) instance: Option<(Instance, DateTime<Utc>)>,
+}
+
+impl NewRecord {
+    /// The hold it makes.
+    pub(crate) fn hold(&self, now: DateTime<Utc>) -> (Hold, Vec<AuditEvent>) {
+        let request = &self.request;
+        let new = NewHold {
+            binding: request.binding,
+            route: request.route.clone(),
+            owner: request.agent.owner.clone(),
+            actor: request.agent.actor.clone(),
+            plan: self.plan.clone(),
+            quorum: self.quorum.clone(),
+            terms: self.terms.clone(),
+            expires_at: self.expires_at,
+            policy_version: request.policy_version.clone(),
+        };
+        Hold::open(new, now)
+    }
 }
 
 /// The answer to an open.
@@ -197,20 +218,7 @@ async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<O
     if count_at(&pending, "pending")? >= u64::from(limits::PENDING_MAX) {
         return Ok(Opened::Crowded);
     }
-    let (hold, events) = Hold::open(
-        NewHold {
-            binding: new.request.binding,
-            route: new.request.route.clone(),
-            owner: new.request.agent.owner.clone(),
-            actor: new.request.agent.actor.clone(),
-            plan: new.plan,
-            quorum: new.quorum,
-            terms: new.terms,
-            expires_at: new.expires_at,
-            policy_version: new.request.policy_version.clone(),
-        },
-        now,
-    );
+    let (hold, events) = new.hold(now);
     let mut record = HoldRecord {
         id: free_id(&mut scope.conn, getrandom::fill).await?,
         hold,
@@ -233,6 +241,12 @@ async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<O
     }
     for channel in &new.slack_channels {
         super::cards::insert(&mut scope.conn, &record, channel, now).await?;
+    }
+    if let Some((event, told)) = new.first {
+        let stepped = super::steps::ask(scope, &record.id, event, told, now).await?;
+        if let Stepped::Done(asked) = stepped {
+            record = *asked;
+        }
     }
     Ok(Opened::New(record))
 }

@@ -46,7 +46,7 @@ pub(crate) use oncall::{DutyNow, DutyThen, NewOverrides, Removal};
 pub(crate) use record::HoldRecord;
 pub(crate) use sqlite::StoreLock;
 pub use statements::statements_logged;
-pub(crate) use steps::Told;
+pub(crate) use steps::{Called, Told};
 use writer::{Connector, Scope, Writer};
 
 use crate::signals::Signals;

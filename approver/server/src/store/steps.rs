@@ -1,7 +1,7 @@
 //! The steps of holds: which are due, and what firing one leaves behind, all in one transaction: the hold's
 //! change, its audit event, the cards of those who get one of their own, and what is said under the card.
 
-use abeyance_api::{ChatKind, HoldId, NoticeBody};
+use abeyance_api::{ChatKind, HoldId, NoticeBody, PersonRef};
 use abeyance_holds::{
     Event,
     escalation::{Escalation, Plan},
@@ -14,6 +14,7 @@ use super::{
     holds::{self, Stepped},
     notices,
     row::{hold_id_at, instant_at, json, maybe_instant_at, micros, parse, to_i64},
+    writer::Scope,
 };
 use crate::{limits, signals::Touched};
 
@@ -23,7 +24,15 @@ pub(crate) struct Told {
     /// Channels, and people's own places, that get a card.
     pub(crate) cards: Vec<String>,
     /// The channel whose card gets a word under it, and the word.
-    pub(crate) thread: Option<(String, NoticeBody)>,
+    pub(crate) thread: Option<(String, Called)>,
+}
+
+/// Who is called to a hold.
+#[derive(Debug, Clone)]
+pub(crate) struct Called {
+    pub(crate) who: String,
+    pub(crate) people: Vec<PersonRef>,
+    pub(crate) expires_at: DateTime<Utc>,
 }
 
 pub(super) fn of(row: &Row) -> Result<Escalation, StoreError> {
@@ -79,28 +88,43 @@ impl Store {
     ) -> Result<Stepped, StoreError> {
         let id = id.clone();
         self.writer
-            .write(move |scope| {
-                Box::pin(async move {
-                    let before = super::record::load(&mut scope.conn, &id).await?;
-                    let before = before.map(|record| record.hold.version);
-                    let stepped = holds::step(scope, &id, event, None, now).await?;
-                    if let Stepped::Done(record) = &stepped
-                        && Some(record.hold.version) != before
-                    {
-                        for place in &told.cards {
-                            card(&mut scope.conn, record, place, now).await?;
-                        }
-                        if let Some((channel, body)) = &told.thread {
-                            let notice = notices::NewNotice::thread(channel, &record.id, body);
-                            notices::insert(&mut scope.conn, &notice, now).await?;
-                        }
-                        scope.touch(Touched::Cards);
-                    }
-                    Ok(stepped)
-                })
-            })
+            .write(move |scope| Box::pin(async move { ask(scope, &id, event, told, now).await }))
             .await
     }
+}
+
+/// The same inside a transaction that does more.
+pub(super) async fn ask(
+    scope: &mut Scope,
+    id: &HoldId,
+    event: Event,
+    told: Told,
+    now: DateTime<Utc>,
+) -> Result<Stepped, StoreError> {
+    let before = super::record::load(&mut scope.conn, id).await?;
+    let before = before.map(|record| record.hold.version);
+    let stepped = holds::step(scope, id, event, None, now).await?;
+    let Stepped::Done(record) = &stepped else {
+        return Ok(stepped);
+    };
+    if Some(record.hold.version) == before {
+        return Ok(stepped);
+    }
+    for place in &told.cards {
+        card(&mut scope.conn, record, place, now).await?;
+    }
+    if let Some((channel, called)) = told.thread {
+        let body = NoticeBody::Asked {
+            hold: id.clone(),
+            who: called.who,
+            people: called.people,
+            expires_at: called.expires_at,
+        };
+        let notice = notices::NewNotice::thread(&channel, id, &body);
+        notices::insert(&mut scope.conn, &notice, now).await?;
+    }
+    scope.touch(Touched::Cards);
+    Ok(stepped)
 }
 
 /// A card in another place, unless there is one already.

@@ -88,6 +88,7 @@ fn record(text: &str) -> NewRecord {
         },
         expires_at: now() + TimeDelta::minutes(5),
         slack_channels: vec!["C0DBA0001".to_owned()],
+        first: None,
         instance: None,
     }
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use abeyance_api::{
-    Claimant, DecideError, DeskError, OncallDesk as _, Override, OverrideRemoval, OverrideRequest,
-    OverrideSpan, PersonId, Surface,
+    Claimant, DecideError, DeskError, GrantDesk as _, GrantId, GrantRevocation, GrantView,
+    OncallDesk as _, Override, OverrideRemoval, OverrideRequest, OverrideSpan, PersonId, Surface,
     client::{HttpDesk, HttpDeskConfig},
 };
 use abeyance_approver::{OncallSchedule, oncall::Exception};
@@ -98,6 +98,30 @@ impl Access {
         };
         let removed = self.runtime.block_on(self.desk.override_remove(removal));
         removed.map_err(refused)
+    }
+
+    /// Approvals that hold for a while.
+    ///
+    /// # Errors
+    /// When the approver does not answer, or does not know the token.
+    pub fn grants(&self, active_only: bool) -> Result<Vec<GrantView>, Failure> {
+        let grants = self.runtime.block_on(self.desk.grants(active_only));
+        grants.map_err(|error| unavailable(&error))
+    }
+
+    /// Ends one.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn grant_revoke(&self, id: GrantId, reason: &str) -> Result<GrantView, Failure> {
+        let revocation = GrantRevocation {
+            id,
+            claimant: self.claimant()?,
+            reason: Some(reason.to_owned()),
+            surface: Surface::Cli,
+        };
+        let revoked = self.runtime.block_on(self.desk.grant_revoke(revocation));
+        revoked.map_err(refused)
     }
 
     /// Whose token it is.

@@ -1,0 +1,374 @@
+//! Approvals that are more than one vote on one hold: grants, tickets, broken glass, several at once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that fails stops its test"
+)]
+
+mod support;
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use abeyance_api::{
+    BulkDecision, Claimant, DecideError, Decision, DecisionDesk, DeskError, GrantDesk,
+    GrantRevocation, GrantView, GrantWish, HoldDesk, HoldId, HoldRequest, HoldState, ManualClock,
+    Permit, Resolution, Surface, TransactionContext,
+};
+use abeyance_approver::{Approver, ApproverConfig, BreakGlassRule, Grants, RouteTerms};
+use chrono::TimeDelta;
+use support::{binding, config, decision, request, scratch, start};
+
+/// A batch whose run is capped, and whose shape says enough.
+fn capped(of: &str) -> HoldRequest {
+    let mut request = request();
+    request.manner.plain = true;
+    request.blast.rows_cap = Some(1_500);
+    request.binding = binding(of);
+    request
+}
+
+async fn with(change: impl FnOnce(&mut ApproverConfig)) -> (Approver, Arc<ManualClock>) {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(start()));
+    let mut config = config(&folder);
+    change(&mut config);
+    let approver = Approver::open(config, clock.clone()).await.unwrap();
+    // The folder goes with the process.
+    let _kept = folder.keep();
+    (approver, clock)
+}
+
+async fn terms(terms: RouteTerms) -> (Approver, Arc<ManualClock>) {
+    with(|config| config.routes[0].terms = terms).await
+}
+
+async fn grant(
+    approver: &Approver,
+    hold: &HoldId,
+    who: &str,
+    uses: u32,
+) -> Result<(), DecideError> {
+    let wish = GrantWish { minutes: 30, uses };
+    let mut vote = decision(hold, who, Decision::Approve);
+    vote.grant = Some(wish);
+    approver.hold_decide(vote).await.map(drop)
+}
+
+async fn only_grant(approver: &Approver) -> GrantView {
+    let mut grants = approver.grants(false).await.unwrap();
+    assert_eq!(grants.len(), 1);
+    grants.remove(0)
+}
+
+#[tokio::test]
+async fn a_grant_covers_its_shape_until_it_is_used_up() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let first = desk.hold_open(capped("first")).await.unwrap();
+    assert_eq!(first.resolution, None);
+    grant(&s.approver, &first.id, "bob", 2).await.unwrap();
+    for left in [1, 0] {
+        let covered = desk.hold_open(capped("again")).await.unwrap();
+        let Some(Resolution::Approved { vote }) = &covered.resolution else {
+            panic!("not covered")
+        };
+        assert_eq!(vote.by_grant, Some(only_grant(&s.approver).await.id));
+        assert_eq!(covered.rows_cap, Some(1_500));
+        // A grant is no way around the permit.
+        let claimed = Permit::claim(&*desk, &covered.id, binding("other")).await;
+        assert_eq!(claimed.unwrap_err(), DeskError::BindingMismatch);
+        Permit::claim(&*desk, &covered.id, binding("again"))
+            .await
+            .unwrap();
+        let given = only_grant(&s.approver).await;
+        assert_eq!((given.uses - given.used, given.active), (left, left > 0));
+    }
+    let asked = desk.hold_open(capped("third")).await.unwrap();
+    assert_eq!(asked.resolution, None);
+    assert_eq!(s.approver.audit_verify().await.unwrap().broken_at, None);
+}
+
+#[tokio::test]
+async fn a_grant_covers_nothing_else() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let first = desk.hold_open(capped("first")).await.unwrap();
+    grant(&s.approver, &first.id, "bob", 100).await.unwrap();
+    let mut others = vec![capped("x"); 9];
+    others[0].agent.name = "other-bot".to_owned();
+    others[1].target.name = "billing".to_owned();
+    others[2].target.database = "billing".to_owned();
+    others[3].statements[0].fingerprint = "other".to_owned();
+    let twice = others[4].statements[0].clone();
+    others[4].statements.push(twice);
+    others[5].blast.rows.rows = Some(1_501);
+    others[6].blast.rows_cap = None;
+    // Those who gave it could not give it for this one: Bob owns the agent now.
+    others[7].agent.actor = Some("bob".to_owned());
+    others[7].agent.owner = None;
+    others[8].manner.plain = false;
+    for (number, other) in others.into_iter().enumerate() {
+        let opened = desk.hold_open(other).await.unwrap();
+        assert_eq!(opened.resolution, None, "{number}");
+    }
+    s.clock.advance(TimeDelta::minutes(30));
+    let late = desk.hold_open(capped("late")).await.unwrap();
+    assert_eq!(late.resolution, None);
+}
+
+#[tokio::test]
+async fn revoking_takes_effect_on_the_next_statement() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let first = desk.hold_open(capped("first")).await.unwrap();
+    grant(&s.approver, &first.id, "bob", 100).await.unwrap();
+    let revoke = |who: &str, id| GrantRevocation {
+        id,
+        claimant: Claimant::Person {
+            id: who.parse().unwrap(),
+        },
+        reason: Some("enough".to_owned()),
+        surface: Surface::Cli,
+    };
+    let id = only_grant(&s.approver).await.id;
+    let stranger = s.approver.grant_revoke(revoke("cho", id.clone())).await;
+    assert!(matches!(stranger, Err(DecideError::NotAReviewer { .. })));
+    // The owner may end it, though never approve.
+    let ended = s
+        .approver
+        .grant_revoke(revoke("ann", id.clone()))
+        .await
+        .unwrap();
+    assert!(!ended.active && ended.revoked.is_some());
+    assert!(s.approver.grant_revoke(revoke("ann", id)).await.is_err());
+    assert_eq!(
+        desk.hold_open(capped("next")).await.unwrap().resolution,
+        None
+    );
+    assert!(s.approver.grants(true).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_grant_takes_the_whole_quorum_and_a_cap() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let both = |of: &str| {
+        let mut request = capped(of);
+        request.route = "both".to_owned();
+        request.agent.owner = None;
+        request
+    };
+    // One of two wishes it: approved, and no grant.
+    let first = desk.hold_open(both("first")).await.unwrap();
+    grant(&s.approver, &first.id, "ann", 5).await.unwrap();
+    let vote = decision(&first.id, "cho", Decision::Approve);
+    let view = s.approver.hold_decide(vote).await.unwrap();
+    assert_eq!((view.state, view.grant), (HoldState::Approved, None));
+    // Both wish it: the more careful one counts.
+    let second = desk.hold_open(both("second")).await.unwrap();
+    grant(&s.approver, &second.id, "ann", 5).await.unwrap();
+    grant(&s.approver, &second.id, "cho", 3).await.unwrap();
+    assert_eq!(only_grant(&s.approver).await.uses, 3);
+    // Nothing caps it, or it is a definition, or the route gives none.
+    let mut uncapped = capped("uncapped");
+    uncapped.blast.rows_cap = None;
+    let mut definition = capped("definition");
+    definition.manner.plain = false;
+    for request in [uncapped, definition] {
+        let opened = desk.hold_open(request).await.unwrap();
+        let refused = grant(&s.approver, &opened.id, "bob", 1).await;
+        assert!(matches!(refused, Err(DecideError::Invalid { .. })));
+    }
+    let (never, _) = terms(RouteTerms {
+        grants: Grants::Never,
+        ..RouteTerms::default()
+    })
+    .await;
+    let opened = never.hold_desk().hold_open(capped("x")).await.unwrap();
+    assert!(grant(&never, &opened.id, "bob", 1).await.is_err());
+}
+
+#[tokio::test]
+async fn a_ticket_is_found_again_and_runs_once() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let ticket = |of: &str| {
+        let mut request = capped(of);
+        request.manner.ticket = true;
+        request.session.id = abeyance_api::SessionId(uuid::Uuid::now_v7());
+        request
+    };
+    let first = desk.hold_open(ticket("a")).await.unwrap();
+    let again = desk.hold_open(ticket("a")).await.unwrap();
+    assert_eq!((&again.id, &again.resolution), (&first.id, &None));
+    assert_ne!(desk.hold_open(ticket("b")).await.unwrap().id, first.id);
+    let vote = decision(&first.id, "bob", Decision::Approve);
+    s.approver.hold_decide(vote).await.unwrap();
+    // Longer than a session's approval would have waited.
+    s.clock.advance(TimeDelta::minutes(10));
+    let back = desk.hold_open(ticket("a")).await.unwrap();
+    assert_eq!(back.id, first.id);
+    assert!(matches!(back.resolution, Some(Resolution::Approved { .. })));
+    assert_eq!(back.rows_cap, Some(1_500));
+    Permit::claim(&*desk, &back.id, binding("a")).await.unwrap();
+    // Once: the next one is asked about anew.
+    let anew = desk.hold_open(ticket("a")).await.unwrap();
+    assert_ne!(anew.id, first.id);
+    let vote = decision(&anew.id, "bob", Decision::Deny);
+    s.approver.hold_decide(vote).await.unwrap();
+    let denied = desk.hold_open(ticket("a")).await.unwrap();
+    assert!(matches!(denied.resolution, Some(Resolution::Denied { .. })));
+    s.clock.advance(TimeDelta::minutes(5));
+    assert_ne!(desk.hold_open(ticket("a")).await.unwrap().id, anew.id);
+}
+
+#[tokio::test]
+async fn an_unused_ticket_lapses() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let mut request = capped("a");
+    request.manner.ticket = true;
+    let first = desk.hold_open(request.clone()).await.unwrap();
+    let vote = decision(&first.id, "bob", Decision::Approve);
+    s.approver.hold_decide(vote).await.unwrap();
+    s.clock.advance(TimeDelta::minutes(15));
+    let late = Permit::claim(&*desk, &first.id, binding("a")).await;
+    assert!(matches!(late, Err(DeskError::Conflict { .. })));
+    assert_ne!(desk.hold_open(request).await.unwrap().id, first.id);
+}
+
+#[tokio::test]
+async fn the_glass_is_broken_by_its_group_alone_and_with_a_reason() {
+    let (approver, _) = terms(RouteTerms {
+        break_glass: Some(BreakGlassRule {
+            group: "leads".to_owned(),
+            people: ["ann", "cho"].map(|id| id.parse().unwrap()).to_vec(),
+            slack_channel: Some("C0LEADS01".to_owned()),
+        }),
+        ..RouteTerms::default()
+    })
+    .await;
+    let desk = approver.hold_desk();
+    let opened = desk.hold_open(request()).await.unwrap();
+    let glass = |who: &str, reason: Option<&str>| {
+        let mut vote = decision(&opened.id, who, Decision::Approve);
+        vote.break_glass = true;
+        vote.reason = reason.map(ToOwned::to_owned);
+        vote
+    };
+    let refused = async |vote| approver.hold_decide(vote).await.unwrap_err();
+    let route = "dba".to_owned();
+    // Bob reviews, and is not in the group; Ann is, and owns the agent; a reason is needed.
+    let because = Some("the ward is down");
+    assert_eq!(
+        refused(glass("bob", because)).await,
+        DecideError::NoBreakGlass { route }
+    );
+    assert_eq!(refused(glass("ann", because)).await, DecideError::OwnAgent);
+    assert!(matches!(
+        refused(glass("cho", None)).await,
+        DecideError::Invalid { .. }
+    ));
+    assert!(matches!(
+        refused(glass("cho", Some(" "))).await,
+        DecideError::Invalid { .. }
+    ));
+    let view = approver.hold_decide(glass("cho", because)).await.unwrap();
+    assert_eq!(view.state, HoldState::Approved);
+    assert!(view.votes.iter().any(|vote| vote.break_glass));
+    let chat = abeyance_api::ChatKind::Slack;
+    let cards = approver.card_desk().cards_due(chat, 10).await.unwrap();
+    let mut channels: Vec<_> = cards.iter().map(|card| card.channel.as_str()).collect();
+    channels.sort_unstable();
+    assert_eq!(channels, ["C0DBA0001", "C0LEADS01"]);
+}
+
+#[tokio::test]
+async fn a_route_may_want_several_denials_and_votes_may_change() {
+    let (approver, _) = with(|config| {
+        config.routes[2].terms.denials = NonZeroU32::new(2).unwrap();
+    })
+    .await;
+    let mut both = request();
+    both.route = "both".to_owned();
+    both.agent.owner = None;
+    let opened = approver.hold_desk().hold_open(both).await.unwrap();
+    let vote = async |who, what| {
+        let vote = decision(&opened.id, who, what);
+        approver.hold_decide(vote).await.unwrap().state
+    };
+    assert_eq!(vote("ann", Decision::Deny).await, HoldState::Pending);
+    assert_eq!(vote("ann", Decision::Approve).await, HoldState::Pending);
+    assert_eq!(vote("ann", Decision::Deny).await, HoldState::Pending);
+    assert_eq!(vote("cho", Decision::Deny).await, HoldState::Denied);
+}
+
+#[tokio::test]
+async fn inside_a_transaction_a_hold_is_short_or_refused() {
+    let (approver, _) = terms(RouteTerms {
+        timeout_in_transaction: Duration::from_secs(20),
+        ..RouteTerms::default()
+    })
+    .await;
+    let mut inside = request();
+    inside.transaction = TransactionContext::Open;
+    let receipt = approver
+        .hold_desk()
+        .hold_open(inside.clone())
+        .await
+        .unwrap();
+    assert_eq!(receipt.expires_at, start() + TimeDelta::seconds(20));
+    let outside = approver.hold_desk().hold_open(request()).await.unwrap();
+    assert_eq!(outside.expires_at, start() + TimeDelta::seconds(300));
+    let (refusing, _) = terms(RouteTerms {
+        refuse_in_transaction: true,
+        ..RouteTerms::default()
+    })
+    .await;
+    let refused = refusing.hold_desk().hold_open(inside).await.unwrap_err();
+    let route = "dba".to_owned();
+    assert_eq!(refused, DeskError::InTransaction { route });
+    refusing.hold_desk().hold_open(request()).await.unwrap();
+}
+
+#[tokio::test]
+async fn holds_that_are_alike_are_decided_together_each_for_itself() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let mut holds = Vec::new();
+    for of in ["a", "b", "c"] {
+        holds.push(desk.hold_open(capped(of)).await.unwrap().id);
+    }
+    let view = s.approver.hold_view(&holds[0]).await.unwrap();
+    assert_eq!(view.offers.alike, 2);
+    let mut other = capped("other");
+    other.statements[0].fingerprint = "other".to_owned();
+    let other = desk.hold_open(other).await.unwrap().id;
+    let bulk = |holds: Vec<HoldId>, who: &str| BulkDecision {
+        holds,
+        claimant: Claimant::Person {
+            id: who.parse().unwrap(),
+        },
+        decision: Decision::Approve,
+        reason: None,
+        surface: Surface::Console,
+    };
+    let mixed = vec![holds[0].clone(), other];
+    let refused = s.approver.holds_decide(bulk(mixed, "bob")).await;
+    assert!(matches!(refused, Err(DecideError::Invalid { .. })));
+    // The owner's click counts for none of them.
+    let own = s
+        .approver
+        .holds_decide(bulk(holds.clone(), "ann"))
+        .await
+        .unwrap();
+    assert!(own.iter().all(|one| one.result.is_err()));
+    let outcomes = s.approver.holds_decide(bulk(holds, "bob")).await.unwrap();
+    let approved = |one: &abeyance_api::BulkOutcome| {
+        one.result
+            .as_ref()
+            .is_ok_and(|view| view.state == HoldState::Approved)
+    };
+    assert!(outcomes.iter().all(approved));
+}
