@@ -75,6 +75,15 @@ impl Abeyance {
         .await
     }
 
+    /// `abeyance proxy` that asks several approvers, the first one first.
+    ///
+    /// # Errors
+    /// As [`Abeyance::serve`].
+    pub async fn proxy_of(config: &Config, urls: &[&str]) -> Result<Self> {
+        let list = serde_json::to_string(urls)?;
+        Self::start(Part::Proxy, config.clone(), Some(list), scratch_dir()?).await
+    }
+
     async fn start(
         part: Part,
         config: Config,

@@ -199,9 +199,14 @@ impl Config {
             self.proxy_listen, self.proxy_lines
         );
         if let Some(url) = approver_url {
+            // One address, or a list as it stands.
+            let url = match url.strip_prefix('[') {
+                Some(_) => url.to_owned(),
+                None => format!("\"{url}\""),
+            };
             let _ = writeln!(
                 text,
-                "approver = {{ url = \"{url}\", token = {{ env = \"E2E_TOKEN\" }} }}"
+                "approver = {{ url = {url}, token = {{ env = \"E2E_TOKEN\" }} }}"
             );
         }
         for part in self.targets.iter().chain(&self.agents) {
