@@ -11,6 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Agent, ClientTls, GatewayConfig, Limits, Target,
     cancel::CancelRegistry,
+    limits::PROBES_MAX,
     listener,
     session::{ReadingCache, Shapes},
     snapshot::{Current, Snapshot},
@@ -48,6 +49,8 @@ pub struct Gateway {
     pub(crate) sessions: Arc<Semaphore>,
     /// Room, in KiB, for catalogs that one session alone sees.
     pub(crate) private_catalogs: Arc<Semaphore>,
+    /// Sessions that ask targets what a batch would do.
+    pub(crate) probes: Semaphore,
     /// One task a connection.
     pub(crate) tasks: TaskTracker,
     /// What goes on beside sessions: reports, withdrawals, cancel requests.
@@ -140,6 +143,7 @@ impl Gateway {
             )),
             sessions: Arc::new(Semaphore::new(limits.connections_max)),
             private_catalogs: Arc::new(Semaphore::new(limits.private_catalog_bytes / 1024)),
+            probes: Semaphore::new(PROBES_MAX),
             tasks: TaskTracker::new(),
             background: TaskTracker::new(),
             shutdown: CancellationToken::new(),

@@ -189,6 +189,10 @@ impl Link {
             return Poll::Ready(Ok(0));
         }
         if self.input.capacity() - self.input.len() < self.read_size / 2 {
+            // A session that waits for long needs no buffer to wait with.
+            if let Stream::Plain(stream) = &self.stream {
+                ready!(stream.poll_read_ready(cx))?;
+            }
             self.input.reserve(self.read_size);
         }
         let room = self.input.capacity() - self.input.len();

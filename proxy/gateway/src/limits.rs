@@ -114,6 +114,8 @@ pub(crate) const COPY_THRESHOLD_BYTES: usize = 16 * 1024;
 /// The smallest and largest read from a socket.
 pub(crate) const READ_BYTES_MIN: usize = 4 * 1024;
 pub(crate) const READ_BYTES_MAX: usize = 64 * 1024;
+/// Sessions that ask targets at once what a batch would do; others wait for their turn.
+pub(crate) const PROBES_MAX: usize = 32;
 /// The longest message in which a target gives a plan, in bytes; a longer one ends the session.
 pub(crate) const PLAN_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Shapes of statements that are remembered as checked by the second gate, over all sessions.

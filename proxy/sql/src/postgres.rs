@@ -235,9 +235,10 @@ fn read(sql: &str, scanned: &Scanned, options: &ReadOptions, room: Room) -> Opti
             Some(facts)
         })
         .collect();
-    Some(Analysis {
-        statements: statements?,
-    })
+    // Readings are kept for long.
+    let mut statements = statements?;
+    statements.shrink_to_fit();
+    Some(Analysis { statements })
 }
 
 /// One opaque statement over everything. `text` is empty when the bytes are no text.

@@ -19,10 +19,12 @@ mod sum;
 mod tables;
 mod types;
 
+use std::sync::Arc;
+
 use abeyance_api::Blast;
 use abeyance_sql::StatementFacts;
 use abeyance_wire::postgres::TransactionStatus;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use self::{
     ask::Budget,
@@ -66,11 +68,7 @@ impl Session {
     ) -> Result<Radius, SessionError> {
         let conforming = self.standing.conforming_strings;
         let chosen = subjects(shown, statements, conforming).await;
-        let limits = &self.gateway.limits;
-        let limit = limits.exchange_timeout + limits.probe_budget;
-        let parts = tokio::time::timeout(limit, self.probe(&chosen.subjects))
-            .await
-            .map_err(|_| TargetError::Timeout)??;
+        let parts = self.probe_in_turn(&chosen.subjects).await?;
         let mut each: Vec<Option<Blast>> = shown.iter().map(|_| None).collect();
         for (subject, blast) in chosen.subjects.iter().zip(sum::each(&parts)) {
             if let Some(place) = each.get_mut(subject.place) {
@@ -81,6 +79,21 @@ impl Session {
             whole: sum::of(&parts, chosen.left_out),
             each,
         })
+    }
+
+    /// Probes when it is this session's turn: many at once would only slow each other, and the target, down.
+    async fn probe_in_turn(&mut self, subjects: &[Subject]) -> Result<sum::Found, SessionError> {
+        let gateway = Arc::clone(&self.gateway);
+        let limits = &gateway.limits;
+        let turn = timeout(limits.exchange_timeout, gateway.probes.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            let why = "not asked: too many others were asking";
+            return Ok(sum::Found::unasked(subjects, why));
+        };
+        let limit = limits.exchange_timeout + limits.probe_budget;
+        timeout(limit, self.probe(subjects))
+            .await
+            .map_err(|_| TargetError::Timeout)?
     }
 
     async fn probe(&mut self, subjects: &[Subject]) -> Result<sum::Found, SessionError> {

@@ -9,7 +9,6 @@ use abeyance_api::{
     BindingDigest, DeskError, HoldId, HoldReceipt, HoldRequest, Manner, Outcome, Resolution,
     WithdrawReason,
 };
-use abeyance_sql::StatementFacts;
 use abeyance_wire::postgres::ErrorFields;
 use tokio::time::{Instant, interval_at, sleep_until, timeout};
 
@@ -49,7 +48,8 @@ enum Claim {
 }
 
 impl Session {
-    /// Opens a hold, waits, and then runs or refuses the batch.
+    /// Opens a hold, waits, and then runs or refuses the batch. What comes before and after the wait is boxed: a
+    /// thousand sessions that wait need no room for it.
     pub(super) async fn hold(&mut self, judged: JudgedBatch) -> Result<(), SessionError> {
         let Finding::Held(held) = judged.finding() else {
             return Err(SessionError::Internal("a batch was held without a rule"));
@@ -57,19 +57,19 @@ impl Session {
         let place = held.place;
         let (rule, reasons) = (held.rule.clone(), held.reasons.clone());
         let route = held.route.clone();
-        let shown = held.statements.clone();
         let manner = Manner {
             ticket: self.gives_tickets(),
             at_commit: false,
             plain: card::plain(&held.statements),
+            shape: card::shape(&held.statements),
         };
         let binding = self.binding(&judged, manner.ticket);
-        let request = match self.hold_request(&judged, held, binding, manner).await? {
+        let request = match Box::pin(self.hold_request(&judged, held, binding, manner)).await? {
             Ok(request) => request,
             Err(fields) => return self.hold_refused(judged, place, None, &fields).await,
         };
         let mut rows_cap = request.blast.rows_cap;
-        let receipt = match self.open(request).await {
+        let receipt = match Box::pin(self.open(request)).await {
             Ok(receipt) => receipt,
             Err(error) => {
                 tracing::warn!(%error, rule, "no hold could be opened");
@@ -96,22 +96,23 @@ impl Session {
             (None, false) => self.wait(&story).await,
         };
         let fields = match waited {
-            Waited::Approved => match self.judge_again(judged, &story, &route, &shown).await? {
-                Again::Stands(judged) => match self
-                    .claim(*judged, &story, (binding, manner.ticket), rows_cap)
-                    .await
-                {
-                    (Claim::Cleared(cleared), None) => {
-                        return self.run_approved(cleared, &receipt.id).await;
+            Waited::Approved => match Box::pin(self.judge_again(judged, &story, &route)).await? {
+                Again::Stands(judged) => {
+                    match Box::pin(self.claim(*judged, &story, (binding, manner.ticket), rows_cap))
+                        .await
+                    {
+                        (Claim::Cleared(cleared), None) => {
+                            return Box::pin(self.run_approved(cleared, &receipt.id)).await;
+                        }
+                        (Claim::Refused(fields), Some(judged)) => {
+                            return self
+                                .hold_refused(*judged, place, Some(&receipt.id), &fields)
+                                .await;
+                        }
+                        (Claim::Over(error), _) => return Err(error),
+                        _ => return Err(SessionError::Internal("a claim without an end")),
                     }
-                    (Claim::Refused(fields), Some(judged)) => {
-                        return self
-                            .hold_refused(*judged, place, Some(&receipt.id), &fields)
-                            .await;
-                    }
-                    (Claim::Over(error), _) => return Err(error),
-                    _ => return Err(SessionError::Internal("a claim without an end")),
-                },
+                }
                 Again::Refused(judged, fields) => {
                     return self
                         .hold_refused(*judged, place, Some(&receipt.id), &fields)
@@ -170,7 +171,6 @@ impl Session {
         judged: JudgedBatch,
         story: &wording::Story<'_>,
         route: &str,
-        shown: &[StatementFacts],
     ) -> Result<Again, SessionError> {
         if self.gateway.current.is(&self.snapshot) && self.sight.holds() {
             return Ok(Again::Stands(Box::new(judged)));
@@ -182,7 +182,11 @@ impl Session {
         }
         let (batch, _, finding) = judged.into_parts();
         let mut judged = self.judge(batch).await?;
-        let same = judged.shown().iter().filter_map(Shown::facts).eq(shown);
+        let Finding::Held(asked) = &finding else {
+            return Err(SessionError::Internal("a hold without what it asked for"));
+        };
+        let now = judged.shown().iter().filter_map(Shown::facts);
+        let same = now.eq(&asked.statements);
         let (fields, reason) = match judged.finding() {
             Finding::Held(held) if held.route != route => {
                 let fields = story.rerouted(&held.rule, &held.route);

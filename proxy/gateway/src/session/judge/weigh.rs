@@ -161,14 +161,15 @@ fn hold(mut held: Vec<(Verdict, Place)>, statements: &[Shown], reason: Option<St
         }
     }
     let (verdict, place) = held.swap_remove(0);
+    let facts = statements.iter().filter_map(Shown::facts).cloned();
+    let mut facts: Vec<StatementFacts> = facts.collect();
+    // It is kept for as long as the batch waits.
+    facts.shrink_to_fit();
     Finding::Held(Box::new(Held {
         rule: verdict.rule,
         route,
         reasons,
-        statements: statements
-            .iter()
-            .filter_map(|shown| shown.facts().cloned())
-            .collect(),
+        statements: facts,
         place,
         reason,
     }))
