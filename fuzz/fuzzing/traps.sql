@@ -91,6 +91,29 @@ CREATE AGGREGATE tidy_text(text) (SFUNC = textcat, STYPE = text, FINALFUNC = end
 CREATE FUNCTION pick(weight, weight) RETURNS weight LANGUAGE sql AS $$ SELECT $1 FROM public.trap('max(weight)') $$;
 CREATE AGGREGATE max(weight) (SFUNC = pick, STYPE = weight);
 
+-- Code that no word of a statement names: domains inside arrays and rows, operator classes of indexes, partitions, ranges and rows.
+CREATE FUNCTION trapped(text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('inner domain'); RETURN true; END $$;
+CREATE DOMAIN watched_text AS text CHECK (public.trapped(VALUE));
+CREATE TYPE watched_pair AS (x watched_text, n int);
+CREATE TABLE watched_rows (id int, many watched_text[], one watched_pair, note text);
+INSERT INTO watched_rows (id, note) VALUES (1, 'a'), (2, 'b');
+CREATE FUNCTION order_int(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM public.trap('operator class'); RETURN btint4cmp($1, $2); END $$;
+CREATE OPERATOR CLASS trap_int_ops FOR TYPE int USING btree AS OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=,
+  OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>, FUNCTION 1 order_int(int, int);
+CREATE TABLE searched (id int, note text);
+INSERT INTO searched SELECT n, 'n' FROM generate_series(1, 2000) n;
+CREATE INDEX ON searched USING btree (id trap_int_ops);
+CREATE TABLE divided (id int, note text) PARTITION BY RANGE (id trap_int_ops);
+CREATE TABLE divided_low PARTITION OF divided FOR VALUES FROM (0) TO (100);
+CREATE TABLE divided_high PARTITION OF divided FOR VALUES FROM (100) TO (200);
+CREATE TYPE trap_range AS RANGE (subtype = int, subtype_opclass = trap_int_ops);
+CREATE TABLE ranged (id int, r trap_range);
+INSERT INTO ranged VALUES (1, '[1,5)');
+CREATE TABLE pairs (a int, b int);
+INSERT INTO pairs VALUES (1, 2), (2, 3), (3, 4);
+CREATE FUNCTION order_pairs(pairs, pairs) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM public.trap('row class'); RETURN 0; END $$;
+CREATE OPERATOR CLASS trap_row_ops DEFAULT FOR TYPE pairs USING btree AS FUNCTION 1 order_pairs(pairs, pairs);
+
 -- Sequences and large objects.
 CREATE SEQUENCE tickets;
 SELECT lo_create(424242);

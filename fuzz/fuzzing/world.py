@@ -31,6 +31,7 @@ LITERALS = {
     "int4range": ["'[1,3)'"], "int8range": ["'[1,3)'"], "numrange": ["'[1,3)'"], "daterange": ["'[2026-01-01,2026-02-01)'"], "tsrange": ["'empty'"],
     "tstzrange": ["'empty'"], "int4multirange": ["'{[1,3)}'"], "refcursor": ["'c1'"], "record": ["ROW(1, 'x')"], "aclitem": ["'=r/scratch'"],
     "txid_snapshot": ["'1:1:'"], "pg_snapshot": ["'1:1:'"], "oidvector": ["'1 2'"], "int2vector": ["'1 2'"], "mood": ["'good'"], "weight": ["'(1)'"],
+    "watched_text": ["'w'"], "watched_pair": ["'(w,1)'", "ROW('w', 1)"], "watched_rows": ["'(1,{w},,a)'"], "trap_range": ["'[1,3)'"], "pairs": ["'(1,2)'"],
     "pair": ["'(1,b)'"], "checked_text": ["'t'"], "room_code": ["'R1'"],
 }
 

@@ -242,6 +242,9 @@ pub struct Routine {
     #[serde(default)]
     pub variadic: bool,
     pub returns: QualifiedName,
+    /// Any number of them. Dumps that do not say so may mean either.
+    #[serde(default = "unknown_is_true")]
+    pub returns_set: bool,
     /// `i`, `s` or `v`, as in `pg_proc`.
     pub volatility: char,
     pub security_definer: bool,
@@ -253,6 +256,10 @@ pub struct Routine {
     /// first unless `search_path` says otherwise.
     #[serde(default)]
     pub doubles_built_in: bool,
+}
+
+fn unknown_is_true() -> bool {
+    true
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -199,6 +199,7 @@ WITH setting AS MATERIALIZED (
     'defaults', p.pronargdefaults,
     'variadic', p.provariadic <> 0,
     'returns', result.name,
+    'returns_set', p.proretset,
     'volatility', p.provolatile,
     'security_definer', p.prosecdef,
     'language', l.lanname,

@@ -19,6 +19,8 @@ static TYPES: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| TYPE_LIST.split_whitespace().collect());
 static SETTINGS: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| SETTING_LIST.split_whitespace().collect());
+static SETS: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| SET_LIST.split_whitespace().collect());
 static REVEALING: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| REVEALING_LIST.split_whitespace().collect());
 
@@ -45,6 +47,11 @@ pub(super) fn is_volatile(name: &str) -> bool {
             | "uuidv4"
             | "uuidv7"
     )
+}
+
+/// A built-in function that gives any number of rows, where its name stands in an expression.
+pub(super) fn may_return_set(name: &str) -> bool {
+    SETS.contains(name)
 }
 
 /// An operator whose every built-in variant is harmless.
@@ -105,6 +112,52 @@ pub(super) fn is_revealing(schema: Option<&str>, name: &str) -> bool {
     REVEALING.contains(name) || schema == Some("pg_toast")
 }
 
+/// Columns of such a relation that show nothing of that, and those that do, in every version. Without the first it
+/// shows too much whatever is read of it.
+pub(super) fn plain_columns(name: &str) -> (&'static [&'static str], &'static [&'static str]) {
+    match name {
+        "pg_stat_activity" => (
+            &[
+                "application_name",
+                "backend_start",
+                "backend_type",
+                "backend_xid",
+                "backend_xmin",
+                "client_port",
+                "datid",
+                "datname",
+                "leader_pid",
+                "pid",
+                "query_start",
+                "state",
+                "state_change",
+                "usename",
+                "usesysid",
+                "wait_event",
+                "wait_event_type",
+                "xact_start",
+            ],
+            &["query", "query_id", "client_addr", "client_hostname"],
+        ),
+        "pg_subscription" => (
+            &[
+                "oid",
+                "subdbid",
+                "subname",
+                "subowner",
+                "subenabled",
+                "subpublications",
+            ],
+            &["subconninfo", "subslotname"],
+        ),
+        "pg_user_mappings" => (
+            &["umid", "srvid", "srvname", "umuser", "usename"],
+            &["umoptions"],
+        ),
+        _ => (&[], &[]),
+    }
+}
+
 /// A relation that is the server's own.
 pub(super) fn is_system_relation(schema: Option<&str>, name: &str) -> bool {
     match schema {
@@ -157,6 +210,17 @@ const OPERATOR_LIST: &str = "\
 << <<= <<| <= <> <@ <^ = > >= >> >>= >^ ? ?# ?& ?- ?-| ?| ?|| @ @-@ @> @? @@ ^ ^@ | |&> |/ |>> \
 || ||/ ~ ~* ~<=~ ~<~ ~= ~>=~ ~>~ ~~ ~~*";
 
+/// Functions above that return sets. Others are doubts wherever they are called.
+const SET_LIST: &str = "\
+_pg_expandarray aclexplode generate_series generate_subscripts json_array_elements json_array_elements_text \
+json_each json_each_text json_object_keys json_populate_recordset json_to_recordset jsonb_array_elements \
+jsonb_array_elements_text jsonb_each jsonb_each_text jsonb_object_keys jsonb_path_query jsonb_path_query_tz \
+jsonb_populate_recordset jsonb_to_recordset pg_available_extension_versions pg_available_extensions pg_config \
+pg_extension_update_paths pg_get_keywords pg_get_publication_tables pg_get_replication_slots pg_listening_channels \
+pg_lock_status pg_options_to_table pg_partition_ancestors pg_partition_tree pg_show_all_settings pg_snapshot_xip \
+pg_stat_get_backend_idset pg_timezone_abbrevs pg_timezone_names regexp_matches regexp_split_to_table \
+string_to_table ts_debug ts_parse ts_token_type txid_snapshot_xip unnest";
+
 const TYPE_LIST: &str = "\
 aclitem anyarray bit bool box bpchar bytea char cid cidr circle cstring date datemultirange \
 daterange float4 float8 inet int2 int2vector int4 int4multirange int4range int8 int8multirange \
@@ -185,7 +249,7 @@ idle_session_timeout intervalstyle jit jit_above_cost jit_inline_above_cost \
 jit_optimize_above_cost join_collapse_limit lc_monetary lc_numeric lc_time lock_timeout \
 max_parallel_workers_per_gather parallel_setup_cost parallel_tuple_cost plan_cache_mode \
 quote_all_identifiers random_page_cost recursive_worktable_factor seq_page_cost \
-statement_timeout timezone timezone_abbreviations transaction_deferrable transaction_isolation \
+statement_timeout synchronize_seqscans timezone timezone_abbreviations transaction_deferrable transaction_isolation \
 transaction_timeout xmlbinary xmloption";
 
 /// Settings that the judgement of later statements rests on, or that switch safety off.

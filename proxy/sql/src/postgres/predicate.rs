@@ -72,10 +72,8 @@ fn collect_keys(node: &Node, target: &Target<'_>, keys: &mut BTreeSet<String>) {
             }
         }
         Some(N::AExpr(node)) => {
-            let equals = AExprKind::try_from(node.kind) == Ok(AExprKind::AexprOp)
-                && operator(node) == Some("=")
-                && node.name.len() == 1;
-            let (Some(left), Some(right)) = (node.lexpr.as_deref(), node.rexpr.as_deref()) else {
+            let equals = equals(node) && node.name.len() == 1;
+            let (Some(left), Some(right)) = (node.lexpr.as_deref(), right_side(node)) else {
                 return;
             };
             for (column, constant) in [(left, right), (right, left)] {
@@ -227,7 +225,7 @@ fn integer(node: &Option<Box<Node>>) -> Option<i32> {
 }
 
 fn comparison(node: &pb::AExpr, target: &Target<'_>) -> Truth {
-    let (Some(left), Some(right)) = (node.lexpr.as_deref(), node.rexpr.as_deref()) else {
+    let (Some(left), Some(right)) = (node.lexpr.as_deref(), right_side(node)) else {
         return match node.rexpr.as_deref().or(node.lexpr.as_deref()) {
             Some(arg) if columns(arg).is_empty() => Truth::Always,
             _ => Truth::Some,
@@ -246,12 +244,35 @@ fn comparison(node: &pb::AExpr, target: &Target<'_>) -> Truth {
     if matches!(operator(node), Some("~~" | "~~*")) && is_wildcard(right) {
         return Truth::Always;
     }
-    let equals =
-        AExprKind::try_from(node.kind) == Ok(AExprKind::AexprOp) && operator(node) == Some("=");
-    if equals && (is_key(left, right, target) || is_key(right, left, target)) {
+    if equals(node) && (is_key(left, right, target) || is_key(right, left, target)) {
         return Truth::Key;
     }
     Truth::Some
+}
+
+/// `=`, or IN with one item, which is the same.
+fn equals(node: &pb::AExpr) -> bool {
+    let kind = AExprKind::try_from(node.kind);
+    let one = kind == Ok(AExprKind::AexprIn) && only_item(node).is_some();
+    operator(node) == Some("=") && (kind == Ok(AExprKind::AexprOp) || one)
+}
+
+/// The right side; of IN with one item, that item.
+fn right_side(node: &pb::AExpr) -> Option<&Node> {
+    only_item(node).or(node.rexpr.as_deref())
+}
+
+fn only_item(node: &pb::AExpr) -> Option<&Node> {
+    if AExprKind::try_from(node.kind) != Ok(AExprKind::AexprIn) {
+        return None;
+    }
+    match &node.rexpr.as_deref()?.node {
+        Some(N::List(list)) => match list.items.as_slice() {
+            [item] => Some(item),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// `column = constant`.

@@ -28,8 +28,8 @@ use super::{
     resolve::{Expanded, Resolver, Room, Shape, Source},
 };
 use crate::{
-    FunctionName, Impact, OpaqueReason, Predicate, RelationName, SessionEffect, StatementClass,
-    StatementFacts, TransactionEffect,
+    ColumnName, FunctionName, Impact, OpaqueReason, Predicate, RelationName, SessionEffect,
+    StatementClass, StatementFacts, TransactionEffect,
 };
 pub(super) use expression::string_constant;
 
@@ -42,7 +42,7 @@ pub(super) fn facts_of(statement: &NodeEnum, resolver: Resolver<'_>) -> Option<S
     if walk.resolver.needs_room {
         return None;
     }
-    walk.rows_max = rows::bound(statement);
+    walk.rows_max = rows::bound(statement, &walk.resolver);
     let mut facts = walk.finish();
     facts.impact = impact::of(statement, &facts);
     Some(facts)
@@ -101,6 +101,8 @@ struct Walk<'c> {
     defines: Option<String>,
     opaque: Option<OpaqueReason>,
     doubts: BTreeSet<String>,
+    /// Relations of the system that show more than is the session's own.
+    revealing: BTreeSet<RelationName>,
     explained: bool,
     notation: notation::Notation,
     resolver: Resolver<'c>,
@@ -139,6 +141,7 @@ impl<'c> Walk<'c> {
             defines: None,
             opaque: None,
             doubts: BTreeSet::new(),
+            revealing: BTreeSet::new(),
             explained: false,
             notation: notation::Notation::default(),
             resolver,
@@ -149,8 +152,32 @@ impl<'c> Walk<'c> {
         }
     }
 
+    /// Doubts relations of the system that show what is not the session's own, unless the columns that are read are
+    /// known to show nothing of it.
+    fn judge_revealing(&mut self, columns: Option<&BTreeSet<ColumnName>>) {
+        for relation in std::mem::take(&mut self.revealing) {
+            let (plain, other) = builtin::plain_columns(&relation.name);
+            let shows = |column: &ColumnName| {
+                let name = column.name.as_str();
+                match &column.relation {
+                    Some(known) => known.name == relation.name && !plain.contains(&name),
+                    // It may be of this relation or of another.
+                    None => name == "*" || plain.is_empty() || other.contains(&name),
+                }
+            };
+            let harmless =
+                columns.is_some_and(|columns| !plain.is_empty() && !columns.iter().any(shows));
+            if !harmless {
+                self.doubts.insert(format!(
+                    "reads {relation}, which shows other sessions' statements, secrets or sampled values"
+                ));
+            }
+        }
+    }
+
     /// What was gathered, as a definition's meaning.
-    fn meaning(self, shape: Shape) -> Expanded {
+    fn meaning(mut self, shape: Shape) -> Expanded {
+        self.judge_revealing(None);
         let mut expanded = self.resolver.meaning(shape);
         expanded.kinds.extend(self.kinds);
         expanded.classes.extend(self.classes);
@@ -170,7 +197,11 @@ impl<'c> Walk<'c> {
             self.keyed_by.clear();
             self.rows_max = None;
         }
-        let mut resolved = self.resolver.finish();
+        let fresh = self.resolver.fresh();
+        let sighted = self.resolver.sighted();
+        let mut resolved = std::mem::replace(&mut self.resolver, fresh).finish();
+        let known = sighted && resolved.columns_known;
+        self.judge_revealing(Some(&resolved.columns).filter(|_| known));
         if let Some(catalog) = &mut resolved.catalog {
             catalog.one_row = one_row;
         }
@@ -305,9 +336,7 @@ impl<'c> Walk<'c> {
         }
         let name = relation_name(relation);
         if builtin::is_revealing(name.schema.as_deref(), &name.name) {
-            self.doubt(format!(
-                "reads {name}, which shows other sessions' statements, secrets or sampled values"
-            ));
+            self.revealing.insert(name.clone());
         }
         let source = self.resolver.read_relation(&name, !relation.inh);
         self.reads.insert(name);

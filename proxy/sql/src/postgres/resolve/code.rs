@@ -21,6 +21,14 @@ impl Resolver<'_> {
         })
     }
 
+    /// Some routine of users' by this name returns a set.
+    pub(crate) fn may_return_set(&self, name: &str) -> bool {
+        self.names.is_some_and(|names| {
+            let mut routines = names.index.routines(name).iter();
+            routines.any(|at| names.routine(*at).is_some_and(|one| one.returns_set))
+        })
+    }
+
     /// There is a user operator of this name, so that types matter.
     pub(crate) fn has_operator(&self, name: &str) -> bool {
         self.names
