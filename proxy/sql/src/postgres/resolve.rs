@@ -9,8 +9,12 @@ mod code;
 mod definition;
 mod effect;
 mod finish;
+mod join;
+mod lookup;
 mod names;
 mod scope;
+mod shape;
+mod star;
 mod types;
 
 use std::{
@@ -21,7 +25,8 @@ use std::{
 use crate::{ColumnName, OpaqueReason, RelationName, StatementClass};
 pub(super) use effect::Event;
 pub(super) use names::{Found, Names};
-pub(super) use scope::{Item, Level, Open, OutColumn, Parts, Shape, Source, Tree, figured_name};
+pub(super) use scope::{Item, Level, Parts, Source, Tree};
+pub(super) use shape::{Open, OutColumn, Shape, figured_name};
 pub(super) use types::{Ty, TypeKey};
 
 /// Steps one statement may take: names compared, columns carried, relations gone through.
