@@ -10,12 +10,14 @@ mod definition;
 mod effect;
 mod finish;
 mod join;
+mod judging;
 mod lookup;
 mod names;
 mod scope;
 mod shape;
 mod star;
 mod types;
+mod values;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
