@@ -11,10 +11,13 @@ use std::{
     sync::Arc,
 };
 
-use abeyance_api::SystemClock;
+use abeyance_api::{
+    DecisionDesk as _, HoldDesk as _, HoldFilter, HoldState, ManualClock, Outcome, SystemClock,
+};
 use abeyance_approver::{Approver, ApproverConfig, ConfigError, OpenError, StoreError};
+use chrono::DateTime;
 use sqlx::{Connection as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
-use support::{config, open};
+use support::{approve, binding, config, open};
 use tempfile::TempDir;
 
 async fn start(config: ApproverConfig) -> Result<Approver, OpenError> {
@@ -198,4 +201,53 @@ async fn every_mistake_of_the_configuration_is_said() {
             .iter()
             .any(|mistake| matches!(mistake, ConfigError::Shared { .. }))
     );
+}
+
+#[tokio::test]
+async fn a_store_of_an_older_version_is_taken_over_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = include_str!("fixtures/store-0010.sql");
+    let options = SqliteConnectOptions::new()
+        .filename(folder.path().join("abeyance.db"))
+        .create_if_missing(true)
+        .foreign_keys(false);
+    let mut conn = SqliteConnection::connect_with(&options).await.unwrap();
+    conn.execute(old).await.unwrap();
+    let newest: i64 = sqlx::query_scalar("SELECT max(updated_at) FROM hold")
+        .fetch_one(&mut conn)
+        .await
+        .unwrap();
+    conn.close().await.unwrap();
+
+    let mut config = config(&folder);
+    config.single_process = false;
+    let clock = ManualClock::new(DateTime::from_timestamp_micros(newest + 1).unwrap());
+    let approver = Approver::open(config, Arc::new(clock)).await.unwrap();
+    let filter = HoldFilter {
+        pending_only: false,
+        limit: 100,
+    };
+    let holds = approver.hold_list(filter).await.unwrap();
+    let in_state = |state| holds.iter().filter(move |hold| hold.state == state);
+    assert_eq!(holds.len(), 7);
+    assert_eq!(in_state(HoldState::Claimed).count(), 4);
+    let audit = approver.audit_verify().await.unwrap();
+    assert_eq!((audit.intact, audit.broken_at), (21, None));
+
+    let waits = in_state(HoldState::Pending).next().unwrap().id.clone();
+    approve(&approver, &waits).await;
+    let approved = in_state(HoldState::Approved).next().unwrap().id.clone();
+    for id in [&waits, &approved] {
+        let claimed = approver.hold_claim(id, binding("batch")).await.unwrap();
+        assert_eq!(claimed.binding, binding("batch"));
+    }
+    let outcome = Outcome::Unknown {
+        reason: "the proxy stopped".to_owned(),
+    };
+    approver.hold_report(&waits, outcome).await.unwrap();
+    let _new = open(&approver).await;
+    let audit = approver.audit_verify().await.unwrap();
+    assert_eq!(audit.broken_at, None);
+    assert!(audit.intact > 21);
+    stop(approver).await;
 }

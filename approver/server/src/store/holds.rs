@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    HoldRecord, Told, Store, StoreError,
+    HoldRecord, Store, StoreError, Told,
     db::{Conn, sql},
     events,
     grants::{self, Coverable},

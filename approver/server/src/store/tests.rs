@@ -1,6 +1,11 @@
-//! The writer when the file misbehaves under it.
+//! The store on both engines, and each engine when it misbehaves.
 
-use std::{num::NonZeroU32, path::Path};
+mod database;
+mod file;
+#[path = "../../tests/support/postgres.rs"]
+mod postgres_server;
+
+use std::num::NonZeroU32;
 
 use abeyance_api::{
     AgentIdentity, BindingDigest, Blast, HoldRequest, RedactedStatement, SessionId, SessionInfo,
@@ -8,7 +13,6 @@ use abeyance_api::{
 };
 use abeyance_holds::quorum::Quorum;
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{Connection as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -17,23 +21,77 @@ use super::*;
 struct Opened {
     store: Store,
     tasks: TaskTracker,
+    signals: Signals,
     folder: TempDir,
     _lock: Option<StoreLock>,
 }
 
-async fn scratch() -> Opened {
-    let folder = tempfile::tempdir().unwrap();
+async fn open_at(location: &StoreLocation, folder: TempDir) -> Opened {
     let tasks = TaskTracker::new();
-    let file = folder.path().join("abeyance.db");
-    let (store, lock) = Store::open(&file.into(), Signals::default(), &tasks)
+    let signals = Signals::default();
+    let (store, lock) = Store::open(location, signals.clone(), &tasks)
         .await
         .unwrap();
     Opened {
         store,
         tasks,
+        signals,
         folder,
         _lock: lock,
     }
+}
+
+/// A file of its own.
+async fn on_file() -> Opened {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("abeyance.db");
+    open_at(&file.into(), folder).await
+}
+
+/// A database of its own.
+async fn on_database() -> Opened {
+    let location = StoreLocation::Postgres(fresh_database());
+    open_at(&location, tempfile::tempdir().unwrap()).await
+}
+
+fn fresh_database() -> PostgresStore {
+    let server = postgres_server::server();
+    PostgresStore {
+        host: "127.0.0.1".to_owned(),
+        port: server.port,
+        user: "postgres".to_owned(),
+        password: None,
+        database: server.database(),
+        tls: StoreTls::Off,
+        connections_max: 4,
+    }
+}
+
+/// The same test on either engine.
+macro_rules! both {
+    ($($test:ident)*) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::on_file().await).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::on_database().await).await;
+            })*
+        }
+    };
+}
+
+both! {
+    one_failed_job_takes_no_other_with_it
+    the_record_cannot_be_changed_and_tampering_shows
+    a_crowded_name_space_gives_longer_ids
+    closing_ends_the_writer_after_its_queue
+    the_record_takes_what_belongs_to_no_hold
+    a_lease_is_never_shortened
 }
 
 fn now() -> DateTime<Utc> {
@@ -93,8 +151,8 @@ fn record(text: &str) -> NewRecord {
     }
 }
 
-/// Runs a statement on the writer's own connection, outside its transaction where SQLite insists.
-async fn pragma(store: &Store, statement: &'static str) {
+/// Runs statements on the writer's own connection.
+async fn run(store: &Store, statement: &'static str) {
     store
         .writer
         .write(move |scope| {
@@ -115,45 +173,15 @@ async fn count(store: &Store) -> usize {
     store.holds(false, None, 500).await.unwrap().len()
 }
 
-#[tokio::test]
-async fn a_full_disk_refuses_and_recovers() {
-    let s = scratch().await;
-    open(&s.store, "DELETE").await.unwrap();
-    pragma(&s.store, "PRAGMA max_page_count = 1").await;
-    let large = "x".repeat(100_000);
-    assert_eq!(open(&s.store, &large).await.unwrap_err(), StoreError::Full);
-    assert_eq!(count(&s.store).await, 1, "nothing of it was kept");
-    // The writer opened its connection anew, without the test's limit.
-    open(&s.store, &large).await.unwrap();
-    assert_eq!(s.store.audit_verify().await.unwrap().broken_at, None);
+/// Takes the guard of the record away.
+fn off_guard(store: &Store) -> &'static str {
+    match store.readers {
+        Pool::Sqlite(_) => "DROP TRIGGER hold_event_is_never_changed",
+        Pool::Postgres(_) => "DROP TRIGGER hold_event_is_never_changed ON hold_event",
+    }
 }
 
-#[tokio::test]
-async fn a_store_that_became_read_only_refuses() {
-    let s = scratch().await;
-    pragma(&s.store, "PRAGMA query_only = ON").await;
-    assert_eq!(open(&s.store, "a").await.unwrap_err(), StoreError::ReadOnly);
-    assert_eq!(count(&s.store).await, 0);
-    pragma(&s.store, "PRAGMA query_only = ON").await;
-    assert_eq!(s.store.probe().await.unwrap_err(), StoreError::ReadOnly);
-}
-
-#[tokio::test]
-async fn a_locked_store_refuses_and_recovers() {
-    let s = scratch().await;
-    pragma(&s.store, "PRAGMA busy_timeout = 20").await;
-    let file = s.folder.path().join("abeyance.db");
-    let options = SqliteConnectOptions::new().filename(&file);
-    let mut other = SqliteConnection::connect_with(&options).await.unwrap();
-    other.execute("BEGIN EXCLUSIVE").await.unwrap();
-    assert_eq!(open(&s.store, "a").await.unwrap_err(), StoreError::Locked);
-    other.execute("ROLLBACK").await.unwrap();
-    open(&s.store, "a").await.unwrap();
-}
-
-#[tokio::test]
-async fn one_failed_job_takes_no_other_with_it() {
-    let s = scratch().await;
+async fn one_failed_job_takes_no_other_with_it(s: Opened) {
     // The first job keeps the writer busy, so that the next three share a transaction.
     let writer = &s.store.writer;
     let busy = writer.write(|_| {
@@ -180,38 +208,7 @@ async fn one_failed_job_takes_no_other_with_it() {
     assert_eq!(s.store.audit_verify().await.unwrap().intact, 2);
 }
 
-#[tokio::test]
-async fn what_was_answered_survives_a_crash() {
-    let s = scratch().await;
-    let image = tempfile::tempdir().unwrap();
-    for at in 0..20 {
-        open(&s.store, &format!("statement {at}")).await.unwrap();
-        // As the disk would look had the process been killed at this instant.
-        for suffix in ["", "-wal"] {
-            let name = format!("abeyance.db{suffix}");
-            std::fs::copy(s.folder.path().join(&name), image.path().join(&name)).unwrap();
-        }
-        let file = image.path().join("abeyance.db");
-        assert_eq!(holds_in(&file).await, at + 1);
-        let _none = std::fs::remove_file(image.path().join("abeyance.db-shm"));
-    }
-}
-
-async fn holds_in(file: &Path) -> usize {
-    let tasks = TaskTracker::new();
-    let (store, _lock) = Store::open(&file.into(), Signals::default(), &tasks)
-        .await
-        .unwrap();
-    let holds = count(&store).await;
-    store.close().await;
-    tasks.close();
-    tasks.wait().await;
-    holds
-}
-
-#[tokio::test]
-async fn the_record_cannot_be_changed_and_tampering_shows() {
-    let s = scratch().await;
+async fn the_record_cannot_be_changed_and_tampering_shows(s: Opened) {
     for text in ["a", "b", "c"] {
         open(&s.store, text).await.unwrap();
     }
@@ -228,8 +225,8 @@ async fn the_record_cannot_be_changed_and_tampering_shows() {
             matches!(refused.await, Err(StoreError::Other(why)) if why.contains("append-only"))
         );
     }
-    pragma(&s.store, "DROP TRIGGER hold_event_is_never_changed").await;
-    pragma(
+    run(&s.store, off_guard(&s.store)).await;
+    run(
         &s.store,
         "UPDATE hold_event SET body = replace(body, 'dba', 'dbb') WHERE seq = 2",
     )
@@ -238,20 +235,20 @@ async fn the_record_cannot_be_changed_and_tampering_shows() {
     assert_eq!((report.intact, report.broken_at), (1, Some(2)));
 }
 
-#[tokio::test]
-async fn a_crowded_name_space_gives_longer_ids() {
-    let s = scratch().await;
+async fn a_crowded_name_space_gives_longer_ids(s: Opened) {
     // Dice that always show the same: after the first hold every id of that length is taken.
     let same: fn(&mut [u8]) -> Result<(), getrandom::Error> = |bytes| {
         bytes.fill(0);
         Ok(())
     };
     open(&s.store, "a").await.unwrap();
-    pragma(
+    run(&s.store, off_guard(&s.store)).await;
+    run(
         &s.store,
-        "PRAGMA defer_foreign_keys = ON; UPDATE vote SET hold = 'HLD-2222';
-        UPDATE card SET hold = 'HLD-2222'; DROP TRIGGER hold_event_is_never_changed;
-        UPDATE hold_event SET hold = 'HLD-2222'; UPDATE hold SET id = 'HLD-2222'",
+        "INSERT INTO hold (id, request_key, version, state, route, quorum, binding, request, asked, created_at,
+                           updated_at, expires_at)
+         SELECT 'HLD-2222', 'other', version, state, route, quorum, binding, request, asked, created_at,
+                updated_at, expires_at FROM hold",
     )
     .await;
     let given = s
@@ -261,9 +258,7 @@ async fn a_crowded_name_space_gives_longer_ids() {
     assert_eq!(given.await.unwrap().as_str(), "HLD-22222");
 }
 
-#[tokio::test]
-async fn closing_ends_the_writer_after_its_queue() {
-    let s = scratch().await;
+async fn closing_ends_the_writer_after_its_queue(s: Opened) {
     let (opened, ()) = tokio::join!(open(&s.store, "a"), async {
         tokio::task::yield_now().await;
         s.store.close().await;
@@ -272,4 +267,59 @@ async fn closing_ends_the_writer_after_its_queue() {
     s.tasks.close();
     s.tasks.wait().await;
     assert_eq!(open(&s.store, "b").await.unwrap_err(), StoreError::Closed);
+}
+
+async fn the_record_takes_what_belongs_to_no_hold(s: Opened) {
+    open(&s.store, "a").await.unwrap();
+    let happened = Happened {
+        hold: None,
+        version: 0,
+        name: "override_made",
+        policy_version: Some("0123456789ab"),
+    };
+    let body = serde_json::json!({ "event": "override_made", "schedule": "dba" });
+    let written = s.store.writer.write(move |scope| {
+        Box::pin(async move { audit_append(scope, &happened, &body, now()).await })
+    });
+    written.await.unwrap();
+    open(&s.store, "b").await.unwrap();
+    let report = s.store.audit_verify().await.unwrap();
+    assert_eq!((report.intact, report.broken_at), (3, None));
+    let newest = s.store.holds(false, None, 1).await.unwrap().remove(0).id;
+    let events = s.store.hold_events(&newest).await.unwrap();
+    assert_eq!(events[0].policy_version.as_deref(), Some("0123456789ab"));
+    let row = sql("SELECT hold, body FROM hold_event WHERE seq = 2")
+        .fetch_one(&mut s.store.reader().await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(row.try_get::<Option<String>>("hold").unwrap(), None);
+    let body: String = row.try_get("body").unwrap();
+    assert!(
+        body.contains("\"policy_version\":\"0123456789ab\""),
+        "{body}"
+    );
+}
+
+async fn a_lease_is_never_shortened(s: Opened) {
+    let instance = Instance {
+        id: Uuid::new_v4(),
+        inside: false,
+    };
+    let until = now() + TimeDelta::seconds(30);
+    s.store.instance_beat(instance, until).await.unwrap();
+    s.store.instance_beat(instance, now()).await.unwrap();
+    assert!(s.store.instances_lapsed(now()).await.unwrap().is_empty());
+    let lapsed = s.store.instances_lapsed(until).await.unwrap();
+    assert_eq!(lapsed, [instance.id]);
+    let mut waits = record("a");
+    waits.instance = Some((instance, until));
+    s.store.hold_open(waits, now()).await.unwrap();
+    open(&s.store, "of another").await.unwrap();
+    // It showed up again before it was ended.
+    let ended = s.store.instance_end(instance.id, now()).await.unwrap();
+    assert_eq!(ended.holds, 0);
+    let ended = s.store.instance_end(instance.id, until).await.unwrap();
+    assert_eq!((ended.holds, ended.more), (1, false));
+    assert_eq!(s.store.holds(true, None, 10).await.unwrap().len(), 1);
+    assert!(s.store.instances_lapsed(until).await.unwrap().is_empty());
 }

@@ -141,8 +141,11 @@ impl WriterTask {
             }
             self.write_batch(batch).await;
         }
-        if let Some(scope) = self.scope.take() {
+        if let Some(mut scope) = self.scope.take() {
             // Nothing is lost when this fails: the write-ahead log is read at the next start.
+            if let Conn::Sqlite(_) = &scope.conn {
+                let _left_for_then = scope.conn.run("PRAGMA wal_checkpoint(TRUNCATE)").await;
+            }
             let _unclean = scope.conn.close().await;
         }
     }
