@@ -69,7 +69,7 @@ fn who_is_on_call() {
     assert_eq!(
         said(&json),
         "{\"schedule\":\"dba\",\"from\":\"2026-01-05T20:00:00Z\",\"until\":\"2026-01-06T08:00:00Z\",\"people\":[\"cy\"],\
-         \"because\":\"layer nights, turn 1\"}\n"
+         \"because\":\"layer nights, turn 1\",\"overrides_counted\":false}\n"
     );
     let lost = oncall(|s| s, &["who", "--schedule", "dbas"]);
     assert_eq!(lost.status.code(), Some(64));

@@ -121,7 +121,7 @@ fn told_of(
     }
 }
 
-fn because(duty: &Duty) -> String {
+pub(crate) fn because(duty: &Duty) -> String {
     match &duty.source {
         DutySource::Exception { author, reason } => format!("set by {author}: {reason}"),
         DutySource::Layer { name, turn } => format!("layer {name}, turn {}", turn + 1),

@@ -18,7 +18,7 @@ const STYLE: &str = include_str!("../../../../templates/console/console.css");
 const SCRIPT: &str = include_str!("../../../../templates/console/console.js");
 const ICON: &str = include_str!("../../../../templates/console/icon.svg");
 
-const TEMPLATES: [(&str, &str); 9] = [
+const TEMPLATES: [(&str, &str); 10] = [
     (
         "base.html",
         include_str!("../../../../templates/console/base.html"),
@@ -30,6 +30,10 @@ const TEMPLATES: [(&str, &str); 9] = [
     (
         "grants.html",
         include_str!("../../../../templates/console/grants.html"),
+    ),
+    (
+        "oncall.html",
+        include_str!("../../../../templates/console/oncall.html"),
     ),
     (
         "history.html",

@@ -9,6 +9,7 @@ mod grants;
 mod guard;
 mod live;
 mod login;
+mod oncall;
 mod pages;
 mod session;
 mod sql;
@@ -48,6 +49,10 @@ pub(crate) fn router(approver: Approver) -> Router {
         .route("/find", get(pages::find))
         .route("/holds/{id}", get(pages::hold))
         .route("/holds/{id}/decision", post(pages::decide).get(pages::back))
+        .route("/holds/{id}/look", post(pages::look).get(pages::back))
+        .route("/oncall", get(oncall::list))
+        .route("/oncall/overrides", post(oncall::add))
+        .route("/oncall/overrides/{id}/remove", post(oncall::remove))
         .route("/grants", get(grants::list))
         .route("/grants/{id}/revoke", post(grants::revoke))
         .layer(within(limits::HTTP_TIMEOUT));

@@ -2,7 +2,7 @@
 
 use abeyance_api::{
     BulkDecision, Claimant, DecideError, Decision, DecisionDesk as _, DecisionRequest, DeskError,
-    GrantWish, HoldId, Surface,
+    GrantWish, HoldId, LookRequest, Surface,
 };
 use axum::{
     Form,
@@ -248,6 +248,44 @@ async fn decide_alike(
     let outcomes = app.holds_decide(bulk).await?;
     let failed = outcomes.into_iter().find_map(|one| one.result.err());
     failed.map_or(Ok(()), Err)
+}
+
+#[derive(Deserialize)]
+pub(super) struct LookForm {
+    csrf: String,
+}
+
+/// "I'm looking": no vote.
+pub(super) async fn look(
+    _: SameOrigin,
+    caller: LoggedIn,
+    State(app): State<Approver>,
+    Path(text): Path<String>,
+    Form(form): Form<LookForm>,
+) -> Response {
+    if !caller.made(&form.csrf) {
+        return guard::refusal(&app);
+    }
+    let Ok(id) = text.parse::<HoldId>() else {
+        return no_such_hold(&app);
+    };
+    let request = LookRequest {
+        hold: id.clone(),
+        claimant: Claimant::Person {
+            id: caller.person.id.clone(),
+        },
+        surface: Surface::Console,
+    };
+    match app.hold_look(request).await {
+        Ok(_) => Redirect::to(&format!("/holds/{id}")).into_response(),
+        Err(error) => {
+            let trouble = Trouble {
+                text: in_words(&error),
+                reason: String::new(),
+            };
+            show(&app, &caller, &id, status_of(&error), Some(trouble)).await
+        }
+    }
 }
 
 /// The error as a sentence to the person who clicked.

@@ -1,8 +1,8 @@
 //! Holds as pages show them.
 
-use abeyance_api::{HoldState, HoldView, RedactedStatement, TransactionContext};
+use abeyance_api::{AskedStep, HoldState, HoldView, RedactedStatement, TransactionContext};
 use abeyance_holds::{Ineligible, Roster, eligible};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{
@@ -134,6 +134,13 @@ pub(super) struct HoldPage {
     session_since: Moment,
     binding: String,
     reviewers: Vec<Reviewer>,
+    /// Steps that asked somebody, in order.
+    steps: Vec<AskedRow>,
+    next_step: Option<NextRow>,
+    /// Who looks, in words.
+    looking: Option<String>,
+    /// The person who looks at the page may say that they look at the hold.
+    may_look: bool,
     /// Why the person who looks may not decide; `None` when they may.
     bar: Option<String>,
     resolved: Option<Moment>,
@@ -145,6 +152,20 @@ struct Statement {
     pieces: Vec<Piece>,
     writes: Vec<String>,
     reads: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct AskedRow {
+    who: String,
+    people: String,
+    at: Moment,
+}
+
+#[derive(Debug, Serialize)]
+struct NextRow {
+    who: String,
+    /// In words.
+    left: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -192,6 +213,19 @@ impl HoldPage {
             session_since: request.session.started_at.into(),
             binding: request.binding.to_string().chars().take(16).collect(),
             reviewers: reviewers(hold, viewer),
+            steps: hold.asking.asked.iter().map(asked_row).collect(),
+            next_step: hold.asking.next.as_ref().map(|next| NextRow {
+                who: next.who.clone(),
+                left: words::span((next.at - now).max(TimeDelta::zero())),
+            }),
+            looking: looking(hold),
+            may_look: hold.state == HoldState::Pending
+                && bar(hold, viewer).is_none()
+                && !hold
+                    .asking
+                    .looks
+                    .iter()
+                    .any(|look| look.person.id == viewer.id),
             bar: bar(hold, viewer),
             resolved: hold.resolved_at.map(Into::into),
         }
@@ -219,6 +253,31 @@ fn statement(statement: &RedactedStatement) -> Statement {
         writes: statement.writes.clone(),
         reads: statement.reads.clone(),
     }
+}
+
+fn asked_row(step: &AskedStep) -> AskedRow {
+    let names: Vec<&str> = step
+        .people
+        .iter()
+        .map(|p| p.display_name.as_str())
+        .collect();
+    AskedRow {
+        who: step.who.clone(),
+        people: if names.is_empty() {
+            "a card was posted".to_owned()
+        } else {
+            names.join(", ")
+        },
+        at: step.at.into(),
+    }
+}
+
+fn looking(hold: &HoldView) -> Option<String> {
+    let looks = hold.asking.looks.iter();
+    let names: Vec<&str> = looks
+        .map(|look| look.person.display_name.as_str())
+        .collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 fn reviewers(hold: &HoldView, viewer: &Person) -> Vec<Reviewer> {
