@@ -1,5 +1,6 @@
 """A hundred statements whose truth can be found by running them: what agents send, and what makes estimates hard."""
 
+import random
 import re
 from dataclasses import dataclass, field
 
@@ -169,3 +170,37 @@ HARD = [
 ]
 
 ALL = KEYS + PREDICATES + JOINS + INSERTS + ALONG + VIEWS + TABLES + READS + HARD
+
+# Conditions on columns, with a place for a number from 0 to 99 that picks how much they take.
+CONDITIONS = {
+    "visits": ["id % 100 = {n}", "id > {n} * 2400", "patient_id <= {n} * 20", "reason = (ARRAY['flu','checkup','injury','allergy','telehealth'])[1 + {n} % 5]",
+               "doctor = 'dr{n}'", "notes LIKE 'note {n}%'", "notes IS NULL", "visited_at < timestamptz '2023-01-01' + {n} * interval '12 days'"],
+    "billing": ["status = 'open'", "status <> 'paid'", "amount > {n} * 2", "amount BETWEEN {n} AND {n} + 5", "card_last4 IS NULL", "card_last4 LIKE '{n}%'",
+                "patient_id IN (SELECT id FROM patients WHERE city = 'Hamlet {n}')", "visit_id IS NULL", "visit_id < {n} * 2000"],
+    "lab_results": ["code = 'CRP'", "code <> 'HB'", "value > {n}", "value IS NULL", "taken_on < date '2024-07-01' + {n} * 9", "patient_id = {n} * 7",
+                    "patient_id IN (SELECT patient_id FROM billing WHERE amount > 300 + {n})"],
+    "appointments": ["room = 'R{n}'", "doctor = 'dr' || {n} % 15", "patient_id IS NULL", "starts < timestamptz '2026-01-01' + {n} * interval '6 days'",
+                     "EXISTS (SELECT 1 FROM visits v WHERE v.patient_id = appointments.patient_id AND v.reason = 'surgery')"],
+    "patients": ["id BETWEEN {n} * 600 AND {n} * 600 + 90", "id IN ({n}, {n} * 10, {n} * 100, {n} * 1000)"],
+}
+FORMS = {
+    "delete": "DELETE FROM {table} WHERE {where}",
+    "update": "UPDATE {table} SET {column} = {column} WHERE {where}",
+    "lock": "SELECT id FROM {table} WHERE {where} FOR UPDATE",
+    "copy": "COPY (SELECT id FROM {table} WHERE {where}) TO STDOUT",
+    "insert": "INSERT INTO imports SELECT id, 'x' FROM {table} WHERE {where}",
+}
+COLUMNS = {"visits": "reason", "billing": "card_last4", "lab_results": "code", "appointments": "doctor", "patients": "phone"}
+
+
+def drawn(count, seed):
+    """Statements drawn by lot, always the same for a seed: nothing was ever mended after a look at them."""
+    lot = random.Random(seed)
+    found = []
+    for number in range(count):
+        table, form = lot.choice(list(CONDITIONS)), lot.choice(list(FORMS))
+        chosen = lot.sample(CONDITIONS[table], lot.randint(1, 2))
+        parts = [one.format(n=lot.randrange(100)) for one in chosen]
+        where = f" {lot.choice(['AND', 'AND', 'OR'])} ".join(parts)
+        found.append(Statement(f"drawn-{number:02}-{form}-{table}", FORMS[form].format(table=table, column=COLUMNS[table], where=where)))
+    return found
