@@ -20,7 +20,7 @@ const FINAL: [&str; 7] = [
 /// Whether a hold is over.
 #[must_use]
 pub fn is_over(hold: &Held) -> bool {
-    FINAL.contains(&hold.state.as_str()) || matches!(hold.state.as_str(), "claimed" | "approved") // until leases
+    FINAL.contains(&hold.state.as_str())
 }
 
 /// Each promise that one statement's account breaks, in words.

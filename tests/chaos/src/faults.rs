@@ -25,6 +25,7 @@ pub async fn play(stack: &Stack, fault: &Break) -> Result<()> {
     let lasts = fault.lasts;
     let proxy = stack.proxy(fault.which);
     let approver = stack.approver(fault.which);
+    let to_target = std::slice::from_ref(&proxy.to_target);
     match fault.what {
         What::KillProxy => kill(&proxy.process, lasts).await,
         What::KillApprover => kill(&approver.process, lasts).await,
@@ -39,12 +40,12 @@ pub async fn play(stack: &Stack, fault: &Break) -> Result<()> {
         },
         What::StopProxy => pause(&proxy.process, lasts).await,
         What::StopApprover => pause(&approver.process, lasts).await,
-        What::CutApprover => network(&proxy.to_approver, Mood::Cut, lasts).await,
-        What::SilenceApprover => network(&proxy.to_approver, Mood::Silent, lasts).await,
-        What::SlowApprover => network(&proxy.to_approver, Mood::Slow(SLOW), lasts).await,
-        What::CutTarget => network(&proxy.to_target, Mood::Cut, lasts).await,
-        What::SilenceTarget => network(&proxy.to_target, Mood::Silent, lasts).await,
-        What::SlowTarget => network(&proxy.to_target, Mood::Slow(SLOW), lasts).await,
+        What::CutApprover => network(&proxy.to_approvers, Mood::Cut, lasts).await,
+        What::SilenceApprover => network(&proxy.to_approvers, Mood::Silent, lasts).await,
+        What::SlowApprover => network(&proxy.to_approvers, Mood::Slow(SLOW), lasts).await,
+        What::CutTarget => network(to_target, Mood::Cut, lasts).await,
+        What::SilenceTarget => network(to_target, Mood::Silent, lasts).await,
+        What::SlowTarget => network(to_target, Mood::Slow(SLOW), lasts).await,
         What::LoseChat => {
             stack.slack.socket_cut(None);
             stack.slack.refuse_connections(lasts).await;
@@ -68,9 +69,9 @@ async fn pause(process: &Mutex<Abeyance>, lasts: Duration) -> Result<()> {
     process.signal(Signal::CONT)
 }
 
-async fn network(relay: &Relay, mood: Mood, lasts: Duration) -> Result<()> {
-    relay.set(mood);
+async fn network(relays: &[Relay], mood: Mood, lasts: Duration) -> Result<()> {
+    relays.iter().for_each(|relay| relay.set(mood));
     tokio::time::sleep(lasts).await;
-    relay.set(Mood::Passing);
+    relays.iter().for_each(|relay| relay.set(Mood::Passing));
     Ok(())
 }

@@ -70,7 +70,7 @@ pub async fn run(settings: Settings) -> Result<Report> {
 
 async fn worker(settings: Settings, number: usize, next: &AtomicU64) -> Result<Report> {
     let mut report = Report::default();
-    let mut sizes = [Size::One].into_iter().cycle().skip(number % 2);
+    let mut sizes = [Size::One, Size::Two].into_iter().cycle().skip(number % 2);
     'stacks: loop {
         let size = sizes.next().unwrap_or(Size::One);
         let mut stack = None;

@@ -9,6 +9,7 @@ use abeyance_e2e::{
 };
 use abeyance_slack_double::SlackDouble;
 use anyhow::Result;
+use futures::future::try_join_all;
 use tokio::sync::Mutex;
 
 use crate::relay::Relay;
@@ -45,7 +46,8 @@ pub const HOLD_TIMEOUT: u64 = 4;
 #[derive(Debug)]
 pub struct Proxy {
     pub process: Mutex<Abeyance>,
-    pub to_approver: Relay,
+    /// To each approver.
+    pub to_approvers: Vec<Relay>,
     pub to_target: Relay,
     /// `host:port`; the same after a restart.
     address: String,
@@ -67,6 +69,9 @@ pub enum Size {
     /// Two of each, and a database as their store.
     Two,
 }
+
+/// How long a proxy that is silent counts as alive, in seconds. Longer than any fault but its death.
+const LEASE: u64 = 5;
 
 /// One installation.
 #[derive(Debug)]
@@ -100,6 +105,7 @@ impl Stack {
         config.policy = POLICY.replace("HOLD_TIMEOUT", &format!("{HOLD_TIMEOUT}s"));
         config.timeout = format!("{HOLD_TIMEOUT}s");
         config.log = "info".to_owned();
+        config.approver_lines = format!("proxy_lease = \"{LEASE}s\"\n");
         let slack = slack_for(&mut config, Mode::Socket).await?;
         let (store, count) = match size {
             Size::One => (None, 1),
@@ -120,8 +126,8 @@ impl Stack {
         slack.wait_for_socket(count, PATIENCE).await?;
         let target = format!("127.0.0.1:{}", postgres.port());
         let mut proxies = Vec::new();
-        for approver in &approvers {
-            proxies.push(Proxy::start(&config, &target, &approver.url).await?);
+        for _ in 0..count {
+            proxies.push(Proxy::start(&config, &target, &approvers).await?);
         }
         Ok(Self {
             proxies,
@@ -162,18 +168,24 @@ impl Stack {
 }
 
 impl Proxy {
-    async fn start(config: &Config, target: &str, approver_url: &str) -> Result<Self> {
-        let upstream = approver_url.trim_start_matches("http://").to_owned();
-        let to_approver = Relay::to(upstream).await?;
+    async fn start(config: &Config, target: &str, approvers: &[Approver]) -> Result<Self> {
+        let upstreams = approvers.iter().map(|approver| {
+            let url = approver.url.trim_start_matches("http://");
+            Relay::to(url.to_owned())
+        });
+        let to_approvers = try_join_all(upstreams).await?;
         let to_target = Relay::to(target.to_owned()).await?;
         let mut config = config.clone();
         config.replace_in_targets(target, &to_target.address());
-        let url = format!("http://{}", to_approver.address());
-        let process = Abeyance::proxy_only(&config, &url).await?;
+        let urls = to_approvers
+            .iter()
+            .map(|relay| format!("http://{}", relay.address()));
+        let urls = urls.collect::<Vec<_>>().join(" ");
+        let process = Abeyance::proxy_only(&config, &urls).await?;
         Ok(Self {
             address: process.proxy()?.to_owned(),
             process: Mutex::new(process),
-            to_approver,
+            to_approvers,
             to_target,
         })
     }
