@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::BindingDigest;
+
 /// What a proxy says of the way a batch is held. The default is a session that waits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -12,4 +14,7 @@ pub struct Manner {
     pub at_commit: bool,
     /// Every statement is understood, and changes rows at most: the shape says enough for a grant.
     pub plain: bool,
+    /// What the statements mean here, values left out: the same text may name other tables in another session.
+    /// `None`: not known well enough for a grant.
+    pub shape: Option<BindingDigest>,
 }

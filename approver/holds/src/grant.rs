@@ -1,13 +1,13 @@
 //! A grant: an approval that holds for a while for statements of one shape.
 //!
-//! Fingerprints, agent, target, database and route have to be those of the hold it was given with; rows and uses
+//! Fingerprints, what names stand for, agent, target, database, route and rule have to be those of the hold it was given with; rows and uses
 //! are capped; it ends by time, by use or by a word. It counts only while the people who gave it could still
 //! give it: the route may have another quorum by now, and people leave. A grant opens no way around a hold:
 //! each use is a hold of its own, approved at once, with its own permit and its own record.
 //!
 //! Pure: time is an argument. Any doubt means that the statement is held as if there were no grant.
 
-use abeyance_api::{GrantId, GrantView, HoldId, HoldRequest, PersonRef, Revoked, Vote};
+use abeyance_api::{BindingDigest, GrantId, GrantView, HoldId, HoldRequest, PersonRef, Revoked, Vote};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,10 @@ pub struct Grant {
     pub target: String,
     pub database: String,
     pub route: String,
+    /// The rule that demanded the hold.
+    pub rule: String,
+    /// What the statements mean, values left out.
+    pub meaning: Option<BindingDigest>,
     pub fingerprints: Vec<String>,
     /// The first statement, redacted.
     pub statement: String,
@@ -81,6 +85,8 @@ impl Grant {
             target: request.target.name.clone(),
             database: request.target.database.clone(),
             route: request.route.clone(),
+            rule: request.rule.clone(),
+            meaning: request.manner.shape,
             fingerprints: shape(request),
             statement: first.map(|first| first.text.clone()).unwrap_or_default(),
             plain: request.manner.plain,
@@ -120,7 +126,10 @@ impl Grant {
             && self.target == request.target.name
             && self.database == request.target.database
             && self.route == request.route
+            && self.rule == request.rule
             && self.plain == request.manner.plain
+            && self.meaning.is_some()
+            && self.meaning == request.manner.shape
             && !request.manner.at_commit
             && self.fingerprints == shape(request);
         if !same {

@@ -76,7 +76,8 @@ impl Approver {
                 request.route
             ));
         };
-        let open = request.transaction == TransactionContext::Open;
+        // At its COMMIT a transaction is asked about because it is open.
+        let open = request.transaction == TransactionContext::Open && !request.manner.at_commit;
         if open && route.terms.refuse_in_transaction {
             let route = route.name.clone();
             return Err(DeskError::InTransaction { route });

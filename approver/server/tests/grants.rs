@@ -12,7 +12,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use abeyance_api::{
     BulkDecision, Claimant, DecideError, Decision, DecisionDesk, DeskError, GrantDesk,
-    GrantRevocation, GrantView, GrantWish, HoldDesk, HoldId, HoldRequest, HoldState, ManualClock,
+    GrantRevocation, GrantView, GrantWish, HoldId, HoldRequest, HoldState, ManualClock,
     Permit, Resolution, Surface, TransactionContext,
 };
 use abeyance_approver::{Approver, ApproverConfig, BreakGlassRule, Grants, RouteTerms};
@@ -23,6 +23,7 @@ use support::{binding, config, decision, request, scratch, start};
 fn capped(of: &str) -> HoldRequest {
     let mut request = request();
     request.manner.plain = true;
+    request.manner.shape = Some(binding("public.invoices"));
     request.blast.rows_cap = Some(1_500);
     request.binding = binding(of);
     request
@@ -95,7 +96,7 @@ async fn a_grant_covers_nothing_else() {
     let desk = s.approver.hold_desk();
     let first = desk.hold_open(capped("first")).await.unwrap();
     grant(&s.approver, &first.id, "bob", 100).await.unwrap();
-    let mut others = vec![capped("x"); 9];
+    let mut others = vec![capped("x"); 12];
     others[0].agent.name = "other-bot".to_owned();
     others[1].target.name = "billing".to_owned();
     others[2].target.database = "billing".to_owned();
@@ -108,6 +109,10 @@ async fn a_grant_covers_nothing_else() {
     others[7].agent.actor = Some("bob".to_owned());
     others[7].agent.owner = None;
     others[8].manner.plain = false;
+    // The same text means other tables here, or nobody knows what, or another rule asks.
+    others[9].manner.shape = Some(binding("pg_temp.invoices"));
+    others[10].manner.shape = None;
+    others[11].rule = "another".to_owned();
     for (number, other) in others.into_iter().enumerate() {
         let opened = desk.hold_open(other).await.unwrap();
         assert_eq!(opened.resolution, None, "{number}");

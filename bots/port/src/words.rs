@@ -60,6 +60,15 @@ pub fn withdrawn(reason: WithdrawReason) -> &'static str {
 /// One line about where the hold stands, without its expiry.
 #[must_use]
 pub fn status(view: &HoldView) -> String {
+    let said = stands(view);
+    if view.request.manner.at_commit {
+        // It ran; what did not happen is that it was kept.
+        return said.replace("nothing ran", "everything was rolled back");
+    }
+    said
+}
+
+fn stands(view: &HoldView) -> String {
     match view.state {
         HoldState::Pending => "Waiting for a decision".to_owned(),
         HoldState::Approved => format!("Approved{}; waiting for the agent to go on", by(view)),

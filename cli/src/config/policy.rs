@@ -1,7 +1,7 @@
 //! Reads `[policy]`, `[[rule]]` and `[[protect]]`.
 
 use abeyance_policy::{
-    Decision, Entry, Matcher, Mode, Pack, Policy, Protection, Rule, RuleError, RuleSet,
+    Decision, Entry, Matcher, Mode, Pack, Policy, Protection, Review, Rule, RuleError, RuleSet,
 };
 use abeyance_sql::{Predicate, StatementClass};
 
@@ -204,6 +204,7 @@ pub fn rule(section: Section<'_>) -> Option<RuleEntry> {
     let when = section.text("when");
     let rows_max = section.integer("rows_max", 1..=ROWS_MAX);
     let mode = section.choice("mode", &MODES);
+    let review = review(&section, decision.as_ref());
     let keys = keys(&section);
     let span = section.span().clone();
     // A rule whose condition was lost would match more than it should.
@@ -230,6 +231,7 @@ pub fn rule(section: Section<'_>) -> Option<RuleEntry> {
             when: when.as_ref().map(|when| when.value.clone()),
             rows_max,
             mode: mode.map_or(Mode::Enforce, |mode| mode.value),
+            review,
         },
         span,
         route,
@@ -239,6 +241,24 @@ pub fn rule(section: Section<'_>) -> Option<RuleEntry> {
         when,
         keys,
     })
+}
+
+const REVIEWS: [(&str, Review); 2] = [("statement", Review::Statement), ("commit", Review::Commit)];
+
+/// What a hold is about; only `hold` asks about anything.
+fn review(section: &Section<'_>, decision: Option<&Decision>) -> Review {
+    let review = section.choice("review", &REVIEWS);
+    if let (Some(review), Some(Decision::Allow | Decision::Deny)) = (&review, decision) {
+        section.problems.error(
+            &review.span,
+            format!(
+                "`review` in {} has no effect: only `hold` asks somebody",
+                section.name()
+            ),
+            "remove it, or use the verdict `hold`",
+        );
+    }
+    review.map_or(Review::Statement, |review| review.value)
 }
 
 /// More rows than any statement writes.

@@ -21,6 +21,6 @@ mod words;
 
 pub use context::{Access, Blast, Context, Moment};
 pub use pack::Pack;
-pub use rule::{Entry, Matcher, Mode, Policy, Protection, Rule, RuleError};
+pub use rule::{Entry, Matcher, Mode, Policy, Protection, Review, Rule, RuleError};
 pub use ruleset::RuleSet;
 pub use verdict::{Decision, Match, Verdict, evaluate, evaluate_batch, matches};

@@ -53,6 +53,8 @@ pub struct Rule {
     /// Of a *hold* rule: no approval lets more rows through.
     pub rows_max: Option<u64>,
     pub mode: Mode,
+    /// What is asked about: the statement before it runs, or its transaction before it commits.
+    pub review: Review,
 }
 
 impl Rule {
@@ -67,11 +69,23 @@ impl Rule {
             when: None,
             rows_max: None,
             mode: Mode::Enforce,
+            review: Review::Statement,
         }
     }
 }
 
 /// Whether a rule decides.
+/// What a hold is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub enum Review {
+    /// The statement waits, and nothing of it has run.
+    #[default]
+    Statement,
+    /// Inside a transaction of the client's, the statement runs, and the COMMIT waits. Only what can be rolled back;
+    /// everything else waits itself.
+    Commit,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub enum Mode {
     #[default]

@@ -4,7 +4,7 @@ use abeyance_sql::{StatementClass, StatementFacts};
 use serde::Serialize;
 
 use crate::{
-    Context, Mode, RuleSet,
+    Context, Mode, Review, RuleSet,
     case::Case,
     exposure::Exposure,
     matching as conditions,
@@ -45,6 +45,8 @@ pub struct Verdict {
     pub mask: bool,
     /// What it may write at most; beyond, it is rolled back.
     pub rows_max: Option<u64>,
+    /// What a hold is about; `Commit` only when every rule that asks says so.
+    pub review: Review,
     /// What rules in shadow mode would have done: each rule that matches, with its decision.
     pub shadow: Vec<(String, Decision)>,
 }
@@ -63,6 +65,7 @@ impl Verdict {
             reasons,
             mask: false,
             rows_max: None,
+            review: Review::Statement,
             shadow: Vec::new(),
         }
     }
@@ -90,6 +93,7 @@ pub fn evaluate(rules: &RuleSet, facts: &StatementFacts, context: Context<'_>) -
     let mut best: Option<(&Ready, Truth)> = None;
     let mut some_rule_for_sure = false;
     let mut rows_max: Option<u64> = None;
+    let mut review = Review::Statement;
     for ready in &rules.rules {
         let rule = &ready.rule;
         let truth = conditions::truth(ready, case);
@@ -104,10 +108,16 @@ pub fn evaluate(rules: &RuleSet, facts: &StatementFacts, context: Context<'_>) -
         let guard = rule.decision.guard();
         match best.map(|(best, _)| guard.cmp(&best.rule.decision.guard())) {
             Some(std::cmp::Ordering::Less) => continue,
-            Some(std::cmp::Ordering::Equal) => rows_max = smaller(rows_max, rule.rows_max),
+            Some(std::cmp::Ordering::Equal) => {
+                rows_max = smaller(rows_max, rule.rows_max);
+                if rule.review == Review::Statement {
+                    review = Review::Statement;
+                }
+            }
             None | Some(std::cmp::Ordering::Greater) => {
                 best = Some((ready, truth));
                 rows_max = rule.rows_max;
+                review = rule.review;
             }
         }
     }
@@ -122,6 +132,7 @@ pub fn evaluate(rules: &RuleSet, facts: &StatementFacts, context: Context<'_>) -
         if otherwise.decision.guard() > verdict.decision.guard() {
             verdict = otherwise;
             rows_max = None;
+            review = Review::Statement;
         }
     }
     if best.is_none() || verdict.decision == Decision::Allow {
@@ -134,6 +145,11 @@ pub fn evaluate(rules: &RuleSet, facts: &StatementFacts, context: Context<'_>) -
     verdict.reasons.splice(at..at, reasons);
     verdict.reasons.truncate(REASONS_MAX);
     verdict.rows_max = rows_max.filter(|_| may_write(facts));
+    // What was read cannot be taken back.
+    let held = matches!(verdict.decision, Decision::Hold { .. });
+    if held && exposed.is_empty() && best.is_some() {
+        verdict.review = review;
+    }
     verdict.shadow = shadow;
     verdict
 }
@@ -307,6 +323,14 @@ pub fn evaluate_batch(rules: &RuleSet, batch: &[StatementFacts], context: Contex
         reasons,
         mask: verdicts.iter().any(|verdict| verdict.mask),
         rows_max: verdicts.iter().filter_map(|verdict| verdict.rows_max).min(),
+        review: if verdicts
+            .iter()
+            .all(|verdict| verdict.review == Review::Commit || verdict.decision == Decision::Allow)
+        {
+            first.review
+        } else {
+            Review::Statement
+        },
         shadow,
         ..first.clone()
     }

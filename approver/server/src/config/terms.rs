@@ -70,6 +70,7 @@ impl RouteTerms {
     /// Whether an approval of `request` may hold for a while.
     pub(crate) fn grants(&self, request: &HoldRequest) -> bool {
         let shaped = !request.manner.at_commit
+            && request.manner.shape.is_some()
             && request
                 .statements
                 .iter()

@@ -45,8 +45,10 @@ fn key(request: &HoldRequest) -> String {
         &request.target.name,
         &request.target.database,
         &request.route,
+        &request.rule,
     ];
-    let parts = place.into_iter().chain(&shape);
+    let meaning = request.manner.shape.map(String::from).unwrap_or_default();
+    let parts = place.into_iter().chain([&meaning]).chain(&shape);
     BindingDigest::over(parts.map(|part| part.as_bytes())).to_string()
 }
 

@@ -50,6 +50,14 @@ pub(super) fn statements(facts: &[StatementFacts]) -> Result<Vec<RedactedStateme
     Ok(shown.into_iter().map(counted).collect())
 }
 
+/// The same, each by itself.
+pub(super) fn statements_each(
+    facts: &[StatementFacts],
+) -> Result<Vec<RedactedStatement>, ErrorFields> {
+    // Bounded alike.
+    statements(facts).map(|_| facts.iter().map(redacted).collect())
+}
+
 fn redacted(facts: &StatementFacts) -> RedactedStatement {
     let text = match (&facts.opaque, facts.redacted.is_empty()) {
         (_, false) => facts.redacted.clone(),
@@ -79,6 +87,25 @@ pub(super) fn plain(facts: &[StatementFacts]) -> bool {
             && facts.session == SessionEffect::None
             && facts.transaction == TransactionEffect::None
     })
+}
+
+/// What these statements mean here, values left out; `None` without a catalog to say so.
+pub(super) fn shape(facts: &[StatementFacts]) -> Option<BindingDigest> {
+    let meaning = |facts: &StatementFacts| {
+        let catalog = facts.catalog.as_ref()?;
+        let named = (&facts.reads, &facts.writes, &facts.alters);
+        let code = (&facts.functions, &facts.operators, &facts.casts);
+        let does = (&facts.columns, &facts.predicate, &facts.keyed_by);
+        let fingerprint = &facts.fingerprint;
+        Some(format!(
+            "{fingerprint} {named:?} {code:?} {does:?} {catalog:?}"
+        ))
+    };
+    let meanings: Option<Vec<String>> = facts.iter().map(meaning).collect();
+    let meanings = meanings?;
+    Some(BindingDigest::over(
+        meanings.iter().map(|one| one.as_bytes()),
+    ))
 }
 
 /// The request that opens a hold.

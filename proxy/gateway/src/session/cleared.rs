@@ -1,9 +1,10 @@
 //! The proof that a batch may go upstream (invariant 2).
 //!
-//! A [`Cleared`] can be made in two ways only: every statement was judged allow, or a permit covers
-//! exactly these bytes. The one function that writes a batch takes it by value.
+//! A [`Cleared`] can be made in three ways only: every statement was judged allow, a permit covers exactly these
+//! bytes, or nothing of it can last without a permit for its COMMIT (`deferred`). The one function that writes a batch takes it by value.
 
 use abeyance_api::{BindingDigest, HoldId, Permit};
+use abeyance_policy::Review;
 use abeyance_wire::postgres::Frame;
 
 use super::{
@@ -116,6 +117,20 @@ pub(crate) fn clear_permitted(
             Ok(clear(judged, Some(hold), cap))
         }
         Finding::Allowed | Finding::Held(_) | Finding::Refused(_) => Err(NotCovered),
+    }
+}
+
+/// Clears a batch that may run inside its transaction, which cannot end well without a permit.
+pub(crate) fn clear_deferred(judged: JudgedBatch) -> Result<Cleared, Box<JudgedBatch>> {
+    match judged.finding() {
+        Finding::Held(held) if held.review == Review::Commit && !held.at_commit => {
+            let cap = judged.rows_max().map(|(rule, rows)| Cap::Ruled {
+                rule: rule.to_owned(),
+                rows,
+            });
+            Ok(clear(judged, None, cap))
+        }
+        Finding::Allowed | Finding::Held(_) | Finding::Refused(_) => Err(Box::new(judged)),
     }
 }
 

@@ -18,7 +18,7 @@ mod shapes;
 use std::{collections::BTreeSet, sync::Arc};
 
 use abeyance_api::Clock;
-use abeyance_policy::{Decision, Verdict, evaluate};
+use abeyance_policy::{Decision, Review, Verdict, evaluate};
 use abeyance_sql::{
     StatementFacts,
     postgres::plan::{Explained, Surprise, enlightened, unvouched},
@@ -272,6 +272,8 @@ fn finding(judged: &JudgedBatch, ask: &Ask, facts: &StatementFacts, verdict: Ver
             .collect(),
         place: ask.place,
         reason: judged.reason().map(str::to_owned),
+        review: verdict.review,
+        at_commit: false,
     }))
 }
 
@@ -288,6 +290,9 @@ fn stricter(first: Option<Finding>, second: Finding) -> Finding {
                 .filter(|reason| !held.reasons.contains(reason));
             let new: Vec<String> = new.collect();
             held.reasons.extend(new);
+            if other.review == Review::Statement {
+                held.review = Review::Statement;
+            }
             Finding::Held(held)
         }
         (Some(refused @ Finding::Refused(_)), _) => refused,

@@ -9,7 +9,7 @@ use abeyance_api::{
     BindingDigest, DeskError, HoldId, HoldReceipt, HoldRequest, Manner, Outcome, Resolution,
     WithdrawReason,
 };
-use abeyance_wire::postgres::ErrorFields;
+use abeyance_wire::postgres::{ErrorFields, TransactionStatus};
 use tokio::time::{Instant, interval_at, sleep_until, timeout};
 
 use super::{
@@ -58,12 +58,13 @@ impl Session {
         let (rule, reasons) = (held.rule.clone(), held.reasons.clone());
         let route = held.route.clone();
         let manner = Manner {
-            ticket: self.gives_tickets(),
-            at_commit: false,
+            // What ran already cannot be sent again.
+            ticket: self.gives_tickets() && !held.at_commit,
+            at_commit: held.at_commit,
             plain: card::plain(&held.statements),
             shape: card::shape(&held.statements),
         };
-        let binding = self.binding(&judged, manner.ticket);
+        let binding = self.binding(&judged, manner);
         let request = match Box::pin(self.hold_request(&judged, held, binding, manner)).await? {
             Ok(request) => request,
             Err(fields) => return self.hold_refused(judged, place, None, &fields).await,
@@ -88,6 +89,7 @@ impl Session {
             receipt: &receipt,
             rule: &rule,
             reasons: &reasons,
+            at_commit: manner.at_commit,
         };
         self.release_buffers();
         let waited = match (&receipt.resolution, manner.ticket) {
@@ -98,11 +100,14 @@ impl Session {
         let fields = match waited {
             Waited::Approved => match Box::pin(self.judge_again(judged, &story, &route)).await? {
                 Again::Stands(judged) => {
-                    match Box::pin(self.claim(*judged, &story, (binding, manner.ticket), rows_cap))
-                        .await
-                    {
+                    match Box::pin(self.claim(*judged, &story, (binding, manner), rows_cap)).await {
                         (Claim::Cleared(cleared), None) => {
-                            return Box::pin(self.run_approved(cleared, &receipt.id)).await;
+                            let ran = Box::pin(self.run_approved(cleared, &receipt.id)).await;
+                            if manner.at_commit {
+                                // Also behind COMMIT AND CHAIN, whose next transaction is a new one.
+                                self.deferred = None;
+                            }
+                            return ran;
                         }
                         (Claim::Refused(fields), Some(judged)) => {
                             return self
@@ -149,8 +154,18 @@ impl Session {
             Ok(statements) => statements,
             Err(fields) => return Ok(Err(fields)),
         };
-        let mut blast = self.blast(judged).await?;
-        self.guard(&mut blast, judged, held);
+        let (statements, blast) = match &self.deferred {
+            Some(deferred) if manner.at_commit => {
+                let mut shown = deferred.shown();
+                shown.extend(statements);
+                (shown, deferred.blast())
+            }
+            _ => {
+                let mut blast = self.blast(judged).await?;
+                self.guard(&mut blast, judged, held);
+                (statements, blast)
+            }
+        };
         Ok(Ok(card::request(
             &self.identity,
             &self.standing,
@@ -172,8 +187,15 @@ impl Session {
         story: &wording::Story<'_>,
         route: &str,
     ) -> Result<Again, SessionError> {
-        if self.gateway.current.is(&self.snapshot) && self.sight.holds() {
+        let current = self.gateway.current.is(&self.snapshot);
+        if current && (self.sight.holds() || story.at_commit) {
+            // What was shown at a COMMIT has run: definitions that change now change nothing of it.
             return Ok(Again::Stands(Box::new(judged)));
+        }
+        if story.at_commit {
+            let hold = &story.receipt.id;
+            self.gateway.withdraw(hold, WithdrawReason::PolicyChanged);
+            return Ok(Again::Refused(Box::new(judged), story.rules_changed()));
         }
         let hold = &story.receipt.id;
         if let Err(error) = self.follow_policy() {
@@ -321,7 +343,7 @@ impl Session {
         &mut self,
         judged: JudgedBatch,
         story: &wording::Story<'_>,
-        (binding, ticket): (BindingDigest, bool),
+        (binding, manner): (BindingDigest, Manner),
         rows_cap: Option<u64>,
     ) -> (Claim, Option<Box<JudgedBatch>>) {
         let hold = &story.receipt.id;
@@ -353,7 +375,7 @@ impl Session {
             );
             return (Claim::Refused(story.cancelled()), Some(Box::new(judged)));
         }
-        let binding = self.binding(&judged, ticket);
+        let binding = self.binding(&judged, manner);
         match clear_permitted(judged, binding, permit, rows_cap) {
             Ok(cleared) => (Claim::Cleared(cleared), None),
             Err(_) => {
@@ -411,13 +433,25 @@ impl Session {
         result
     }
 
-    async fn hold_refused(
+    pub(super) async fn hold_refused(
         &mut self,
         judged: JudgedBatch,
         place: Place,
         hold: Option<&HoldId>,
         fields: &ErrorFields,
     ) -> Result<(), SessionError> {
+        let at_commit = matches!(judged.finding(), Finding::Held(held) if held.at_commit);
+        let mut place = place;
+        if at_commit {
+            self.roll_back_deferred().await?;
+            place.status = TransactionStatus::Idle;
+        }
+        let kept_nothing = |fields: &ErrorFields| {
+            let hint = "The whole transaction was rolled back; nothing was kept.";
+            fields.clone().hint(hint)
+        };
+        let unopened = (at_commit && hold.is_none()).then(|| kept_nothing(fields));
+        let fields = unopened.as_ref().unwrap_or(fields);
         let what = hold.map_or("the statement", HoldId::as_str);
         tracing::info!(
             hold = hold.map(HoldId::as_str),

@@ -90,6 +90,28 @@ impl JudgedBatch {
         }
     }
 
+    /// Makes it wait for what ran before it in its transaction, too. What is refused stays refused; what waits by
+    /// itself asks one route.
+    pub(super) fn hold_at_commit(&mut self, mut held: Held) {
+        match &mut self.finding {
+            Finding::Refused(_) => return,
+            Finding::Held(own) if own.route != held.route => {
+                let routes = [own.route.as_str(), held.route.as_str()];
+                self.finding = Finding::divided(&routes, held.place);
+                return;
+            }
+            Finding::Held(own) => {
+                for reason in own.reasons.drain(..) {
+                    if !held.reasons.contains(&reason) {
+                        held.reasons.push(reason);
+                    }
+                }
+            }
+            Finding::Allowed => {}
+        }
+        self.finding = Finding::Held(Box::new(held));
+    }
+
     /// What it gives itself with `SET abeyance.reason`.
     pub(super) fn reason(&self) -> Option<&str> {
         self.reason.as_deref()

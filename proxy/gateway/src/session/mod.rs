@@ -9,6 +9,7 @@ mod blast;
 mod bracket;
 mod card;
 mod cleared;
+mod deferred;
 mod desk;
 mod examine;
 mod gate;
@@ -116,6 +117,8 @@ pub(crate) struct Session {
     /// What names mean to the session.
     sight: Sighting,
     brackets: bracket::Brackets,
+    /// What ran in the open transaction and waits for its COMMIT.
+    deferred: Option<deferred::Deferred>,
     /// A group of the extended protocol was refused; its Sync has not come yet.
     unsettled: Option<refuse::Unsettled>,
     /// Ends the session when it is idle.
@@ -182,6 +185,7 @@ impl Session {
             standing,
             sight: Sighting::new(parts.catalog),
             brackets: bracket::Brackets::default(),
+            deferred: None,
             unsettled: None,
             shutdown,
             deadline,
@@ -338,12 +342,16 @@ impl Session {
         if self.gateway.unjudged.is_none() {
             self.second_gate(&mut judged).await?;
             self.note(&judged);
+            self.guard_commit(&mut judged);
         }
         match judged.finding() {
             Finding::Allowed => match clear_allowed(judged) {
                 Ok(cleared) => self.relay_allowed(cleared).await,
                 Err(_) => Err(SessionError::Internal("an allowed batch was not cleared")),
             },
+            Finding::Held(held) if self.may_defer(&judged, held) => {
+                Box::pin(self.run_deferred(judged)).await
+            }
             Finding::Held(_) => Box::pin(self.hold(judged)).await,
             Finding::Refused(_) => self.refuse_judged(judged).await,
         }

@@ -50,6 +50,11 @@ impl Ran {
         Ok(())
     }
 
+    /// The command tags, in order, as many as are kept.
+    pub(super) fn tags(&self) -> &[String] {
+        &self.tags
+    }
+
     /// All of it ran, and nothing was taken back.
     pub(crate) fn succeeded(&self) -> bool {
         self.sqlstate.is_none() && self.undone.is_none()

@@ -53,6 +53,9 @@ impl Session {
         // Also when it failed: what of it ran is not looked at.
         let inside = self.inside();
         self.sight.ran(stirs, inside);
+        if !inside {
+            self.deferred = None;
+        }
         let whole = ran.as_ref().is_ok_and(Ran::succeeded);
         self.standing
             .context

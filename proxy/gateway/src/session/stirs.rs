@@ -19,6 +19,14 @@ pub(crate) struct Stirs {
 }
 
 impl Stirs {
+    /// Of the end of a transaction, and nothing else.
+    pub(crate) fn end() -> Self {
+        Self {
+            ends: true,
+            ..Self::default()
+        }
+    }
+
     /// What one statement may change. `unseen`: it runs code that analysis does not see.
     pub(crate) fn by(facts: &StatementFacts, unseen: bool) -> Self {
         let ends = !matches!(

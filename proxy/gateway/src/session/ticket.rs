@@ -5,7 +5,7 @@
 //! open, and what the session was told besides ([`Context`]). Where that cannot be known for sure, the ticket is
 //! good for this session alone, as it stands now (invariant 2: approve-A-run-B is impossible).
 
-use abeyance_api::{BindingDigest, SessionId};
+use abeyance_api::{BindingDigest, Manner, SessionId};
 use abeyance_sql::{SessionEffect, StatementClass, StatementFacts};
 use abeyance_wire::postgres::{Frame, TransactionStatus};
 
@@ -132,9 +132,9 @@ impl Session {
     }
 
     /// What an approval is bound to: with `ticket`, no session but everything that takes its place.
-    pub(super) fn binding(&self, judged: &JudgedBatch, ticket: bool) -> BindingDigest {
+    pub(super) fn binding(&self, judged: &JudgedBatch, manner: Manner) -> BindingDigest {
         let identity = &self.identity;
-        let mut who = if ticket {
+        let mut who = if manner.ticket {
             let inside = self.standing.status != TransactionStatus::Idle;
             let mut who = vec![b"abeyance ticket 1".to_vec(), vec![u8::from(inside)]];
             who.extend(self.standing.context.parts(identity.id));
@@ -148,6 +148,10 @@ impl Session {
                 identity.id.0.as_bytes().to_vec(),
             ]
         };
+        if let (true, Some(deferred)) = (manner.at_commit, &self.deferred) {
+            who.push(b"what ran".to_vec());
+            who.push(deferred.digest().to_string().into_bytes());
+        }
         who.push(identity.target.name.as_bytes().to_vec());
         who.push(identity.agent.name.as_bytes().to_vec());
         judged.binding(who)

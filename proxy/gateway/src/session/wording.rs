@@ -13,6 +13,8 @@ pub(super) struct Story<'a> {
     pub(super) receipt: &'a HoldReceipt,
     pub(super) rule: &'a str,
     pub(super) reasons: &'a [String],
+    /// It is a COMMIT that waits: what it would keep has run.
+    pub(super) at_commit: bool,
 }
 
 impl Story<'_> {
@@ -36,9 +38,25 @@ impl Story<'_> {
                 span(left),
                 expires_at.format("%Y-%m-%d %H:%M:%S UTC")
             ))
-            .hint(format!(
-                "{whereabouts}Nothing has run. Once approved it runs on this connection; cancel to withdraw it."
-            ))
+            .hint(format!("{whereabouts}{}", self.meanwhile()))
+    }
+
+    fn meanwhile(&self) -> &'static str {
+        if self.at_commit {
+            "The transaction is kept once it is approved, and rolled back otherwise; its locks stay taken meanwhile."
+        } else {
+            "Nothing has run. Once approved it runs on this connection; cancel to withdraw it."
+        }
+    }
+
+    /// Approved, but the rules that let the transaction run are others now.
+    pub(super) fn rules_changed(&self) -> ErrorFields {
+        self.error(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "was approved, but the rules changed while the transaction was open",
+            "What ran was let run by other rules.",
+            "Nothing ran. Run the transaction again under the new rules.",
+        )
     }
 
     /// Tells a client, in one line, that it still waits.
@@ -180,6 +198,14 @@ impl Story<'_> {
 
     fn error(&self, state: SqlState, what: &str, detail: &str, hint: &str) -> ErrorFields {
         let id = &self.receipt.id;
+        let hint = if self.at_commit {
+            hint.replace(
+                "Nothing ran.",
+                "The whole transaction was rolled back; nothing was kept.",
+            )
+        } else {
+            hint.to_owned()
+        };
         ErrorFields::error(state, format!("{id} {what}"))
             .detail(format!("Hold: {id}. {} {detail}", self.why()))
             .hint(hint)

@@ -107,7 +107,7 @@ impl Desk {
     }
 }
 
-fn vote(decision: Decision) -> Vote {
+pub fn vote(decision: Decision) -> Vote {
     Vote {
         person: PersonRef {
             id: "bob".parse().unwrap(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use abeyance_policy::Review;
 use abeyance_sql::StatementFacts;
 use abeyance_wire::postgres::{ErrorFields, TransactionStatus};
 
@@ -65,6 +66,10 @@ pub(crate) struct Held {
     pub(crate) place: Place,
     /// What the batch itself gives with `SET abeyance.reason`.
     pub(crate) reason: Option<String>,
+    /// What is asked about.
+    pub(crate) review: Review,
+    /// What ran before it in its transaction is asked about, too.
+    pub(crate) at_commit: bool,
 }
 
 /// A batch that does not run at all.

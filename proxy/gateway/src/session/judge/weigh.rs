@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use abeyance_policy::{Decision, Verdict};
+use abeyance_policy::{Decision, Review, Verdict};
 use abeyance_sql::StatementFacts;
 use abeyance_wire::postgres::{Bind, ErrorFields, SqlState, TransactionStatus};
 use bytes::Bytes;
@@ -160,6 +160,12 @@ fn hold(mut held: Vec<(Verdict, Place)>, statements: &[Shown], reason: Option<St
             }
         }
     }
+    let all = |review| held.iter().all(|(verdict, _)| verdict.review == review);
+    let review = if all(Review::Commit) {
+        Review::Commit
+    } else {
+        Review::Statement
+    };
     let (verdict, place) = held.swap_remove(0);
     let facts = statements.iter().filter_map(Shown::facts).cloned();
     let mut facts: Vec<StatementFacts> = facts.collect();
@@ -172,6 +178,8 @@ fn hold(mut held: Vec<(Verdict, Place)>, statements: &[Shown], reason: Option<St
         statements: facts,
         place,
         reason,
+        review,
+        at_commit: false,
     }))
 }
 

@@ -1,0 +1,355 @@
+//! Hold at COMMIT: statements that a rule reviews with their transaction run, and the transaction waits before it is
+//! kept.
+//!
+//! Running is what the rule allows; keeping is what somebody has to approve. So invariant 2 holds for what lasts: while
+//! anything deferred is open, every batch that could make it last (COMMIT in all its spellings, and whatever is not
+//! understood) waits for a permit of its own, which is bound to what ran. All other ends are the server's own:
+//! a session that goes away is rolled back.
+//!
+//! Deferred is only what the target can take back, and only inside a transaction the client itself began.
+
+use abeyance_api::{BindingDigest, Blast, Estimate, RedactedStatement};
+use abeyance_policy::{Decision, Review};
+use abeyance_sql::{StatementClass, StatementFacts, TransactionEffect};
+use abeyance_wire::postgres::{ErrorFields, SqlState, TransactionStatus, frontend::tag};
+
+use super::{
+    Session, card,
+    cleared::clear_deferred,
+    judge::{Finding, Held, JudgedBatch, Place, Refused, Shown, Step},
+    ledger::Prepared,
+    outcome::Ran,
+    own::own_statement,
+};
+use crate::error::{SessionError, TargetError};
+
+/// Different statements that one transaction may defer; what comes after them waits itself.
+const STATEMENTS_MAX: usize = 48;
+
+/// What ran in the open transaction and is not approved.
+#[derive(Debug)]
+pub(super) struct Deferred {
+    rule: String,
+    route: String,
+    reasons: Vec<String>,
+    /// Each with its exact rows, and how often it ran.
+    statements: Vec<(RedactedStatement, u64, u32)>,
+    /// What ran, byte for byte, and what came of it.
+    digest: BindingDigest,
+    /// Of the rules that let it run.
+    policy: String,
+}
+
+impl Deferred {
+    /// What the permit for the COMMIT is bound to besides its own bytes.
+    pub(super) fn digest(&self) -> BindingDigest {
+        self.digest
+    }
+
+    /// What ran, as reviewers see it.
+    pub(super) fn shown(&self) -> Vec<RedactedStatement> {
+        let line = |(statement, rows, times): &(RedactedStatement, u64, u32)| {
+            let mut statement = statement.clone();
+            let often = if *times > 1 {
+                format!(", {times} times")
+            } else {
+                String::new()
+            };
+            let plural = if *rows == 1 { "" } else { "s" };
+            statement.text = format!("-- ran: {rows} row{plural}{often}\n{}", statement.text);
+            statement
+        };
+        self.statements.iter().map(line).collect()
+    }
+
+    /// Nothing is estimated any more.
+    pub(super) fn blast(&self) -> Blast {
+        let rows = self.statements.iter().map(|(_, rows, _)| *rows).sum();
+        let mut blast = Blast::of_rows(Estimate::exact(rows));
+        blast.transactional = Some(true);
+        blast
+            .notes
+            .push("the statements ran already; the counts are the server's own".to_owned());
+        blast
+    }
+
+    fn add(&mut self, statement: RedactedStatement, rows: u64) {
+        match self.statements.last_mut() {
+            Some((last, sum, times)) if last.fingerprint == statement.fingerprint => {
+                *sum = sum.saturating_add(rows);
+                *times = times.saturating_add(1);
+            }
+            _ => self.statements.push((statement, rows, 1)),
+        }
+    }
+}
+
+impl Session {
+    /// Whether a held batch may run now, and wait at its COMMIT.
+    pub(super) fn may_defer(&self, judged: &JudgedBatch, held: &Held) -> bool {
+        let room = self.deferred.as_ref().is_none_or(|deferred| {
+            deferred.route == held.route
+                && deferred.statements.len() + held.statements.len() <= STATEMENTS_MAX
+        });
+        held.review == Review::Commit
+            && room
+            && held.statements.len() <= STATEMENTS_MAX
+            && !self.floored()
+            && !self.standing.is_unsynced()
+            && ends_whole(judged)
+            && self.stays_inside(&held.statements)
+            && judged.shown().iter().all(can_be_taken_back)
+    }
+
+    /// From its first statement on, the batch is inside a transaction of the client's own, and stays there.
+    fn stays_inside(&self, statements: &[StatementFacts]) -> bool {
+        let mut inside = self.client_status() == TransactionStatus::InTransaction;
+        for facts in statements {
+            match facts.transaction {
+                TransactionEffect::Begin => inside = true,
+                TransactionEffect::None if inside => {}
+                _ => return false,
+            }
+        }
+        inside
+    }
+
+    /// Makes a batch wait that could make what was deferred last; refuses what would take it out of sight.
+    pub(super) fn guard_commit(&self, judged: &mut JudgedBatch) {
+        let Some(deferred) = &self.deferred else {
+            return;
+        };
+        // The end of a failed transaction keeps nothing.
+        if self.standing.status_known() == TransactionStatus::Failed {
+            return;
+        }
+        let place = Place {
+            status: TransactionStatus::InTransaction,
+            extended: judged
+                .frames()
+                .first()
+                .map(abeyance_wire::postgres::Frame::tag)
+                != Some(tag::QUERY),
+        };
+        match lasting(judged.steps()) {
+            Lasting::No => {}
+            Lasting::Elsewhere => judged.guard(Finding::Refused(Refused {
+                fields: prepared_elsewhere(),
+                place,
+            })),
+            Lasting::Maybe if deferred.policy != self.snapshot.rules.version() => {
+                judged.guard(Finding::Refused(Refused {
+                    fields: rules_changed(),
+                    place,
+                }));
+            }
+            Lasting::Maybe => {
+                let statements = judged.shown().iter().filter_map(Shown::facts);
+                let held = Held {
+                    rule: deferred.rule.clone(),
+                    route: deferred.route.clone(),
+                    reasons: deferred.reasons.clone(),
+                    statements: statements.cloned().collect(),
+                    place,
+                    reason: judged.reason().map(str::to_owned),
+                    review: Review::Statement,
+                    at_commit: true,
+                };
+                judged.hold_at_commit(held);
+            }
+        }
+    }
+
+    /// Runs a batch that is reviewed with its transaction, and writes down what it did.
+    pub(super) async fn run_deferred(&mut self, judged: JudgedBatch) -> Result<(), SessionError> {
+        let Finding::Held(held) = judged.finding() else {
+            return Err(SessionError::Internal(
+                "a batch was deferred without a rule",
+            ));
+        };
+        let statements = match card::statements_each(&held.statements) {
+            Ok(statements) => statements,
+            Err(fields) => {
+                let place = held.place;
+                return self.hold_refused(judged, place, None, &fields).await;
+            }
+        };
+        let (rule, route) = (held.rule.clone(), held.route.clone());
+        let reasons = held.reasons.clone();
+        let effects: Vec<bool> = held
+            .statements
+            .iter()
+            .map(|facts| facts.transaction == TransactionEffect::None)
+            .collect();
+        let bytes: Vec<Vec<u8>> = judged
+            .frames()
+            .iter()
+            .map(|frame| frame.raw().to_vec())
+            .collect();
+        let Ok(cleared) = clear_deferred(judged) else {
+            return Err(SessionError::Internal("a deferred batch was not cleared"));
+        };
+        // Before it runs: what breaks half way has run, too.
+        let policy = self.snapshot.rules.version().to_owned();
+        let digest = self.deferred.as_ref().map(|deferred| deferred.digest);
+        let deferred = self.deferred.get_or_insert_with(|| Deferred {
+            rule: rule.clone(),
+            route,
+            reasons: Vec::new(),
+            statements: Vec::new(),
+            digest: BindingDigest::over([b"deferred".as_slice()]),
+            policy,
+        });
+        for reason in reasons {
+            if !deferred.reasons.contains(&reason) {
+                deferred.reasons.push(reason);
+            }
+        }
+        tracing::info!(rule, "runs, and waits at its COMMIT");
+        let ran = match self.relay(cleared).await {
+            Ok(ran) => ran,
+            Err(broken) => return Err(broken.error),
+        };
+        self.deferred_ran(statements, &effects, &ran, digest, &bytes);
+        Ok(())
+    }
+
+    fn deferred_ran(
+        &mut self,
+        statements: Vec<RedactedStatement>,
+        effects: &[bool],
+        ran: &Ran,
+        before: Option<BindingDigest>,
+        bytes: &[Vec<u8>],
+    ) {
+        // A transaction that failed or ended keeps nothing.
+        let Some(deferred) = &mut self.deferred else {
+            return;
+        };
+        let tags = ran.tags();
+        for (index, (statement, counts)) in statements.into_iter().zip(effects).enumerate() {
+            if *counts {
+                let rows = tags.get(index).map_or(0, |tag| rows_of(tag));
+                deferred.add(statement, rows);
+            }
+        }
+        let before = before.map(String::from).unwrap_or_default();
+        let parts = std::iter::once(before.as_bytes())
+            .chain(bytes.iter().map(Vec::as_slice))
+            .chain(tags.iter().map(String::as_bytes));
+        deferred.digest = BindingDigest::over(parts);
+    }
+
+    /// The COMMIT was not approved: everything is rolled back, as with a COMMIT that fails.
+    pub(super) async fn roll_back_deferred(&mut self) -> Result<(), SessionError> {
+        self.deferred = None;
+        let limit = self.gateway.limits.exchange_timeout;
+        own_statement(&mut self.target, "ROLLBACK")?;
+        let rolled_back = tokio::time::timeout(limit, self.own_group()).await;
+        rolled_back.map_err(|_| TargetError::Timeout)??;
+        if self.standing.status != TransactionStatus::Idle {
+            return Err(TargetError::Protocol("a transaction could not be rolled back").into());
+        }
+        self.standing
+            .ready(TransactionStatus::Idle, &mut self.ledger);
+        self.sight.ran(super::stirs::Stirs::end(), false);
+        Ok(())
+    }
+}
+
+/// The rows a command tag counts: `UPDATE 12`, `INSERT 0 3`.
+fn rows_of(tag: &str) -> u64 {
+    let last = tag.rsplit(' ').next();
+    last.and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+/// The batch ends where the server says how the transaction stands.
+fn ends_whole(judged: &JudgedBatch) -> bool {
+    let last = judged.frames().last();
+    let last = last.map(abeyance_wire::postgres::Frame::tag);
+    last == Some(tag::QUERY) || last == Some(tag::SYNC)
+}
+
+/// A rollback undoes all of it, and nothing of it was secret: reads are not taken back.
+fn can_be_taken_back(shown: &Shown) -> bool {
+    let Some(facts) = shown.facts() else {
+        return false;
+    };
+    let rows = |class: &StatementClass| {
+        matches!(
+            class,
+            StatementClass::Read | StatementClass::Write | StatementClass::Transaction
+        )
+    };
+    let begins = facts.transaction == TransactionEffect::Begin;
+    let asked = shown
+        .verdict()
+        .is_some_and(|verdict| matches!(verdict.decision, Decision::Hold { .. }));
+    let writes = facts.classes.contains(&StatementClass::Write);
+    facts.opaque.is_none()
+        && facts.alters.is_empty()
+        && facts.classes.iter().all(rows)
+        && (begins || facts.impact.transactional)
+        && (begins || !asked || writes)
+}
+
+/// Whether a batch could make what ran before it last.
+enum Lasting {
+    No,
+    Maybe,
+    /// PREPARE TRANSACTION: somebody else could commit it later.
+    Elsewhere,
+}
+
+fn lasting(steps: &[Step]) -> Lasting {
+    let mut lasting = Lasting::No;
+    let mut take = |facts: &[StatementFacts]| {
+        for facts in facts {
+            match facts.transaction {
+                TransactionEffect::TwoPhase => lasting = Lasting::Elsewhere,
+                TransactionEffect::Commit if !matches!(lasting, Lasting::Elsewhere) => {
+                    lasting = Lasting::Maybe;
+                }
+                _ if facts.opaque.is_some()
+                    && facts.refers_to.is_none()
+                    && matches!(lasting, Lasting::No) =>
+                {
+                    lasting = Lasting::Maybe;
+                }
+                _ => {}
+            }
+        }
+    };
+    for step in steps {
+        match step {
+            Step::Query { reading } => take(&reading.facts),
+            Step::Bind { prepared, .. } | Step::Execute { prepared } => {
+                take(Prepared::facts(prepared));
+            }
+            Step::Parse { .. }
+            | Step::Describe
+            | Step::CloseStatement { .. }
+            | Step::ClosePortal { .. }
+            | Step::Flush
+            | Step::Sync => {}
+        }
+    }
+    lasting
+}
+
+fn prepared_elsewhere() -> ErrorFields {
+    ErrorFields::error(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        "a transaction that is reviewed at its COMMIT cannot be prepared for another session",
+    )
+    .detail("PREPARE TRANSACTION would let it be committed without anybody being asked.")
+    .hint("Nothing is kept yet. Use COMMIT, or ROLLBACK.")
+}
+
+fn rules_changed() -> ErrorFields {
+    ErrorFields::error(
+        SqlState::INSUFFICIENT_PRIVILEGE,
+        "the rules changed while the transaction was open, so it is not kept",
+    )
+    .hint("Nothing was kept. Roll back, and run the transaction again under the new rules.")
+}

@@ -1,0 +1,277 @@
+//! Transactions that are reviewed at their COMMIT, and tickets: against a real PostgreSQL.
+
+mod inside;
+
+use abeyance_api::{HoldRequest, Resolution};
+use abeyance_e2e::{Database, Postgres, RawClient, Reply, message};
+use abeyance_policy::{Access, Decision, Matcher, Review, Rule, RuleSet};
+use abeyance_sql::StatementClass;
+use anyhow::{Context, Result, anyhow, ensure};
+
+use inside::{
+    Inside,
+    desk::{Answer, Event},
+    extended, play, query, sqlstate, status, tags,
+};
+
+/// Reads and transactions pass; UPDATE and INSERT are reviewed at COMMIT, all else before it runs.
+fn rules() -> Result<RuleSet> {
+    let hold = Decision::Hold {
+        route: "dba".to_owned(),
+    };
+    let passing = Matcher {
+        classes: Some(vec![
+            StatementClass::Read,
+            StatementClass::Session,
+            StatementClass::Transaction,
+        ]),
+        ..Matcher::default()
+    };
+    let kinds = Matcher {
+        kinds: Some(vec!["UPDATE".to_owned(), "INSERT".to_owned()]),
+        ..Matcher::default()
+    };
+    let rules = vec![
+        Rule::new("reads", passing, Decision::Allow),
+        Rule {
+            review: Review::Commit,
+            ..Rule::new("at-commit", kinds, hold.clone())
+        },
+    ];
+    RuleSet::new(rules, hold).map_err(|errors| anyhow!("{errors:?}"))
+}
+
+struct Bench {
+    database: Database,
+    inside: Inside,
+    client: RawClient,
+}
+
+impl Bench {
+    async fn new(answer: Answer) -> Result<Self> {
+        let server = Postgres::start().await?;
+        let database = server.database().await?;
+        let inside = Inside::start(&database, Access::ReadWrite, rules()?, None).await?;
+        inside.desk.answer(answer);
+        let client = inside.connect().await?;
+        Ok(Self {
+            database,
+            inside,
+            client,
+        })
+    }
+
+    async fn ask(&mut self, sql: &str) -> Result<Vec<Reply>> {
+        self.send(&query(sql.as_bytes())).await
+    }
+
+    async fn ask_extended(&mut self, texts: &[&str]) -> Result<Vec<Reply>> {
+        let texts = texts.iter();
+        let mut bytes: Vec<u8> = texts.flat_map(|sql| extended(sql.as_bytes())).collect();
+        bytes.extend(message(b'S', b""));
+        self.send(&bytes).await
+    }
+
+    /// Without the notices of waiting.
+    async fn send(&mut self, bytes: &[u8]) -> Result<Vec<Reply>> {
+        let mut replies = play(&mut self.client, bytes)
+            .await?
+            .context("the session ended")?;
+        replies.retain(|reply| reply.tag != b'N');
+        Ok(replies)
+    }
+
+    /// Rooms as others see them.
+    async fn floors(&self) -> Result<i64> {
+        let sum = "SELECT coalesce(sum(floor), 0)::bigint FROM rooms";
+        self.database.number(sum).await
+    }
+
+    fn opened(&self) -> Vec<HoldRequest> {
+        let events = self.inside.desk.events().into_iter();
+        events
+            .filter_map(|event| match event {
+                Event::Opened(request) => Some(*request),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+fn good(replies: &[Reply], tags_wanted: &str, status_wanted: char) -> Result<()> {
+    ensure!(
+        tags(replies) == tags_wanted && status(replies) == status_wanted,
+        "{} {}: {replies:?}",
+        tags(replies),
+        status(replies)
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_run_and_their_commit_waits() -> Result<()> {
+    let mut bench = Bench::new(Answer::Approve).await?;
+    let before = bench.floors().await?;
+    good(&bench.ask("BEGIN").await?, "CZ", 'T')?;
+    good(
+        &bench.ask("UPDATE rooms SET floor = floor + 1").await?,
+        "CZ",
+        'T',
+    )?;
+    good(
+        &bench.ask("UPDATE rooms SET floor = floor + 1").await?,
+        "CZ",
+        'T',
+    )?;
+    ensure!(bench.opened().is_empty(), "asked before the COMMIT");
+    ensure!(bench.floors().await? == before, "others see it already");
+    good(&bench.ask("COMMIT").await?, "CZ", 'I')?;
+    let opened = bench.opened();
+    ensure!(
+        opened.len() == 1 && opened[0].manner.at_commit,
+        "{opened:?}"
+    );
+    let rooms = bench.database.number("SELECT count(*) FROM rooms").await?;
+    ensure!(
+        opened[0].blast.rows.rows == Some(2 * u64::try_from(rooms)?),
+        "{:?}",
+        opened[0].blast
+    );
+    let shown = &opened[0].statements[0].text;
+    let counted = format!("-- ran: {} rows, 2 times\nUPDATE", 2 * rooms);
+    ensure!(shown.starts_with(&counted), "{shown}");
+    ensure!(bench.floors().await? == before + 2 * rooms);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_commit_keeps_nothing_and_frees_the_session() -> Result<()> {
+    for text in [
+        "COMMIT",
+        "END",
+        "COMMIT AND CHAIN",
+        "SELECT 1; COMMIT",
+        "COMMIT; SELECT 1",
+    ] {
+        let mut bench = Bench::new(Answer::Deny).await?;
+        let before = bench.floors().await?;
+        bench.ask("BEGIN").await?;
+        good(
+            &bench.ask("UPDATE rooms SET floor = floor + 1").await?,
+            "CZ",
+            'T',
+        )?;
+        let replies = bench.ask(text).await?;
+        good(&replies, "EZ", 'I').context(text)?;
+        ensure!(
+            sqlstate(&replies).as_deref() == Some("42501"),
+            "{replies:?}"
+        );
+        let hint = replies[0].field(b'H').unwrap_or_default();
+        ensure!(hint.contains("rolled back"), "{hint}");
+        ensure!(bench.floors().await? == before, "{text} kept something");
+        // What comes next is no part of it.
+        good(&bench.ask("SELECT 1").await?, "TDCZ", 'I')?;
+        bench.ask("BEGIN").await?;
+        good(&bench.ask("COMMIT").await?, "CZ", 'I')?;
+        ensure!(
+            bench.opened().len() == 1,
+            "asked about an empty transaction"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_other_way_leads_to_a_commit() -> Result<()> {
+    let mut bench = Bench::new(Answer::Deny).await?;
+    let before = bench.floors().await?;
+    // Two-phase commit would let somebody else keep it.
+    bench.ask("BEGIN").await?;
+    bench.ask("UPDATE rooms SET floor = floor + 1").await?;
+    let replies = bench.ask("PREPARE TRANSACTION 'x'").await?;
+    good(&replies, "EZ", 'E')?;
+    bench.ask("ROLLBACK").await?;
+    // The extended protocol, with BEGIN in the same group, as some drivers have it.
+    let replies = bench
+        .ask_extended(&["BEGIN", "UPDATE rooms SET floor = floor + 1"])
+        .await?;
+    ensure!(status(&replies) == 'T', "{replies:?}");
+    ensure!(bench.opened().is_empty(), "{:?}", bench.opened());
+    let replies = bench.ask_extended(&["COMMIT"]).await?;
+    good(&replies, "EZ", 'I')?;
+    // What waits by itself inside such a transaction waits by itself.
+    bench.ask("BEGIN").await?;
+    bench.ask("UPDATE rooms SET floor = floor + 1").await?;
+    let replies = bench.ask("DELETE FROM rooms").await?;
+    good(&replies, "EZ", 'E')?;
+    // The end of a failed transaction keeps nothing, so nobody is asked.
+    let asked = bench.opened().len();
+    good(&bench.ask("COMMIT").await?, "CZ", 'I')?;
+    ensure!(bench.opened().len() == asked);
+    // Outside a transaction the statement itself waits.
+    let replies = bench.ask("UPDATE rooms SET floor = floor + 1").await?;
+    good(&replies, "EZ", 'I')?;
+    ensure!(bench.floors().await? == before);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_keeps_nothing() -> Result<()> {
+    let mut bench = Bench::new(Answer::Wait).await?;
+    let before = bench.floors().await?;
+    bench.ask("BEGIN").await?;
+    bench.ask("UPDATE rooms SET floor = floor + 1").await?;
+    bench.client.send(&query(b"COMMIT")).await?;
+    bench.inside.desk.opened().await;
+    let Bench {
+        database,
+        inside,
+        client,
+    } = bench;
+    drop(client);
+    inside.desk.withdrawn().await;
+    let sum = "SELECT coalesce(sum(floor), 0)::bigint FROM rooms";
+    ensure!(database.number(sum).await? == before);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_runs_on_another_connection_once_approved() -> Result<()> {
+    let mut bench = Bench::new(Answer::Wait).await?;
+    bench.ask("SET abeyance.on_hold = 'ticket'").await?;
+    let statement = "DELETE FROM rooms WHERE room = 'R1'";
+    let replies = bench.ask(statement).await?;
+    good(&replies, "EZ", 'I')?;
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("55000"),
+        "{replies:?}"
+    );
+    let text = replies[0].field(b'M').unwrap_or_default();
+    ensure!(text.contains("HLD-7K3Q"), "{text}");
+    bench.ask("SELECT 1").await?;
+    bench.ask(statement).await?;
+    // Another session: the same binding. One that was told otherwise: another.
+    bench.client = bench.inside.connect().await?;
+    bench.ask("SET abeyance.on_hold = 'ticket'").await?;
+    bench.ask(statement).await?;
+    bench.ask("SET datestyle = 'German, DMY'").await?;
+    bench.ask(statement).await?;
+    let opened = bench.opened();
+    ensure!(opened.iter().all(|request| request.manner.ticket));
+    ensure!(opened[0].binding == opened[1].binding, "the same session");
+    ensure!(opened[0].binding == opened[2].binding, "another session");
+    ensure!(opened[0].binding != opened[3].binding, "another date style");
+    // Approved: it runs at once, with its permit.
+    let vote = inside::desk::vote(abeyance_api::Decision::Approve);
+    *bench
+        .inside
+        .desk
+        .decided
+        .lock()
+        .map_err(|_| anyhow!("poisoned"))? = Some(Resolution::Approved { vote });
+    let replies = bench.ask(statement).await?;
+    good(&replies, "CZ", 'I')?;
+    ensure!(bench.inside.desk.claims() == 1);
+    Ok(())
+}
