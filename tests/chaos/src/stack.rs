@@ -180,8 +180,9 @@ impl Proxy {
         let urls = to_approvers
             .iter()
             .map(|relay| format!("http://{}", relay.address()));
-        let urls = urls.collect::<Vec<_>>().join(" ");
-        let process = Abeyance::proxy_only(&config, &urls).await?;
+        let urls: Vec<_> = urls.collect();
+        let urls: Vec<_> = urls.iter().map(String::as_str).collect();
+        let process = Abeyance::proxy_of(&config, &urls).await?;
         Ok(Self {
             address: process.proxy()?.to_owned(),
             process: Mutex::new(process),

@@ -192,18 +192,21 @@ impl Config {
         self
     }
 
-    /// The file's text. `approver_url` is where `abeyance proxy` finds its approver, or several
-    /// with blanks between them.
+    /// The file's text. `approver_url` is where `abeyance proxy` finds its approver.
     pub(crate) fn to_toml(&self, approver_url: Option<&str>) -> String {
         let mut text = format!(
             "[proxy]\nlisten = \"{}\"\n{}",
             self.proxy_listen, self.proxy_lines
         );
-        if let Some(urls) = approver_url {
-            let urls: Vec<_> = urls.split(' ').collect();
+        if let Some(url) = approver_url {
+            // One address, or a list as it stands.
+            let url = match url.strip_prefix('[') {
+                Some(_) => url.to_owned(),
+                None => format!("\"{url}\""),
+            };
             let _ = writeln!(
                 text,
-                "approver = {{ url = {urls:?}, token = {{ env = \"E2E_TOKEN\" }} }}"
+                "approver = {{ url = {url}, token = {{ env = \"E2E_TOKEN\" }} }}"
             );
         }
         for part in self.targets.iter().chain(&self.agents) {
