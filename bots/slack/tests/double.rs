@@ -378,7 +378,7 @@ async fn a_form_that_slack_does_not_open_is_explained() {
         times: 1,
     });
     assert!(rig.click(BOB, &card, DENY).await.acked());
-    rig.told(BOB, "Press Deny again").await;
+    rig.told(BOB, "Press the button again").await;
     assert!(rig.click(BOB, &card, DENY).await.acked());
     rig.double.wait_for_view(BOB, SOON).await.unwrap();
     rig.stop().await;

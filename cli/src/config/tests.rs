@@ -498,6 +498,96 @@ fn quorums_by_number_and_by_group() {
 }
 
 #[test]
+fn steps_ask_who_is_there() {
+    let folder = folder();
+    let good = GOOD.replace("VERIFIER", &verifier());
+    let with = |route: &str| {
+        let before = "[[person]]\nname = \"cy\"\nslack = \"U0CY00001\"\n\n\
+             [[group]]\nname = \"leads\"\npeople = [\"bob\", \"cy\"]\n\n\
+             [[schedule]]\nname = \"days\"\nzone = \"Europe/Berlin\"\nstand_ins = [\"cy\"]\n\
+             [[schedule.layer]]\nname = \"all\"\nhandoff = \"0 9 * * 1\"\nanchor = \"2026-01-05\"\n\
+             turns = [\"bob\"]\n\n[[route]]";
+        let changed = good.replacen("[[route]]", before, 1);
+        let changed = changed.replace("reviewers = [\"ann\", \"bob\"]", route);
+        check(&changed, folder.path(), Role::Serve).map(|(config, _)| config)
+    };
+    let steps = |fallback: &str, step: &str| {
+        format!("fallback = [{fallback}]\nstep = [{{ ask = [\"schedule:days\"] }}, {step}]")
+    };
+    let second = "{ ask = [\"cy\", \"channel:C0LEADS01\"], after = \"2m\", notify = \"direct\" }";
+    let config = with(&steps("\"group:leads\"", second)).unwrap();
+    let plan = &config.routes[0].plan;
+    assert!(config.routes[0].reviewers.is_empty());
+    assert_eq!(plan.steps().len(), 2);
+    assert_eq!(plan.steps()[1].after_seconds, 120);
+
+    let wrong = |route: &str, messages: &[&str]| {
+        let report = with(route).unwrap_err();
+        let shown = shown(&report, folder.path());
+        for message in messages {
+            assert!(
+                shown.contains(message),
+                "{route}: no {message:?} in {shown}"
+            );
+        }
+    };
+    let step = |ask: &str, after: &str| {
+        let step = format!("{{ ask = [{ask}], after = \"{after}\" }}");
+        steps("\"group:leads\"", &step)
+    };
+    // Several mistakes are shown at once.
+    wrong(
+        &format!(
+            "{}\nquorum = 4",
+            step("\"leads\", \"group:lead\", \"team:x\"", "2m")
+        ),
+        &[
+            "did you mean `group:leads`?",
+            "did you mean `leads`?",
+            "unknown kind `team`",
+        ],
+    );
+    wrong(
+        &step("\"cy\"", "5m"),
+        &["comes after 5m, when the hold has ended"],
+    );
+    wrong(
+        &steps("\"group:leads\"", "{ ask = [\"cy\"] }"),
+        &["has no `after`"],
+    );
+    wrong(
+        "step = [{ ask = [\"schedule:days\"] }]",
+        &["has no `fallback`"],
+    );
+    wrong(
+        &steps("\"schedule:days\"", second),
+        &["`fallback` in [[route]] `dba` asks a schedule"],
+    );
+    wrong(
+        "reviewers = [\"bob\"]\nfallback = [\"cy\"]",
+        &["has a `fallback` and no steps"],
+    );
+    wrong(
+        "step = [{ ask = [\"channel:C0LEADS01\"] }]",
+        &["nobody in that channel could decide"],
+    );
+    wrong("step = [{ ask = [] }]", &["nobody is asked by step 1"]);
+    // Ann owns the agent: of those whom the steps can ever come to, two are left.
+    wrong(
+        &format!("{}\nquorum = 3", step("\"cy\", \"ann\"", "1m")),
+        &["could not, to what agent `billing-bot` sends"],
+    );
+    wrong(
+        &format!("{}\nquorum = 4", step("\"cy\", \"ann\"", "1m")),
+        &["has not so many"],
+    );
+    wrong(
+        "quorum = [\"1 of leads\"]\nstep = [{ ask = [\"ann\"] }]",
+        &["nobody this step asks has a seat"],
+    );
+}
+
+#[test]
 fn every_mistake_is_shown_with_its_line_and_what_to_do() {
     let folder = folder();
     let mut all = String::new();
