@@ -57,6 +57,7 @@ pub(crate) struct Stamp {
 }
 
 impl Reading {
+    #[cfg(test)]
     pub(crate) fn new(
         text: Bytes,
         analysis: Analysis,

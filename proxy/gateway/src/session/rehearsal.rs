@@ -26,7 +26,7 @@ use super::{
     context,
     judge::{Finding, JudgedBatch, Situation, judge},
     ledger::{Clearance, Ledger},
-    reading::Reading,
+    reading::{Reading, Stamp},
     standing::Standing,
     tracker::Tracker,
 };
@@ -129,6 +129,19 @@ impl<'a> Rehearsal<'a> {
         self.standing.conforming_strings = self.settings.conforming_strings();
         self.standing.utf8 = self.settings.is_utf8();
         self.standing.reading_doubt = self.settings.is_in_doubt();
+        self.renew_prepared();
+    }
+
+    /// Reads what was prepared again: its names may stand for something else now.
+    fn renew_prepared(&mut self) {
+        let every = Stamp {
+            view: u64::MAX,
+            ..Stamp::default()
+        };
+        for (name, old) in self.ledger.outdated(every) {
+            let reading = self.read_as(&old.text, old.stamp.conforming);
+            self.ledger.statement_renew(&name, reading);
+        }
     }
 
     /// Plays the server: every statement completes.
@@ -178,9 +191,14 @@ impl<'a> Rehearsal<'a> {
     }
 
     fn read(&self, text: &[u8]) -> Arc<Reading> {
+        self.read_as(text, self.standing.conforming_strings)
+    }
+
+    /// Reads a text with what names stand for now, and strings as they were when it was sent.
+    fn read_as(&self, text: &[u8], conforming: bool) -> Arc<Reading> {
         let options = ReadOptions {
             bytes_max: self.stage.limits.statement_bytes_max,
-            standard_conforming_strings: self.standing.conforming_strings,
+            standard_conforming_strings: conforming,
             sight: self.settings.sight(self.sight.as_ref()),
         };
         let mut analysis: Analysis = analyse(text, options);
@@ -192,9 +210,14 @@ impl<'a> Rehearsal<'a> {
             }
         }
         let context = context(self.stage.agent, self.stage.target);
-        Arc::new(Reading::new(
+        let stamp = Stamp {
+            conforming,
+            ..Stamp::default()
+        };
+        Arc::new(Reading::stamped(
             Bytes::copy_from_slice(text),
             analysis,
+            stamp,
             self.stage.rules,
             context,
         ))

@@ -136,6 +136,10 @@ fn what_cannot_be_followed_is_doubted() {
     let temp = "CREATE TEMP TABLE rooms AS SELECT 1 AS room";
     assert_eq!(guard(&[temp, "SELECT room FROM rooms"]), 1);
     assert_eq!(guard(&[temp, "SELECT beds FROM wards"]), 0);
+    let prepared = ["PREPARE p AS SELECT room FROM rooms", temp, "EXECUTE p"];
+    assert_eq!(guard(&prepared), 1, "planned anew, it may mean the other");
+    let other = ["PREPARE p AS SELECT beds FROM wards", temp, "EXECUTE p"];
+    assert_eq!(guard(&other), 0);
     let lower = "CREATE FUNCTION lower(text) RETURNS text LANGUAGE sql AS 'select 1'";
     assert_eq!(guard(&[lower, "SELECT lower(name) FROM wards"]), 1);
 }
