@@ -7,7 +7,9 @@
 //!
 //! Pure: time is an argument. Any doubt means that the statement is held as if there were no grant.
 
-use abeyance_api::{BindingDigest, GrantId, GrantView, HoldId, HoldRequest, PersonRef, Revoked, Vote};
+use abeyance_api::{
+    BindingDigest, GrantId, GrantView, HoldId, HoldRequest, PersonRef, Revoked, Vote,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 

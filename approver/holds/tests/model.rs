@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use abeyance_api::{
-    BindingDigest, Decision, HoldState, Outcome, PersonId, PersonRef, Surface, WithdrawReason,
+    BindingDigest, Decision, GrantWish, HoldState, Outcome, PersonId, PersonRef, Surface, Vote,
+    WithdrawReason,
 };
 use abeyance_holds::{
-    AuditEvent, Ballot, Event, Hold, NewHold, Refusal, Terms, escalation::Plan, limits,
-    quorum::Quorum, transition,
+    AuditEvent, Ballot, BreakGlass, Event, GrantUse, Grantable, Hold, NewHold, Refusal, Terms,
+    escalation::Plan, grant::Grant, limits, quorum::Quorum, transition,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::{collection::vec, prelude::*};
@@ -20,20 +21,39 @@ const ACTOR: &str = "bob";
 /// Three who may, the owner, the actor, and one who is no reviewer.
 const PEOPLE: [&str; 6] = ["cho", "dan", "eve", OWNER, ACTOR, "fay"];
 const REVIEWERS: [&str; 5] = ["cho", "dan", "eve", OWNER, ACTOR];
+/// May approve alone: one of the reviewers, the stranger, and the owner, who may not after all.
+const GLASS: [&str; 3] = ["eve", "fay", OWNER];
 const WAIT: i64 = 300;
 
 #[derive(Debug, Clone)]
 enum Deed {
-    Vote { who: usize, approve: bool },
-    Claim { right: bool },
+    Vote {
+        who: usize,
+        approve: bool,
+        wish: bool,
+    },
+    /// `said`: with a reason.
+    BreakGlass {
+        who: usize,
+        said: bool,
+    },
+    UseGrant,
+    Claim {
+        right: bool,
+    },
     Withdraw,
-    Report { rows: u64 },
+    Report {
+        rows: u64,
+    },
     Tick,
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
-        4 => (0..PEOPLE.len(), prop::bool::weighted(0.8)).prop_map(|(who, approve)| Deed::Vote { who, approve }),
+        6 => (0..PEOPLE.len(), prop::bool::weighted(0.7), any::<bool>())
+            .prop_map(|(who, approve, wish)| Deed::Vote { who, approve, wish: wish && approve }),
+        1 => (0..PEOPLE.len(), prop::bool::weighted(0.7)).prop_map(|(who, said)| Deed::BreakGlass { who, said }),
+        1 => Just(Deed::UseGrant),
         3 => prop::bool::weighted(0.8).prop_map(|right| Deed::Claim { right }),
         1 => Just(Deed::Withdraw),
         2 => (0..3_u64).prop_map(|rows| Deed::Report { rows }),
@@ -60,6 +80,10 @@ fn binding(of: &[u8]) -> BindingDigest {
 }
 
 fn new_hold(quorum: u32) -> Hold {
+    hold_with(quorum, 1)
+}
+
+fn hold_with(quorum: u32, denials: u32) -> Hold {
     let new = NewHold {
         binding: binding(b"shown"),
         route: "dba".to_owned(),
@@ -67,7 +91,14 @@ fn new_hold(quorum: u32) -> Hold {
         actor: Some(ACTOR.to_owned()),
         quorum: seats(quorum),
         plan: Plan::default(),
-        terms: Terms::default(),
+        terms: Terms {
+            denials: denials.try_into().unwrap_or(std::num::NonZeroU32::MIN),
+            grantable: Some(Grantable {
+                minutes_max: 60,
+                rows_cap: Some(10),
+            }),
+            ..Terms::default()
+        },
         expires_at: start() + TimeDelta::seconds(WAIT),
         policy_version: "0123456789ab".to_owned(),
     };
@@ -82,7 +113,7 @@ fn seats(quorum: u32) -> Quorum {
 
 fn event(deed: &Deed, quorum: Quorum) -> Event {
     match deed {
-        Deed::Vote { who, approve } => Event::Vote(Ballot {
+        Deed::Vote { who, approve, wish } => Event::Vote(Ballot {
             person: PersonRef {
                 id: id(PEOPLE[*who]),
                 display_name: PEOPLE[*who].to_owned(),
@@ -96,7 +127,20 @@ fn event(deed: &Deed, quorum: Quorum) -> Event {
             },
             reason: None,
             surface: Surface::Console,
-            wish: None,
+            wish: wish.then_some(GrantWish {
+                minutes: 30,
+                uses: u32::try_from(*who).unwrap_or(0) + 1,
+            }),
+        }),
+        Deed::BreakGlass { who, said } => Event::BreakGlass(BreakGlass {
+            person: person(PEOPLE[*who]),
+            members: GLASS.map(id).to_vec(),
+            reason: said.then(|| "the ward is down".to_owned()),
+            surface: Surface::Console,
+        }),
+        Deed::UseGrant => Event::UseGrant(GrantUse {
+            grant: Box::new(a_grant()),
+            left: 3,
         }),
         Deed::Claim { right } => Event::Claim {
             binding: binding(if *right { b"shown" } else { b"other" }),
@@ -115,10 +159,61 @@ fn event(deed: &Deed, quorum: Quorum) -> Event {
     }
 }
 
+fn person(name: &str) -> PersonRef {
+    PersonRef {
+        id: id(name),
+        display_name: name.to_owned(),
+        slack: None,
+    }
+}
+
+/// One that was found to cover the hold.
+fn a_grant() -> Grant {
+    let vote = Vote {
+        person: person("cho"),
+        decision: Decision::Approve,
+        reason: None,
+        surface: Surface::Console,
+        at: start(),
+        break_glass: false,
+        wish: None,
+        by_grant: None,
+    };
+    Grant {
+        hold: "HLD-7K3Q"
+            .parse()
+            .unwrap_or_else(|_| unreachable!("a good id")),
+        agent: "bot".to_owned(),
+        target: "clinic".to_owned(),
+        database: "clinic".to_owned(),
+        route: "dba".to_owned(),
+        rule: "writes".to_owned(),
+        meaning: None,
+        fingerprints: Vec::new(),
+        statement: String::new(),
+        plain: true,
+        rows_cap: Some(10),
+        uses: 4,
+        used: 0,
+        by: vec![person("cho")],
+        vote,
+        made_at: start(),
+        expires_at: start(),
+        revoked: None,
+    }
+}
+
 /// What somebody with a pencil would keep.
 #[derive(Debug, Default)]
 struct Model {
-    votes: BTreeMap<usize, bool>,
+    votes: BTreeMap<usize, (bool, bool)>,
+    denials: usize,
+    /// Somebody approved alone, or a grant covers it.
+    beyond: bool,
+    /// The approval gives a grant.
+    gives: bool,
+    /// Anything was done to it at all.
+    touched: bool,
     approved_at: Option<DateTime<Utc>>,
     taken: Option<DateTime<Utc>>,
     ran: Option<u64>,
@@ -164,15 +259,45 @@ impl Model {
         let state = self.state();
         match deed {
             Deed::Tick => true,
-            Deed::Vote { who, approve } => {
+            Deed::BreakGlass { who, said } => {
+                // Only Eve and Fay: the owner never does.
+                let may = matches!(PEOPLE[*who], "eve" | "fay");
+                if !may || !said || state != HoldState::Pending {
+                    return false;
+                }
+                self.beyond = true;
+                self.touched = true;
+                self.approved_at = Some(now);
+                true
+            }
+            Deed::UseGrant => {
+                if self.touched || state != HoldState::Pending {
+                    return false;
+                }
+                self.beyond = true;
+                self.touched = true;
+                self.approved_at = Some(now);
+                true
+            }
+            Deed::Vote { who, approve, wish } => {
                 // Indexes 3, 4 and 5 are the owner, the actor and the stranger.
                 if *who > 2 || state != HoldState::Pending {
                     return false;
                 }
-                self.votes.insert(*who, *approve);
+                self.touched = true;
+                let before = self.votes.insert(*who, (*approve, *wish));
+                if before == Some((*approve, *wish)) {
+                    return true;
+                }
+                let count = |wanted: fn(&(bool, bool)) -> bool| {
+                    self.votes.values().filter(|vote| wanted(vote)).count()
+                };
                 if !approve {
-                    self.over = Some(HoldState::Denied);
-                } else if self.votes.values().filter(|yes| **yes).count() >= quorum {
+                    if count(|(yes, _)| !yes) >= self.denials {
+                        self.over = Some(HoldState::Denied);
+                    }
+                } else if count(|(yes, _)| *yes) >= quorum {
+                    self.gives = count(|(yes, wish)| *yes && *wish) >= quorum;
                     self.approved_at = Some(now);
                 }
                 true
@@ -222,12 +347,17 @@ proptest! {
     #[test]
     fn the_machine_follows_the_model(
         quorum in 1..4_u32,
+        denials in 1..4_u32,
         deeds in vec((deed(), pause()), 1..25),
     ) {
-        let mut hold = new_hold(quorum);
-        let mut model = Model::default();
+        let mut hold = hold_with(quorum, denials);
+        let mut model = Model {
+            denials: denials as usize,
+            ..Model::default()
+        };
         let mut now = start();
         let mut claims = 0;
+        let mut given = 0;
         for (deed, pause) in deeds {
             now += TimeDelta::seconds(pause);
             let unsettled = transition(&hold, event(&deed, seats(quorum)), now);
@@ -239,11 +369,13 @@ proptest! {
             prop_assert_eq!(unsettled.is_ok(), step.is_ok());
             if let Ok((next, events)) = step {
                 check_step(&hold, &next, &events)?;
+                given += events.iter().filter(|e| matches!(e, AuditEvent::Granted { .. })).count();
                 claims += events.iter().filter(|e| matches!(e, AuditEvent::Claimed { .. })).count();
                 hold = next;
             }
             prop_assert_eq!(hold.state, model.state());
-            check_hold(&hold)?;
+            prop_assert_eq!(given, usize::from(model.gives), "a grant takes the whole quorum");
+            check_hold(&hold, model.beyond)?;
         }
         prop_assert!(claims <= 1, "a claim succeeds once");
     }
@@ -252,9 +384,9 @@ proptest! {
     fn a_clock_that_ran_backwards_lets_nothing_run(back in 6..10_000_i64) {
         let earlier = start() - TimeDelta::seconds(back);
         let pending = new_hold(1);
-        let approve = event(&Deed::Vote { who: 0, approve: true }, seats(1));
+        let approve = event(&Deed::Vote { who: 0, approve: true, wish: false }, seats(1));
         prop_assert_eq!(transition(&pending, approve.clone(), earlier).unwrap_err(), Refusal::ClockBehind);
-        let deny = event(&Deed::Vote { who: 0, approve: false }, seats(1));
+        let deny = event(&Deed::Vote { who: 0, approve: false, wish: false }, seats(1));
         prop_assert!(transition(&pending, deny, earlier).is_ok());
         let (approved, _) = transition(&pending, approve, start()).unwrap();
         let claim = event(&Deed::Claim { right: true }, seats(1));
@@ -277,7 +409,7 @@ fn check_step(before: &Hold, after: &Hold, events: &[AuditEvent]) -> Result<(), 
     Ok(())
 }
 
-fn check_hold(hold: &Hold) -> Result<(), TestCaseError> {
+fn check_hold(hold: &Hold, beyond: bool) -> Result<(), TestCaseError> {
     let mut voters: Vec<_> = hold
         .votes
         .iter()
@@ -286,12 +418,15 @@ fn check_hold(hold: &Hold) -> Result<(), TestCaseError> {
     voters.sort();
     voters.dedup();
     prop_assert_eq!(voters.len(), hold.votes.len(), "one person is one vote");
-    for never in [OWNER, ACTOR, "fay"] {
+    for never in [OWNER, ACTOR] {
         prop_assert!(!voters.contains(&id(never)), "{} voted", never);
     }
     let ran = matches!(hold.state, HoldState::Claimed | HoldState::Executed);
     if ran || hold.state == HoldState::Approved {
-        prop_assert!(hold.approving().count() >= hold.quorum.seats());
+        let alone = hold.votes.iter().any(|vote| vote.break_glass);
+        prop_assert_eq!(beyond, alone || hold.terms.by_grant.is_some());
+        prop_assert!(beyond || hold.approving().count() >= hold.quorum.seats());
+        prop_assert!(beyond || !voters.contains(&id("fay")));
         prop_assert!(hold.deciding_vote().is_some());
     }
     prop_assert_eq!(hold.deadline().is_some(), !hold.state.is_final());

@@ -31,7 +31,7 @@ pub(crate) struct Coverable {
 /// What came of revoking.
 #[derive(Debug)]
 pub(crate) enum RevokedGrant {
-    Done(Grant),
+    Done(Box<Grant>),
     /// It was over already.
     Over,
     NotFound,
@@ -49,7 +49,7 @@ fn key(request: &HoldRequest) -> String {
     ];
     let meaning = request.manner.shape.map(String::from).unwrap_or_default();
     let parts = place.into_iter().chain([&meaning]).chain(&shape);
-    BindingDigest::over(parts.map(|part| part.as_bytes())).to_string()
+    BindingDigest::over(parts.map(String::as_bytes)).to_string()
 }
 
 /// Writes down the grant that was agreed on with an approval, if there was one.
@@ -121,7 +121,7 @@ pub(super) async fn cover(
         let taken = grant.taken();
         let used = GrantUse {
             left: taken.uses.saturating_sub(taken.used),
-            grant,
+            grant: Box::new(grant),
         };
         let Ok(covered) = transition(&made.hold, Event::UseGrant(used), now) else {
             continue;
@@ -209,7 +209,7 @@ impl Store {
                     save(&mut scope.conn, &grant, now).await?;
                     write_down(scope, &record, &[event], now).await?;
                     scope.touch(Touched::Cards);
-                    Ok(RevokedGrant::Done(grant))
+                    Ok(RevokedGrant::Done(Box::new(grant)))
                 })
             })
             .await

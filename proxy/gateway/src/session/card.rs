@@ -103,9 +103,7 @@ pub(super) fn shape(facts: &[StatementFacts]) -> Option<BindingDigest> {
     };
     let meanings: Option<Vec<String>> = facts.iter().map(meaning).collect();
     let meanings = meanings?;
-    Some(BindingDigest::over(
-        meanings.iter().map(|one| one.as_bytes()),
-    ))
+    Some(BindingDigest::over(meanings.iter().map(String::as_bytes)))
 }
 
 /// The request that opens a hold.

@@ -142,7 +142,7 @@ fn clear(judged: JudgedBatch, hold: Option<HoldId>, cap: Option<Cap>) -> Cleared
     let writes = facts().any(lifts);
     let alone = facts().count() == 1 && facts().all(|facts| !facts.impact.transactional);
     let drift = Drift::by(
-        judged.shown().iter().filter_map(Shown::facts),
+        &judged.shown().iter().filter_map(Shown::facts),
         judged.frames(),
         unseen,
     );

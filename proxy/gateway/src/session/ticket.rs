@@ -28,7 +28,7 @@ pub(crate) enum Drift {
 impl Drift {
     /// What running these statements may do.
     pub(crate) fn by<'a>(
-        facts: impl Iterator<Item = &'a StatementFacts> + Clone,
+        facts: &(impl Iterator<Item = &'a StatementFacts> + Clone),
         frames: &[Frame],
         unseen: bool,
     ) -> Self {
@@ -166,7 +166,7 @@ mod tests {
 
     fn drift(sql: &str) -> Drift {
         let analysis = analyse(sql.as_bytes(), ReadOptions::default());
-        Drift::by(analysis.statements.iter(), &[], false)
+        Drift::by(&analysis.statements.iter(), &[], false)
     }
 
     #[test]
