@@ -38,19 +38,19 @@ pub struct StepsEntry {
 
 /// Reads the steps of one `[[route]]`.
 pub fn steps(section: &Section<'_>, timeout: Option<&At<Duration>>) -> StepsEntry {
-    let given = section.sections("step");
-    let count = given.len();
-    let steps: Vec<StepEntry> = given
-        .into_iter()
-        .enumerate()
-        .filter_map(|(index, given)| step(given, index))
-        .collect();
+    let mut lost = false;
+    let mut steps = Vec::new();
+    for (index, given) in section.sections("step").into_iter().enumerate() {
+        let (entry, whole) = step(given, index);
+        lost |= !whole;
+        steps.push(entry);
+    }
     let texts = section.strings("fallback").unwrap_or_default();
     let fallback: Vec<At<Who>> = texts
         .iter()
         .filter_map(|text| who(section, "fallback", text))
         .collect();
-    let lost = steps.len() < count || fallback.len() < texts.len();
+    lost |= fallback.len() < texts.len();
     let entry = StepsEntry {
         steps,
         fallback,
@@ -108,7 +108,8 @@ fn check(section: &Section<'_>, entry: &StepsEntry, timeout: Option<&At<Duration
     }
 }
 
-fn step(section: Section<'_>, index: usize) -> Option<StepEntry> {
+/// A step, and whether everything about it was right: what was, can still be looked up.
+fn step(section: Section<'_>, index: usize) -> (StepEntry, bool) {
     let texts = section.strings("ask");
     match &texts {
         None if !section.has("ask") => section.missing("ask", ASK_EXAMPLE),
@@ -140,11 +141,12 @@ fn step(section: Section<'_>, index: usize) -> Option<StepEntry> {
     let after_lost = section.has("after") && after.is_none();
     section.finish();
     let whole = !ask.is_empty() && ask.len() == texts.len() && !notify_lost && !after_lost;
-    whole.then(|| StepEntry {
+    let entry = StepEntry {
         ask,
         after: Some(after.map_or(Duration::ZERO, |after| after.value)),
         notify: notify.map_or_else(Notify::default, |notify| notify.value),
-    })
+    };
+    (entry, whole)
 }
 
 /// `ann`, `group:leads`, `schedule:dba`, `channel:C024BE7LH`.
