@@ -69,10 +69,15 @@ impl Stage {
         }
         let blast = hold["request"]["blast"].clone();
         let shown = hold.to_string();
-        ensure!(
-            !shown.contains("Ashford") && !shown.contains("4711"),
-            "{shown}"
-        );
+        // Digests and times have all digits in some order.
+        let said = |word: &&str| {
+            word.len() < 12
+                || !word
+                    .chars()
+                    .all(|c| c.is_ascii_hexdigit() || "-:.TZ".contains(c))
+        };
+        let literal = |word: &str| word.contains("Ashford") || word.contains("4711");
+        ensure!(!shown.split('"').filter(said).any(literal), "{shown}");
         Ok(blast)
     }
 }
@@ -369,6 +374,11 @@ async fn rows_by_kind() -> Result<()> {
         ),
         (
             "UPDATE rooms SET beds = 9 WHERE floor = 2; DELETE FROM rooms WHERE beds = 9",
+            None,
+            "estimated",
+        ),
+        (
+            "DELETE FROM rooms WHERE floor = 2; TRUNCATE notes_inbox",
             None,
             "estimated",
         ),
