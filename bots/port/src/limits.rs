@@ -35,6 +35,9 @@ pub const PORT_CALL_MAX: Duration = Duration::from_secs(30);
 /// One call of the desk.
 pub const DESK_CALL_MAX: Duration = Duration::from_secs(15);
 
+/// How long cards are still brought up to date once everything else has stopped.
+pub const LAST_WORDS_MAX: Duration = Duration::from_secs(3);
+
 /// First and longest pause after a delivery that failed.
 pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 pub const BACKOFF_MAX: Duration = Duration::from_secs(60);

@@ -67,7 +67,20 @@ impl Reconciler {
             work.start(self);
             self.rest(&mut work, desk_failures, &shutdown).await;
         }
+        let _in_time = timeout(limits::LAST_WORDS_MAX, self.last_words(&mut work)).await;
         work.drain().await;
+    }
+
+    /// What the stop itself changed, such as holds that were taken back, is shown if that takes no time.
+    async fn last_words(&self, work: &mut Work) {
+        while let Ok(tasks) = self.take(work.room()).await {
+            work.queue(tasks, self);
+            work.start(self);
+            let Some(finished) = work.running.join_next_with_id().await else {
+                return;
+            };
+            work.finished(finished);
+        }
     }
 
     fn delivery(&self, task: CardTask) -> Delivery {

@@ -236,3 +236,37 @@ async fn a_proxy_that_is_told_to_stop_withdraws_what_waits() {
     assert_eq!(error.sqlstate().as_deref(), Some("57P01"), "{told:?}");
     farm.until(0, &hold, "withdrawn").await.unwrap();
 }
+
+#[tokio::test]
+async fn whole_installations_share_a_store_too() {
+    let server = Postgres::start().await.unwrap();
+    let database = server.database().await.unwrap();
+    let mut config = Config::for_database(&database);
+    config.store_in(&server).await.unwrap();
+    LEASE.clone_into(&mut config.approver_lines);
+    let mut one = Abeyance::serve(&config).await.unwrap();
+    let other = Abeyance::serve(&config).await.unwrap();
+    let bob = Approver::new(&other.approver_url().unwrap(), "bob");
+    let user = User::Scram.name();
+    let address = one.proxy().unwrap().to_owned();
+    let log_in = || RawClient::log_in(&address, user, &database.name, PASSWORD);
+
+    let mut client = log_in().await.unwrap();
+    client.query("BEGIN").await.unwrap();
+    held(&mut client).await.unwrap();
+    let hold = waiting(&bob).await.unwrap();
+    bob.decide(&hold, "approve", None).await.unwrap();
+    let replies = client.until(b'Z').await.unwrap();
+    assert!(deleted(&replies), "{replies:?}");
+    client.query("ROLLBACK").await.unwrap();
+
+    held(&mut client).await.unwrap();
+    let hold = waiting(&bob).await.unwrap();
+    one.kill().unwrap();
+    eventually("the hold to be withdrawn", || async {
+        let withdrawn = bob.in_state("withdrawn").await?;
+        Ok(withdrawn.contains(&hold).then_some(()))
+    })
+    .await
+    .unwrap();
+}

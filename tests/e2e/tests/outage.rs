@@ -240,8 +240,7 @@ async fn a_graceful_stop_tells_who_waits() {
         .and_then(|reply| reply.sqlstate());
     assert_eq!(farewell.as_deref(), Some("57P01"));
     world.database.never_saw("DELETE").await.unwrap();
-    // What could not be shown any more is shown after the next start.
-    world.abeyance.restart().await.unwrap();
+    // The card said so before the process ended.
     world.card_saying("Withdrawn").await.unwrap();
 }
 

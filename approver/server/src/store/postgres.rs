@@ -46,7 +46,7 @@ pub(super) async fn open(
         .await
         .map_err(|error| OpenError::migration(store, error))?;
     let readers = PgPoolOptions::new()
-        .max_connections(store.connections_max.saturating_sub(2).max(1))
+        .max_connections(store.connections_max.saturating_sub(1).max(2))
         .acquire_timeout(limits::STORE_TIMEOUT)
         .connect_with(options.clone().application_name("abeyance reader"))
         .await
