@@ -6,7 +6,7 @@
 //! matters: what it has taken and not delivered is handed out again by the desk. A slow
 //! chat never delays a decision, because decisions do not pass through here.
 
-use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+use std::{collections::HashMap, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use abeyance_api::{CardDesk, CardTask, DeskError, HoldId, HoldState};
 use tokio::{
@@ -48,11 +48,15 @@ impl Reconciler {
         let mut work = Work::default();
         let mut desk_failures = 0;
         while !shutdown.is_cancelled() {
+            let mut take = pin!(self.take(work.room()));
             let taken = tokio::select! {
                 biased;
-                () = shutdown.cancelled() => break,
-                // Dropping this loses a lease at worst: the desk hands the cards out again.
-                taken = self.take(work.room()) => taken,
+                taken = &mut take => taken,
+                // What it takes is leased to us: dropped, it would not be shown before the next start.
+                () = shutdown.cancelled() => match timeout(limits::LAST_WORDS_MAX, take).await {
+                    Ok(taken) => taken,
+                    Err(_) => break,
+                },
             };
             match taken {
                 Ok(tasks) => {
