@@ -305,7 +305,9 @@ async fn a_step_fires_once_whoever_is_at_it() {
         s.approver.settle(),
         s.approver.settle()
     );
-    (one.unwrap(), two.unwrap(), three.unwrap());
+    for settled in [one, two, three] {
+        settled.unwrap();
+    }
     assert_eq!(s.asked(&hold).await, ["bob", "cho"]);
     let cards = s
         .approver
