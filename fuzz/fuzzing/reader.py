@@ -22,6 +22,10 @@ class Reader:
         self.child.stdin.close()
         self.child.wait()
 
+    def see(self, catalog):
+        """What follows is read with this catalog: bytes without NUL, or none."""
+        self.child.stdin.write(b"c" + catalog + b"\0")
+
     def read(self, sql, standard_strings=True):
         """The facts of every statement in `sql` (bytes without NUL), and the microseconds it took."""
         self.child.stdin.write((b"1" if standard_strings else b"0") + sql + b"\0")
@@ -33,9 +37,14 @@ class Reader:
         return answer["statements"], answer["micros"]
 
 
+def load_sql():
+    """What begins reading a catalog, reads it and ends it."""
+    return json.loads(subprocess.run([str(build()), "--load-sql"], capture_output=True, check=True, text=True).stdout)
+
+
 def catalog_json(client):
     """A server's catalog as the analyser wants it."""
-    begin, load, end = json.loads(subprocess.run([str(build()), "--load-sql"], capture_output=True, check=True, text=True).stdout)
+    begin, load, end = load_sql()
     client.query(begin)
     loaded = client.value(load)
     client.query(end)

@@ -16,9 +16,9 @@ class Relay:
 
     user = "scratch"
 
-    def __init__(self, server, analyser, records):
+    def __init__(self, server, analyser, records, catalog=False):
         self.server, self.analyser, self.records, self.lock = server, analyser, records, threading.Lock()
-        self.place = ""
+        self.place, self.load_sql, self.seen_by, self.loads = "", reader.load_sql() if catalog else None, None, 0
 
     def __enter__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -54,7 +54,7 @@ class Session:
     def __init__(self, relay, client, upstream):
         self.relay, self.client, self.upstream = relay, client, upstream
         self.from_client, self.from_server = client.makefile("rb"), upstream.makefile("rb")
-        self.status, self.standard_strings = "I", True
+        self.status, self.standard_strings, self.stirred = "I", True, True
 
     def run(self):
         while True:
@@ -82,8 +82,7 @@ class Session:
             self.query(body[:-1])
 
     def query(self, sql):
-        statements, micros = self.relay.analyse(sql, self.standard_strings)
-        certain = reader.is_certain_read(statements)
+        statements, micros, certain = self.read(sql)
         record = {"at": self.relay.place, "sql": sql.decode("utf8", "replace"), "statements": statements, "micros": micros, "certain": certain}
         self.relay.records.append(record)
         if not certain or self.status == "E":
@@ -92,6 +91,35 @@ class Session:
             record["sqlstate"], record["ran"] = self.in_own_transaction(sql), True
         else:
             record["sqlstate"], record["ran"] = self.in_savepoint(sql), True
+        # What only reads or writes rows leaves the catalog as it is.
+        self.stirred |= not certain and any(set(facts["classes"]) - {"read", "write"} for facts in statements)
+
+    def read(self, sql):
+        """Analyses one string; with the catalog as this session sees it, where that is asked for."""
+        relay = self.relay
+        statements, micros = relay.analyse(sql, self.standard_strings)
+        reads = any(facts["class"] in ("read", "unvouched") for facts in statements)
+        if relay.load_sql is None or not reads or self.status == "E":
+            return statements, micros, relay.load_sql is None and reader.is_certain_read(statements)
+        if self.stirred or relay.seen_by is not self:
+            catalog = self.catalog()
+            if catalog is None:
+                return statements, micros, False
+            relay.analyser.see(catalog)
+            relay.seen_by, self.stirred = self, False
+            statements, micros = relay.analyse(sql, self.standard_strings)
+        return statements, micros, reader.is_certain_read(statements)
+
+    def catalog(self):
+        """The catalog, uncommitted changes and temporary relations and all; None when the server does not give it."""
+        begin, load, end = self.relay.load_sql
+        if self.status == "T":
+            begin, end = "SAVEPOINT catalog_fuzz;" + begin.partition(";")[2], "ROLLBACK TO catalog_fuzz; RELEASE catalog_fuzz"
+        self.quietly(begin)
+        rows = self.quietly(load)
+        self.quietly(end)
+        self.relay.loads += 1
+        return rows[0].encode() if len(rows) == 1 and rows[0] else None
 
     def plain(self, sql):
         self.upstream.sendall(wire.message(b"Q", wire.text(sql)))
@@ -115,12 +143,16 @@ class Session:
         return state
 
     def quietly(self, sql):
+        """Runs something of our own; gives the first value of each row."""
         self.upstream.sendall(wire.message(b"Q", wire.text(sql)))
+        rows = []
         while True:
             tag, body = wire.read_message(self.from_server)
-            if tag == b"Z":
+            if tag == b"D":
+                rows.append(next(wire.values(body), None))
+            elif tag == b"Z":
                 self.status = body.decode()
-                return
+                return rows
 
     def answer(self, ends_as=None, hold=False):
         """Passes the answer on to its end; returns the first SQLSTATE. With `hold`, ReadyForQuery stays here."""

@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p abeyance-sql --example lines [-- --catalog FILE]`. A record is one byte,
 //! `1` or `0` for `standard_conforming_strings`, then the query string, then NUL. Each is answered before the next
-//! is read, so a script can ask one at a time. With `--load-sql` it prints how a catalog is loaded instead.
+//! is read, so a script can ask one at a time. A record that begins with `c` has a catalog for those that follow;
+//! alone it takes it away. With `--load-sql` it prints how a catalog is loaded instead.
 
 #![allow(clippy::print_stdout, reason = "an example that prints")]
 
@@ -25,7 +26,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
         return Ok(());
     }
-    let sight = catalog_file().map(|path| sight(&path)).transpose()?;
+    let mut sight = match catalog_file() {
+        Some(path) => Some(sight(&std::fs::read(path)?)?),
+        None => None,
+    };
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     let mut record = Vec::new();
     loop {
@@ -35,6 +39,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let record = record.strip_suffix(b"\0").unwrap_or(&record);
         let (flag, sql) = record.split_first().unwrap_or((&b'1', &[]));
+        if *flag == b'c' {
+            sight = if sql.is_empty() {
+                None
+            } else {
+                Some(self::sight(sql)?)
+            };
+            continue;
+        }
         let options = ReadOptions {
             standard_conforming_strings: *flag != b'0',
             sight: sight.clone(),
@@ -58,8 +70,8 @@ fn catalog_file() -> Option<String> {
     arguments.nth(1)
 }
 
-fn sight(path: &str) -> Result<Sight, Box<dyn Error>> {
-    let catalog = Catalog::from_json(&std::fs::read(path)?)?;
+fn sight(json: &[u8]) -> Result<Sight, Box<dyn Error>> {
+    let catalog = Catalog::from_json(json)?;
     Ok(Sight {
         search_path: catalog.search_path.clone().into(),
         catalog: catalog.into(),
