@@ -88,7 +88,7 @@ pub(super) fn of_delete(near: &Neighbours, root: Oid) -> Cascades {
     found
 }
 
-/// What an UPDATE of these columns of `root` takes along: the first step only.
+/// What an UPDATE of these columns of `root` takes along: the first step; that there are more is said.
 pub(super) fn of_update(near: &Neighbours, root: Oid, sets: &BTreeSet<String>) -> Cascades {
     let mut found = Cascades::default();
     for key in near.referring(root) {
@@ -99,6 +99,13 @@ pub(super) fn of_update(near: &Neighbours, root: Oid, sets: &BTreeSet<String>) -
             found.refused_by.insert(key.from);
             continue;
         };
+        found.cut |= near.referring(key.from).iter().any(|next| {
+            updating(next.on_update).is_some()
+                && next
+                    .referenced
+                    .iter()
+                    .any(|column| key.columns.contains(column))
+        });
         found.hits.push(Hit {
             table: key.from,
             action,

@@ -26,6 +26,8 @@ use crate::error::SessionError;
 pub(super) const COUNT_MAX: u32 = 100_000;
 /// The planner's cost over which nothing is counted: some seconds of reading.
 const COST_MAX: f64 = 1_000_000.0;
+/// Of statements that stand behind others in their batch.
+const MAY_CHANGE: &str = "statements before it in the same batch may change this";
 /// The type of parameters a query of ours does not have; their value is NULL.
 const TEXT_OID: u32 = 25;
 
@@ -73,7 +75,11 @@ impl Session {
         part: &mut Part,
     ) -> Result<(), SessionError> {
         if subject.takes_tables(part.rewrites) {
-            return self.probe_tables(budget, subject, scene, part).await;
+            self.probe_tables(budget, subject, scene, part).await?;
+            if subject.before == Before::Rows {
+                part.doubt_counts();
+            }
+            return Ok(());
         }
         part.rows_by_plan(subject, plan);
         let Some(plan) = plan else {
@@ -125,8 +131,7 @@ impl Session {
         part: &mut Part,
     ) -> Result<(), SessionError> {
         if subject.before == Before::Rows && !part.undisturbed {
-            part.rows.note =
-                Some("statements before it in the same batch may change this".to_owned());
+            part.rows.note = Some(MAY_CHANGE.to_owned());
         }
         if !subject.countable(part.undisturbed) {
             return Ok(());
@@ -148,6 +153,23 @@ impl Session {
             Err(why) => part.rows.note = Some(format!("counting {}", why.words())),
         }
         Ok(())
+    }
+}
+
+impl Part {
+    /// Rows were counted that statements before this one in the batch may add to, or take from.
+    fn doubt_counts(&mut self) {
+        let along = self
+            .cascades
+            .iter_mut()
+            .flatten()
+            .map(|along| &mut along.rows);
+        for rows in along.chain([&mut self.rows]) {
+            if rows.source != EstimateSource::Unknown {
+                rows.source = EstimateSource::Estimated;
+                rows.note = Some(MAY_CHANGE.to_owned());
+            }
+        }
     }
 }
 
