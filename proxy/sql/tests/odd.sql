@@ -89,3 +89,6 @@ ALTER VIEW filled ALTER COLUMN plain SET DEFAULT hidden()::text;
 CREATE TABLE watched (id int PRIMARY KEY, note text);
 CREATE TRIGGER on_watched BEFORE UPDATE ON watched FOR EACH ROW WHEN (looks(NEW.note)) EXECUTE FUNCTION instead();
 CREATE INDEX ON wide USING gin ((a::text) gin_trgm_ops);
+CREATE FUNCTION planned(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN true; END';
+CREATE TABLE planned_for (id int, note text, CHECK (planned('x') OR id > 0), CHECK (planned(note)));
+CREATE TABLE unplanned (id int DEFAULT hidden(), note text CHECK (planned(note)));

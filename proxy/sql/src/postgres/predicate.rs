@@ -361,6 +361,11 @@ impl<'a> Column<'a> {
     }
 }
 
+/// The expression mentions no column: the planner may work it out beforehand.
+pub(super) fn is_fixed(node: &Node) -> bool {
+    columns(node).is_empty()
+}
+
 /// The columns an expression mentions.
 fn columns(node: &Node) -> Vec<Column<'_>> {
     let mut found = Vec::new();

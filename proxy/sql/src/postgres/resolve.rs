@@ -63,6 +63,8 @@ pub(crate) struct Expanded {
     pub seen: Seen,
     pub doubts: BTreeSet<String>,
     pub code: Vec<Code>,
+    /// Of it, what the planner runs whenever the relation is in a query.
+    pub fixed: Vec<Code>,
     pub in_play: BTreeSet<TypeKey>,
     pub kinds: BTreeSet<String>,
     pub classes: BTreeSet<StatementClass>,
@@ -144,6 +146,8 @@ pub(super) struct Resolver<'c> {
     pub seen: Seen,
     pub doubts: BTreeSet<String>,
     code: Vec<Code>,
+    /// Calls of immutable routines with constants alone.
+    fixed: Vec<Code>,
     in_play: BTreeSet<TypeKey>,
     /// Rule actions run as if written: their kinds, classes and writes.
     pub rules: Expanded,
@@ -172,6 +176,7 @@ impl<'c> Resolver<'c> {
             seen: Seen::default(),
             doubts: BTreeSet::new(),
             code: Vec::new(),
+            fixed: Vec::new(),
             in_play: BTreeSet::new(),
             rules: Expanded::default(),
             room,

@@ -67,6 +67,21 @@ impl Resolver<'_> {
         }
     }
 
+    /// A call that no row takes part in: the planner runs it when it claims to be immutable.
+    pub(crate) fn call_fixed(&mut self, schema: Option<&str>, name: &str, given: usize) {
+        let Some(names) = self.names else { return };
+        let immutable = |at: &u32| names.routine(*at).is_some_and(|one| one.volatility == 'i');
+        let routines = names.routines(schema, name, Some(given));
+        let routines: Vec<u32> = routines.filter(immutable).collect();
+        if !routines.is_empty() {
+            self.fixed.push(Code::Call {
+                name: name.to_owned(),
+                harmless: builtin::is_function(schema, name),
+                routines,
+            });
+        }
+    }
+
     /// What a function of the server's own gives may be of any of its types.
     pub(super) fn compares_own(&mut self) {
         let Some(names) = self.names else { return };

@@ -302,6 +302,7 @@ impl Resolver<'_> {
             seen,
             doubts,
             code,
+            fixed,
             in_play,
             needs_room,
             rules,
@@ -314,6 +315,7 @@ impl Resolver<'_> {
             seen,
             doubts,
             code,
+            fixed,
             in_play,
             needs_room,
             kinds: rules.kinds,
@@ -333,6 +335,7 @@ impl Expanded {
         self.seen.extend(&other.seen);
         self.doubts.extend(other.doubts.iter().cloned());
         self.code.extend(other.code.iter().cloned());
+        self.fixed.extend(other.fixed.iter().cloned());
         self.in_play.extend(&other.in_play);
         self.kinds.extend(other.kinds.iter().cloned());
         self.classes.extend(&other.classes);

@@ -111,6 +111,11 @@ impl Resolver<'_> {
     /// What runs for each row that is read.
     fn reading(&mut self, at: u32, relation: &Relation) {
         self.scanning(at, relation);
+        if !relation.on_write.is_empty() {
+            // Predicates of indexes and checks are worked out when a query is planned, as far as they can be.
+            let planned = self.on_write(at);
+            self.code.extend(planned.fixed.iter().cloned());
+        }
         if !relation.on_read.is_empty() {
             let expanded = self.on_read(at);
             self.absorb(&expanded);

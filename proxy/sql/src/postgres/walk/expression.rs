@@ -179,6 +179,11 @@ impl Walk<'_> {
                         Vec::new()
                     };
                     self.resolver.call(schema, name, given, &types);
+                    if self.resolver.has_routine(name)
+                        && args.iter().all(crate::postgres::predicate::is_fixed)
+                    {
+                        self.resolver.call_fixed(schema, name, args.len());
+                    }
                 }
             }
             None => self.unknown("function name"),
