@@ -353,3 +353,78 @@ async fn the_history_has_pages_and_ids_can_be_typed() {
         StatusCode::NOT_FOUND
     );
 }
+
+/// A batch whose shape may be granted.
+fn capped(of: &str) -> abeyance_api::HoldRequest {
+    let mut request = request();
+    request.manner.plain = true;
+    request.manner.shape = Some(binding("public.invoices"));
+    request.blast.rows_cap = Some(1_500);
+    request.binding = binding(of);
+    request
+}
+
+#[tokio::test]
+async fn a_shape_is_granted_and_the_grant_revoked() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let bob = Browser::log_in(&s.approver, "bob").await;
+    let empty = bob.get("/grants").await;
+    assert_eq!(empty.status, StatusCode::OK, "{}", empty.text);
+    let id = desk.hold_open(capped("first")).await.unwrap().id;
+    let page = bob.get(&format!("/holds/{id}")).await.text;
+    assert!(page.contains("30 minutes") && !page.contains("Break the glass"));
+    let form = format!(
+        "csrf={}&decision=approve&reason=ok&grant=30&uses=3",
+        bob.csrf().await
+    );
+    let path = format!("/holds/{id}/decision");
+    let decided = bob.post(&path, ORIGIN, form).await;
+    assert_eq!(decided.status, StatusCode::SEE_OTHER, "{}", decided.text);
+    let covered = desk.hold_open(capped("again")).await.unwrap();
+    assert!(covered.resolution.is_some());
+    let grant = id.as_str().replace("HLD-", "GRT-");
+    let page = bob.get(&format!("/holds/{}", covered.id)).await.text;
+    assert!(
+        page.contains(&format!("{grant} covers it, 2 uses left")),
+        "{page}"
+    );
+    let page = bob.get(&format!("/holds/{id}")).await.text;
+    assert!(page.contains("1 of 3 used"), "{page}");
+    let page = bob.get("/grants").await.text;
+    assert!(
+        page.contains("1 active") && page.contains("at most 1,500 rows a use"),
+        "{page}"
+    );
+    let form = format!("csrf={}&reason=enough", bob.csrf().await);
+    let revoke = format!("/grants/{grant}/revoke");
+    let revoked = bob.post(&revoke, ORIGIN, form).await;
+    assert_eq!(revoked.status, StatusCode::SEE_OTHER, "{}", revoked.text);
+    let page = bob.get("/grants").await.text;
+    assert!(page.contains("revoked by Bob: “enough”"), "{page}");
+    let forged = bob
+        .post(&revoke, "https://evil.example", String::new())
+        .await;
+    assert_eq!(forged.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn holds_that_are_alike_go_together() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let first = desk.hold_open(capped("a")).await.unwrap().id;
+    let second = desk.hold_open(capped("b")).await.unwrap().id;
+    let bob = Browser::log_in(&s.approver, "bob").await;
+    let page = bob.get(&format!("/holds/{first}")).await.text;
+    assert!(page.contains("Decide all 2 that are alike"), "{page}");
+    let form = format!(
+        "csrf={}&decision=deny&reason=no&alike=yes&grant=&uses=10",
+        bob.csrf().await
+    );
+    let path = format!("/holds/{first}/decision");
+    let decided = bob.post(&path, ORIGIN, form).await;
+    assert_eq!(decided.status, StatusCode::SEE_OTHER, "{}", decided.text);
+    for id in [first, second] {
+        assert_eq!(state(&s, &id).await, HoldState::Denied);
+    }
+}
