@@ -106,6 +106,7 @@ impl Approver {
             coverable: Coverable {
                 quorum: route.quorum.clone(),
                 grantable: route.terms.grants(&request),
+                known: roster.everybody(),
             },
             quorum: route.quorum.clone(),
             expires_at: now + timeout,

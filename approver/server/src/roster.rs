@@ -152,6 +152,10 @@ impl Roster {
         group.map_or(&[], |group| &group.people)
     }
 
+    pub(crate) fn everybody(&self) -> Vec<PersonId> {
+        self.people.iter().map(|person| person.id.clone()).collect()
+    }
+
     pub(crate) fn schedules(&self) -> &[OncallSchedule] {
         &self.schedules
     }

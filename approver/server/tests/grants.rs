@@ -12,8 +12,8 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use abeyance_api::{
     BulkDecision, Claimant, DecideError, Decision, DecisionDesk, DeskError, GrantDesk,
-    GrantRevocation, GrantView, GrantWish, HoldId, HoldRequest, HoldState, ManualClock,
-    Permit, Resolution, Surface, TransactionContext,
+    GrantRevocation, GrantView, GrantWish, HoldId, HoldRequest, HoldState, ManualClock, Permit,
+    Resolution, Surface, TransactionContext,
 };
 use abeyance_approver::{Approver, ApproverConfig, BreakGlassRule, Grants, RouteTerms};
 use chrono::TimeDelta;

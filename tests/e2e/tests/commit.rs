@@ -240,6 +240,11 @@ async fn a_client_that_leaves_keeps_nothing() -> Result<()> {
 async fn a_ticket_runs_on_another_connection_once_approved() -> Result<()> {
     let mut bench = Bench::new(Answer::Wait).await?;
     bench.ask("SET abeyance.on_hold = 'ticket'").await?;
+    let replies = bench.ask("SET abeyance.on_hold = 'maybe'").await?;
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("22023"),
+        "{replies:?}"
+    );
     let statement = "DELETE FROM rooms WHERE room = 'R1'";
     let replies = bench.ask(statement).await?;
     good(&replies, "EZ", 'I')?;

@@ -1,7 +1,7 @@
 //! Grants in the store: beside the hold that gave them, found by their shape, spent in the transaction that opens
 //! the hold they cover.
 
-use abeyance_api::{BindingDigest, GrantId, HoldId, HoldRequest, PersonRef};
+use abeyance_api::{BindingDigest, GrantId, HoldId, HoldRequest, PersonId, PersonRef};
 use abeyance_holds::{
     AuditEvent, BreakGlass, Event, GrantUse, Hold,
     grant::{Grant, shape},
@@ -26,6 +26,8 @@ pub(crate) struct Coverable {
     /// What the route wants now.
     pub(crate) quorum: Quorum,
     pub(crate) grantable: bool,
+    /// Everybody in the roster.
+    pub(crate) known: Vec<PersonId>,
 }
 
 /// What came of revoking.
@@ -113,7 +115,12 @@ pub(super) async fn cover(
             continue;
         };
         let Some(grant) = giver.grant else { continue };
-        let fits = grant.covers(&made.request, &coverable.quorum, coverable.grantable, now);
+        // Whom a step asked then may count still, as long as they are there at all.
+        let asked = giver.hold.escalation.people().map(|person| &person.id);
+        let quorum = coverable
+            .quorum
+            .with_more(asked.filter(|id| coverable.known.contains(id)));
+        let fits = grant.covers(&made.request, &quorum, coverable.grantable, now);
         if let Err(unfit) = fits {
             tracing::info!(grant = %grant.id(), hold = %made.id, %unfit, "a grant does not cover a hold");
             continue;

@@ -143,6 +143,7 @@ fn record(text: &str) -> NewRecord {
         coverable: super::Coverable {
             quorum: Quorum::of(NonZeroU32::MIN, Vec::new()),
             grantable: false,
+            known: Vec::new(),
         },
         expires_at: now() + TimeDelta::minutes(5),
         slack_channels: vec!["C0DBA0001".to_owned()],

@@ -36,7 +36,13 @@ pub(super) fn on_hold_of(facts: &StatementFacts, reading: &Reading) -> Option<Op
     }
     let text = reading.text_of(facts);
     let text = std::str::from_utf8(&text).ok()?;
-    if after_keyword(text, "RESET").is_some() {
+    let default = |text: &str| {
+        text.trim_end_matches(';')
+            .trim_end()
+            .to_ascii_lowercase()
+            .ends_with("default")
+    };
+    if after_keyword(text, "RESET").is_some() || default(text) {
         return Some(Some(false));
     }
     Some(value_in(text, ON_HOLD).as_deref().and_then(on_hold))

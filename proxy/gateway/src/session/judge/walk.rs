@@ -394,6 +394,9 @@ impl<'a> Walk<'a> {
     fn expect(&mut self, prepared: &Arc<Prepared>, index: usize, facts: &StatementFacts) {
         self.doubt |= may_change_reading(facts);
         self.status = status_after(self.status, facts);
+        if settings::on_hold_of(facts, &prepared.reading) == Some(None) {
+            self.weighed.refuse(no_such_manner(), self.place());
+        }
         if let Some(reason) = settings::given(facts, &prepared.reading) {
             self.reason = Some(reason);
         }
@@ -445,6 +448,14 @@ struct Resolved {
     facts: Box<StatementFacts>,
     /// Its cursor was opened by an approval, which covers fetching from it.
     permitted: Option<HoldId>,
+}
+
+fn no_such_manner() -> ErrorFields {
+    ErrorFields::error(
+        SqlState::INVALID_PARAMETER_VALUE,
+        "abeyance.on_hold is neither \"wait\" nor \"ticket\"",
+    )
+    .hint("SET abeyance.on_hold = 'ticket' makes holds answer at once.")
 }
 
 fn bounded(what: &str, have: usize, max: usize) -> Result<(), ErrorFields> {
