@@ -4,6 +4,12 @@
 //! read. Between them anything may happen: votes, claims, withdrawals, time, a lost answer, a dead approver, a dead
 //! proxy, a lease that ends although the proxy lives. All reachable states are visited, not some of them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops where it fails"
+)]
+
 use std::{
     collections::{HashSet, VecDeque},
     num::NonZeroU32,
