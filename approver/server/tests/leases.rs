@@ -97,6 +97,11 @@ async fn holds_of_a_proxy_that_went_away_are_over() {
     let (alive, dead) = (desk(&[running.address]), desk(&[running.address]));
     let kept = open(&alive).await;
     let (waiting, approved, claimed) = (open(&dead).await, open(&dead).await, open(&dead).await);
+    // A ticket waits for its agent, which may come back by another proxy.
+    let mut ticket = support::request();
+    ticket.manner.ticket = true;
+    ticket.binding = binding("ticket");
+    let ticket = dead.hold_open(ticket).await.unwrap().id;
     approve(&running.approver, &approved).await;
     approve(&running.approver, &claimed).await;
     dead.hold_claim(&claimed, binding("batch")).await.unwrap();
@@ -107,6 +112,7 @@ async fn holds_of_a_proxy_that_went_away_are_over() {
     assert_eq!(wait, Resolution::Withdrawn { reason });
     until(&running.approver, &approved, HoldState::Lapsed).await;
     until(&running.approver, &claimed, HoldState::Failed).await;
+    until(&running.approver, &ticket, HoldState::Pending).await;
     let view = running.approver.hold_view(&claimed).await.unwrap();
     assert!(
         matches!(view.outcome, Some(Outcome::Unknown { reason }) if reason.contains("went away"))

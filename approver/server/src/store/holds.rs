@@ -230,7 +230,9 @@ async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<O
     if let Some((instance, until)) = new.instance {
         instances::beat(&mut scope.conn, instance, until).await?;
     }
-    let waits = new.instance.map(|(instance, _)| instance.id.to_string());
+    // A ticket waits for its agent, whatever becomes of the proxy that asked.
+    let asks = new.instance.filter(|_| !record.hold.terms.ticket);
+    let waits = asks.map(|(instance, _)| instance.id.to_string());
     insert(scope, &record, &key, waits).await?;
     super::steps::save(&mut scope.conn, &record).await?;
     write_down(scope, &record, &events, now).await?;
