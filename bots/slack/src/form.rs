@@ -191,6 +191,41 @@ mod tests {
     }
 
     #[test]
+    fn the_forms_of_grants_and_emergencies_fit_slack() {
+        let hold = "HLD-7K3Q7K3Q7K".parse().unwrap();
+        for asks in [Asks::Grant, Asks::BreakGlass] {
+            let view = form(&hold, asks, &Place::default());
+            let json = serde_json::to_value(&view).unwrap();
+            let title = json["title"]["text"].as_str().unwrap();
+            assert!(title.ends_with(hold.as_str()), "{title}");
+            let memory: FormMemory =
+                serde_json::from_str(json["private_metadata"].as_str().unwrap()).unwrap();
+            assert_eq!((memory.asks, memory.hold), (asks, hold.clone()));
+        }
+    }
+
+    #[test]
+    fn a_grant_is_what_the_form_offers() {
+        let wish = |minutes: &str, uses: &str| super::wish(minutes, uses);
+        assert_eq!(
+            wish(" 30 ", "10"),
+            Ok(GrantWish {
+                minutes: 30,
+                uses: 10
+            })
+        );
+        for (minutes, uses, field) in [
+            ("31", "10", "minutes"),
+            ("", "10", "minutes"),
+            ("60", "0", "uses"),
+            ("60", "101", "uses"),
+            ("60", "-1", "uses"),
+        ] {
+            assert_eq!(wish(minutes, uses).unwrap_err().0, field);
+        }
+    }
+
+    #[test]
     fn a_reason_is_needed_and_bounded() {
         assert_eq!(reason(" too broad \n"), Ok("too broad".to_owned()));
         assert!(reason(" \n\t").is_err() && reason("\u{200b}\u{2060}").is_err());

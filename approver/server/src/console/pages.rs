@@ -146,7 +146,7 @@ async fn show(
     let values = context! {
         me => Me::new(caller),
         hold => HoldPage::new(&view, &caller.person, now),
-        timeline => timeline(&events),
+        timeline => timeline(&events, view.request.manner.at_commit),
         error,
         reason,
     };

@@ -18,8 +18,14 @@ pub(super) struct Line {
     quote: Option<String>,
 }
 
-pub(super) fn timeline(events: &[HoldEvent]) -> Vec<Line> {
-    events.iter().filter_map(line).collect()
+pub(super) fn timeline(events: &[HoldEvent], at_commit: bool) -> Vec<Line> {
+    let lines = events.iter().filter_map(line);
+    lines
+        .map(|line| Line {
+            text: words::kept(line.text, at_commit),
+            ..line
+        })
+        .collect()
 }
 
 fn line(entry: &HoldEvent) -> Option<Line> {

@@ -119,6 +119,19 @@ pub(super) fn grant(grant: &GrantView) -> String {
 
 /// How a hold ended, or how far it has come, in a sentence.
 pub(super) fn ending(hold: &HoldView) -> Option<String> {
+    Some(kept(ended(hold)?, hold.request.manner.at_commit))
+}
+
+/// What was reviewed at its COMMIT ran; what did not happen is that it was kept.
+pub(super) fn kept(said: String, at_commit: bool) -> String {
+    if at_commit {
+        said.replace("nothing ran", "everything was rolled back")
+    } else {
+        said
+    }
+}
+
+fn ended(hold: &HoldView) -> Option<String> {
     if let Some(outcome) = &hold.outcome {
         return Some(self::outcome(outcome));
     }
