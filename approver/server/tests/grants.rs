@@ -377,3 +377,59 @@ async fn holds_that_are_alike_are_decided_together_each_for_itself() {
     };
     assert!(outcomes.iter().all(approved));
 }
+
+#[tokio::test]
+async fn the_command_line_lists_and_revokes_over_http() {
+    use abeyance_api::client::{HttpDesk, HttpDeskConfig};
+    let s = scratch().await;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let stop = tokio_util::sync::CancellationToken::new();
+    let (router, stopped) = (s.approver.router(), stop.clone());
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(async move {
+        abeyance_approver::serve(listener, router, None, stopped)
+            .await
+            .unwrap();
+    });
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    let bob = HttpDesk::new(HttpDeskConfig {
+        urls: vec![url],
+        token: support::console_token("bob"),
+        ca_pem: None,
+        client_identity_pem: None,
+    })
+    .unwrap();
+    let desk = s.approver.hold_desk();
+    let first = desk.hold_open(capped("first")).await.unwrap();
+    let second = desk.hold_open(capped("second")).await.unwrap();
+    grant(&s.approver, &first.id, "bob", 5).await.unwrap();
+    let claimant = |who: &str| Claimant::Person {
+        id: who.parse().unwrap(),
+    };
+    let bulk = BulkDecision {
+        holds: vec![second.id.clone()],
+        claimant: claimant("bob"),
+        decision: Decision::Deny,
+        reason: Some("no".to_owned()),
+        surface: Surface::Cli,
+    };
+    let outcomes = bob.holds_decide(bulk).await.unwrap();
+    assert!(outcomes[0].result.is_ok());
+    let active = bob.grants(true).await.unwrap();
+    assert_eq!(active.len(), 1);
+    let revocation = |who: &str| GrantRevocation {
+        id: active[0].id.clone(),
+        claimant: claimant(who),
+        reason: Some("enough".to_owned()),
+        surface: Surface::Cli,
+    };
+    // With one's own token one speaks for oneself alone.
+    assert!(bob.grant_revoke(revocation("ann")).await.is_err());
+    assert!(!bob.grant_revoke(revocation("bob")).await.unwrap().active);
+    assert!(bob.grants(true).await.unwrap().is_empty());
+    stop.cancel();
+    while serving.join_next().await.is_some() {}
+}
