@@ -142,7 +142,7 @@ mod tests {
         let breaks: [(&str, Spoil); 8] = [
             ("ran twice", |account| account.asked = 2),
             ("ran without", |account| account.holds.clear()),
-            ("never sent", |account| account.sent.clear()),
+            ("ever sent", |account| account.sent.clear()),
             ("that is not there", |account| account.rows = 0),
             ("refused, and", |account| {
                 account.told = Told::Refused {
