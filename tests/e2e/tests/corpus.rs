@@ -197,7 +197,8 @@ async fn state(database: &Database) -> Result<BTreeMap<String, String>> {
         ),
         (
             "settings",
-            "SELECT coalesce(string_agg(setdatabase || ' ' || setrole, ','), '') FROM pg_db_role_setting",
+            "SELECT coalesce(string_agg(setdatabase || ' ' || setrole, ','), '') FROM pg_db_role_setting
+             WHERE setdatabase = 0 OR setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())",
         ),
     ] {
         let value: String = admin.query_one(query, &[]).await?.try_get(0)?;
