@@ -30,8 +30,8 @@ class Reviewer:
             "decision": decision, "reason": reason, "surface": "cli",
         })
 
-    def call(self, path, body=None):
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+    def call(self, path, body=None, more=None):
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **(more or {})}
         method, body = ("GET", None) if body is None else ("POST", json.dumps(body))
         while True:
             kept = not self.free.empty()

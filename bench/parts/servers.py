@@ -172,24 +172,36 @@ class = ["read", "session", "transaction"]
 verdict = "allow"
 """
 
-    def __init__(self, folder, placement, postgres, binary, config=CONFIG):
+    def __init__(self, folder, placement, postgres, binary, config=CONFIG, role="serve", store=None, token=None, approver=None):
+        """`store`: a PostgreSQL instead of a file; `approver`: the address a proxy asks."""
         self.folder, self.placement, self.postgres, self.binary = folder, placement, postgres, binary
+        self.role, self.store, self.token, self.asks = role, store, token or secrets.token_urlsafe(32), approver
         self.template, self.config = config, folder / "abeyance.toml"
 
     def __enter__(self):
         self.folder.mkdir(mode=0o700)
         config, ready = self.config, self.folder / "ready.json"
         self.reviewer_token, token_hash = self.person_token(REVIEWER)
-        config.write_text(self.template.format(
+        text = self.template.format(
             database=DATABASE, user=USER, reviewer=REVIEWER, port=self.postgres.port, folder=self.folder,
-            verifier=scram.verifier(PASSWORD), token_hash=token_hash))
-        self.env = env = {"BENCH_PASSWORD": PASSWORD, "ABEYANCE_TOKEN": secrets.token_urlsafe(32), "ABEYANCE_LOG": "warn"}
-        self.process = machine.Process([str(self.binary), "serve", "--config", str(config), "--ready-file", str(ready)],
+            verifier=scram.verifier(PASSWORD), token_hash=token_hash)
+        if self.store:
+            table = (f'{{ address = "127.0.0.1:{self.store.port}", database = "store", user = "{USER}", tls = "disable", '
+                     'password = { env = "BENCH_PASSWORD" } }')
+            text = text.replace(f'"{self.folder}/abeyance.db"', table)
+        if self.asks:
+            url = f'approver = {{ url = "{self.asks}", token = {{ env = "ABEYANCE_TOKEN" }} }}\n'
+            text = text.replace("[proxy]\n", "[proxy]\n" + url)
+        config.write_text(text)
+        self.env = env = {"BENCH_PASSWORD": PASSWORD, "ABEYANCE_TOKEN": self.token, "ABEYANCE_LOG": "warn"}
+        self.process = machine.Process([str(self.binary), self.role, "--config", str(config), "--ready-file", str(ready)],
                                        log=self.folder / "log", cpus=self.placement.proxy, env=env)
         self.process.wait_until(ready.exists, "writing its ready file")
         addresses = json.loads(ready.read_text())
-        self.port = int(addresses["proxy"].rpartition(":")[2])
-        self.approver = "http://" + addresses["approver"]
+        if "proxy" in addresses:
+            self.port = int(addresses["proxy"].rpartition(":")[2])
+        if "approver" in addresses:
+            self.approver = "http://" + addresses["approver"]
         return self
 
     def __exit__(self, *_):
