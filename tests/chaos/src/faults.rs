@@ -16,6 +16,10 @@ use crate::{
 /// A slow network's delay of each chunk.
 const SLOW: Duration = Duration::from_millis(120);
 
+/// How often a process that ends at its start is started again, and how long after.
+const RESTARTS: u32 = 20;
+const AGAIN: Duration = Duration::from_millis(250);
+
 /// One fault, from its moment until it is mended.
 ///
 /// # Errors
@@ -59,7 +63,16 @@ async fn kill(process: &Mutex<Abeyance>, lasts: Duration) -> Result<()> {
     let mut process = process.lock().await;
     process.kill()?;
     tokio::time::sleep(lasts).await;
-    process.restart().await
+    // As a supervisor does: an approver whose store is away says so, ends, and is started again.
+    let mut started = process.restart().await;
+    for _ in 0..RESTARTS {
+        if started.is_ok() {
+            break;
+        }
+        tokio::time::sleep(AGAIN).await;
+        started = process.restart().await;
+    }
+    started
 }
 
 async fn pause(process: &Mutex<Abeyance>, lasts: Duration) -> Result<()> {
