@@ -15,7 +15,7 @@ async fn no_trial_breaks_a_promise() {
     let settings = Settings {
         trials: TRIALS,
         seed,
-        stacks: 6,
+        stacks: 8,
     };
     let report = run(settings).await.unwrap();
     println!("{report}");
