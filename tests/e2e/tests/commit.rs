@@ -200,6 +200,47 @@ async fn no_other_way_leads_to_a_commit() -> Result<()> {
     ensure!(bench.opened().is_empty(), "{:?}", bench.opened());
     let replies = bench.ask_extended(&["COMMIT"]).await?;
     good(&replies, "EZ", 'I')?;
+    // The server runs a COMMIT that a Parse prepared for EXECUTE as well, in either protocol.
+    let parse = [message(b'P', b"ends\0COMMIT\0\0\0"), message(b'S', b"")];
+    bench.send(&parse.concat()).await?;
+    for extended in [false, true] {
+        bench.ask("BEGIN").await?;
+        bench.ask("UPDATE rooms SET floor = floor + 1").await?;
+        let replies = match extended {
+            false => bench.ask("EXECUTE ends").await?,
+            true => bench.ask_extended(&["EXECUTE ends"]).await?,
+        };
+        ensure!(
+            sqlstate(&replies).as_deref() == Some("42501"),
+            "{replies:?}"
+        );
+        bench.ask("ROLLBACK").await?;
+        ensure!(bench.floors().await? == before, "EXECUTE kept something");
+    }
+    // A failed transaction that a savepoint heals keeps what came before it.
+    for text in ["ROLLBACK TO s; COMMIT", "ROLLBACK TO s; SELECT 1; END"] {
+        bench.ask("BEGIN").await?;
+        bench.ask("UPDATE rooms SET floor = floor + 1").await?;
+        bench.ask("SAVEPOINT s").await?;
+        good(&bench.ask("SELECT 1/0").await?, "EZ", 'E')?;
+        let replies = bench.ask(text).await?;
+        ensure!(bench.floors().await? == before, "{text} kept something");
+        ensure!(
+            sqlstate(&replies).as_deref() == Some("42501"),
+            "{replies:?}"
+        );
+        bench.ask("ROLLBACK").await?;
+    }
+    bench.ask("BEGIN").await?;
+    bench.ask("UPDATE rooms SET floor = floor + 1").await?;
+    bench.ask("SAVEPOINT s").await?;
+    bench.ask("SELECT 1/0").await?;
+    let replies = bench.ask_extended(&["ROLLBACK TO s", "COMMIT"]).await?;
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("42501"),
+        "{replies:?}"
+    );
+    ensure!(bench.floors().await? == before, "a pipeline kept something");
     // What waits by itself inside such a transaction waits by itself.
     bench.ask("BEGIN").await?;
     bench.ask("UPDATE rooms SET floor = floor + 1").await?;

@@ -119,8 +119,10 @@ impl Session {
         let Some(deferred) = &self.deferred else {
             return;
         };
-        // The end of a failed transaction keeps nothing.
-        if self.standing.status_known() == TransactionStatus::Failed {
+        // The end of a failed transaction keeps nothing; in one batch with other statements it may not be the end
+        // of a failed one any more, since ROLLBACK TO heals it.
+        let failed = self.standing.status_known() == TransactionStatus::Failed;
+        if failed && statements(judged.steps()) <= 1 {
             return;
         }
         let place = Place {
@@ -131,7 +133,7 @@ impl Session {
                 .map(abeyance_wire::postgres::Frame::tag)
                 != Some(tag::QUERY),
         };
-        match lasting(judged.steps()) {
+        match lasting(judged) {
             Lasting::No => {}
             Lasting::Elsewhere => judged.guard(Finding::Refused(Refused {
                 fields: prepared_elsewhere(),
@@ -293,6 +295,16 @@ fn can_be_taken_back(shown: &Shown) -> bool {
         && (begins || !asked || writes)
 }
 
+/// How many statements a batch runs.
+fn statements(steps: &[Step]) -> usize {
+    let count = |step: &Step| match step {
+        Step::Query { reading } => reading.facts.len(),
+        Step::Execute { .. } => 1,
+        _ => 0,
+    };
+    steps.iter().map(count).sum()
+}
+
 /// Whether a batch could make what ran before it last.
 enum Lasting {
     No,
@@ -301,30 +313,26 @@ enum Lasting {
     Elsewhere,
 }
 
-fn lasting(steps: &[Step]) -> Lasting {
+fn lasting(judged: &JudgedBatch) -> Lasting {
     let mut lasting = Lasting::No;
-    let mut take = |facts: &[StatementFacts]| {
-        for facts in facts {
-            match facts.transaction {
-                TransactionEffect::TwoPhase => lasting = Lasting::Elsewhere,
-                TransactionEffect::Commit if !matches!(lasting, Lasting::Elsewhere) => {
-                    lasting = Lasting::Maybe;
-                }
-                _ if facts.opaque.is_some()
-                    && facts.refers_to.is_none()
-                    && matches!(lasting, Lasting::No) =>
-                {
-                    lasting = Lasting::Maybe;
-                }
-                _ => {}
-            }
+    let mut take = |facts: &StatementFacts| match facts.transaction {
+        TransactionEffect::TwoPhase => lasting = Lasting::Elsewhere,
+        TransactionEffect::Commit if !matches!(lasting, Lasting::Elsewhere) => {
+            lasting = Lasting::Maybe;
         }
+        _ if facts.opaque.is_some()
+            && facts.refers_to.is_none()
+            && matches!(lasting, Lasting::No) =>
+        {
+            lasting = Lasting::Maybe;
+        }
+        _ => {}
     };
-    for step in steps {
+    for step in judged.steps() {
         match step {
-            Step::Query { reading } => take(&reading.facts),
+            Step::Query { reading } => reading.facts.iter().for_each(&mut take),
             Step::Bind { prepared, .. } | Step::Execute { prepared } => {
-                take(Prepared::facts(prepared));
+                Prepared::facts(prepared).iter().for_each(&mut take);
             }
             Step::Parse { .. }
             | Step::Describe
@@ -334,6 +342,9 @@ fn lasting(steps: &[Step]) -> Lasting {
             | Step::Sync => {}
         }
     }
+    // With names resolved: the server runs a COMMIT that was prepared by a Parse for EXECUTE, too.
+    let resolved = judged.shown().iter().filter_map(Shown::facts);
+    resolved.for_each(&mut take);
     lasting
 }
 
