@@ -1,5 +1,6 @@
 //! What the approver is told: plain, already parsed values. Knows no file format.
 
+pub(crate) mod joined;
 mod terms;
 
 use std::{collections::HashSet, fmt, str::FromStr, time::Duration};
@@ -14,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+pub use joined::{JOINT, ROUTES_MAX};
 pub use terms::{BreakGlassRule, Grants, RouteTerms};
 
 pub use crate::store::{PostgresStore, StoreLocation, StoreTls};

@@ -90,14 +90,14 @@ impl Approver {
         let span = (now, now + timeout);
         let exceptions = exceptions(&self.0.store, &roster, now).await?;
         let of = |schedule: &str| exceptions.of(schedule);
-        if !roster.quorum_reachable(route, &request.agent, span, of) {
+        if !roster.quorum_reachable(&route, &request.agent, span, of) {
             return refused(format!(
                 "route {} needs {} to approve, and has not so many who may for agent {}: its owner \
                  and its actor never do; add reviewers",
                 route.name, route.quorum, request.agent.name
             ));
         }
-        let asked = asked(&roster, route, &request);
+        let asked = asked(&roster, &route, &request);
         let mut new = NewRecord {
             request_key: key,
             asked,
@@ -110,7 +110,7 @@ impl Approver {
             },
             quorum: route.quorum.clone(),
             expires_at: now + timeout,
-            slack_channels: route.slack_channel.iter().cloned().collect(),
+            slack_channels: roster.channels(&route.name),
             first: None,
             instance: None,
             request,

@@ -27,8 +27,9 @@ impl Approver {
             return invalid("breaking the glass approves this one hold, and nothing else");
         }
         let roster = self.roster();
-        let rule = roster
-            .route(&record.hold.route)
+        let route = roster.route(&record.hold.route);
+        let rule = route
+            .as_deref()
             .and_then(|route| route.terms.break_glass.as_ref());
         let glass = BreakGlass {
             person,
@@ -59,7 +60,10 @@ impl Approver {
     fn may_break_glass(&self, route: &str, request: &HoldRequest) -> Vec<PersonRef> {
         let roster = self.roster();
         let route = roster.route(route);
-        let Some(rule) = route.and_then(|route| route.terms.break_glass.as_ref()) else {
+        let rule = route
+            .as_deref()
+            .and_then(|route| route.terms.break_glass.as_ref());
+        let Some(rule) = rule else {
             return Vec::new();
         };
         let members = Roster {
@@ -148,11 +152,12 @@ impl GrantDesk for Approver {
             .hold(&hold)
             .await?
             .ok_or(DecideError::NotFound)?;
-        let route = roster.renewed(&record.hold);
-        let glass = roster
-            .route(&record.hold.route)
+        let reviewers = roster.renewed(&record.hold);
+        let route = roster.route(&record.hold.route);
+        let glass = route
+            .as_deref()
             .and_then(|route| route.terms.break_glass.as_ref());
-        let may = route.people().contains(&person.id)
+        let may = reviewers.people().contains(&person.id)
             || record.hold.owner.as_ref() == Some(&person.id)
             || record
                 .hold

@@ -28,9 +28,9 @@ mod store;
 pub use abeyance_holds::{escalation, oncall, quorum};
 pub use approver::Approver;
 pub use config::{
-    ApiToken, ApproverConfig, BreakGlassRule, ConfigError, Grants, Group, InvalidTokenHash,
-    OncallSchedule, Person, PostgresStore, Route, RouteTerms, StoreLocation, StoreTls, TokenHash,
-    TokenScope, new_token,
+    ApiToken, ApproverConfig, BreakGlassRule, ConfigError, Grants, Group, InvalidTokenHash, JOINT,
+    OncallSchedule, Person, PostgresStore, ROUTES_MAX, Route, RouteTerms, StoreLocation, StoreTls,
+    TokenHash, TokenScope, new_token,
 };
 pub use serve::{Peer, TlsError, serve, tls_server_config};
 pub use store::{AuditReport, HoldEvent, OpenError, StoreError, statements_logged};

@@ -1,5 +1,7 @@
 //! Who is who, and who is asked. A lookup over the configuration; decides nothing.
 
+use std::borrow::Cow;
+
 use abeyance_api::{AgentIdentity, Claimant, PersonId, PersonRef};
 use abeyance_holds::{
     Hold, Roster as RouteRoster, eligible,
@@ -10,7 +12,10 @@ use abeyance_holds::{
 };
 use chrono::{DateTime, Utc};
 
-use crate::config::{ApproverConfig, Group, OncallSchedule, Person, Route, TokenHash};
+use crate::config::{
+    ApproverConfig, Group, JOINT, OncallSchedule, Person, ROUTES_MAX, Route, TokenHash,
+    joined::seats_of,
+};
 
 #[derive(Debug)]
 pub(crate) struct Roster {
@@ -30,8 +35,35 @@ impl Roster {
         }
     }
 
-    pub(crate) fn route(&self, name: &str) -> Option<&Route> {
-        self.routes.iter().find(|route| route.name == name)
+    /// A route, or several that are asked together: `dba+privacy`.
+    pub(crate) fn route(&self, name: &str) -> Option<Cow<'_, Route>> {
+        let routes = self.routes_of(name)?;
+        match routes[..] {
+            [route] => Some(Cow::Borrowed(route)),
+            _ => Route::joined(name, &routes).map(Cow::Owned),
+        }
+    }
+
+    /// Where the cards of a route go.
+    pub(crate) fn channels(&self, name: &str) -> Vec<String> {
+        let mut channels = Vec::new();
+        for route in self.routes_of(name).unwrap_or_default() {
+            if let Some(channel) = route
+                .slack_channel
+                .as_ref()
+                .filter(|c| !channels.contains(*c))
+            {
+                channels.push(channel.clone());
+            }
+        }
+        channels
+    }
+
+    fn routes_of(&self, name: &str) -> Option<Vec<&Route>> {
+        let one = |name: &str| self.routes.iter().find(|route| route.name == name);
+        let names = name.split(JOINT).take(ROUTES_MAX + 1);
+        let routes: Option<Vec<&Route>> = names.map(one).collect();
+        routes.filter(|routes| routes.len() <= ROUTES_MAX)
     }
 
     pub(crate) fn person(&self, id: &PersonId) -> Option<&Person> {
@@ -66,32 +98,57 @@ impl Roster {
     /// A hold's seats with the people its route has for them at this moment, and with those who were asked;
     /// nobody when the route or the group is gone.
     pub(crate) fn renewed(&self, hold: &Hold) -> Quorum {
-        let route = self.route(&hold.route);
-        hold.quorum.with_people(|group| {
-            let Some(route) = route else {
-                return Vec::new();
+        let Some(route) = self.route(&hold.route) else {
+            return hold.quorum.with_people(|_| Vec::new());
+        };
+        let asked: Vec<PersonId> = hold.escalation.people().map(|one| one.id.clone()).collect();
+        self.seats(&hold.quorum, &route, &asked)
+    }
+
+    /// The seats of a quorum with the people its route has for them, and with those who were asked besides.
+    fn seats(&self, quorum: &Quorum, route: &Route, asked: &[PersonId]) -> Quorum {
+        quorum.with_people(|group| {
+            let Some(group) = group else {
+                return with_more(&route.reviewers, asked);
             };
-            match group {
-                None => self.deciders(route, hold),
-                Some(group) => {
-                    let parts = route.quorum.parts().iter();
-                    let same = parts.filter(|part| part.group.as_deref() == Some(group));
-                    same.flat_map(|part| part.people.clone()).collect()
-                }
+            let one = seats_of(group);
+            if let Some(one) = one.and_then(|name| self.routes.iter().find(|r| r.name == name)) {
+                let named = self.named(one);
+                let asked: Vec<PersonId> = asked
+                    .iter()
+                    .filter(|id| named.contains(id))
+                    .cloned()
+                    .collect();
+                return with_more(&one.reviewers, &asked);
             }
+            let parts = route.quorum.parts().iter();
+            let same = parts.filter(|part| part.group.as_deref() == Some(group));
+            same.flat_map(|part| part.people.clone()).collect()
         })
+    }
+
+    /// Everybody whom the steps of a route can come to, at whatever moment.
+    fn named(&self, route: &Route) -> Vec<PersonId> {
+        let mut named = Vec::new();
+        for who in route.plan.whoever() {
+            match who {
+                Who::Person(id) => named.push(id.clone()),
+                Who::Group(name) => named.extend(self.group(name).iter().cloned()),
+                Who::Schedule(name) => {
+                    let people = self.schedule(name).into_iter();
+                    named.extend(people.flat_map(OncallSchedule::people).cloned());
+                }
+                Who::Channel(_) => {}
+            }
+        }
+        named
     }
 
     /// Everybody who may decide a hold now: its route's reviewers, and whomever a step asked, until the hold ends.
     #[expect(clippy::unused_self, reason = "beside its sisters")]
     fn deciders(&self, route: &Route, hold: &Hold) -> Vec<PersonId> {
-        let mut deciders = route.reviewers.clone();
-        for person in hold.escalation.people() {
-            if !deciders.contains(&person.id) {
-                deciders.push(person.id.clone());
-            }
-        }
-        deciders
+        let asked: Vec<PersonId> = hold.escalation.people().map(|one| one.id.clone()).collect();
+        with_more(&route.reviewers, &asked)
     }
 
     /// The same, as cards name them; those who are in no roster any more are left out.
@@ -99,7 +156,7 @@ impl Roster {
         let Some(route) = self.route(&hold.route) else {
             return Vec::new();
         };
-        let deciders = self.deciders(route, hold);
+        let deciders = self.deciders(&route, hold);
         self.people
             .iter()
             .filter(|person| deciders.contains(&person.id))
@@ -190,7 +247,7 @@ impl Roster {
         }
         let eligible = self.eligible_of(&everybody, agent);
         let (owner, actor) = (agent.owner.as_ref(), agent.actor.as_deref());
-        let quorum = route.quorum.with_more(&everybody);
+        let quorum = self.seats(&route.quorum, route, &everybody);
         let alone = eligible.is_empty() && !route.plan.is_empty();
         alone || quorum_possible(&eligible, &quorum, owner, actor)
     }
@@ -206,4 +263,15 @@ impl Roster {
             .filter(|person| eligible(person, roster, owner, actor).is_ok())
             .count()
     }
+}
+
+/// The first ones, and of the others those who are not among them.
+fn with_more(people: &[PersonId], more: &[PersonId]) -> Vec<PersonId> {
+    let mut all = people.to_vec();
+    for person in more {
+        if !all.contains(person) {
+            all.push(person.clone());
+        }
+    }
+    all
 }

@@ -15,6 +15,8 @@ mod crash;
 mod escalation;
 #[path = "http.rs"]
 mod http;
+#[path = "joined.rs"]
+mod joined;
 #[path = "leases.rs"]
 mod leases;
 #[path = "life.rs"]

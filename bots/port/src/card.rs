@@ -426,6 +426,17 @@ fn confirm(request: &HoldRequest) -> Option<String> {
     {
         return Some("This statement could not be understood. Approve it as it stands?".to_owned());
     }
+    let truncates = |kind: &str| kind.to_ascii_uppercase().starts_with("TRUNCATE");
+    if request
+        .statements
+        .iter()
+        .any(|statement| truncates(&statement.kind))
+    {
+        return Some(format!(
+            "This empties whole tables of {}. Approve it?",
+            request.target.name
+        ));
+    }
     if request
         .statements
         .iter()
@@ -444,7 +455,7 @@ fn confirm(request: &HoldRequest) -> Option<String> {
 fn changes_structure(kind: &str) -> bool {
     let first = kind.split_whitespace().next().unwrap_or_default();
     [
-        "ALTER", "CREATE", "DROP", "TRUNCATE", "RENAME", "REINDEX", "CLUSTER", "GRANT", "REVOKE",
+        "ALTER", "CREATE", "DROP", "RENAME", "REINDEX", "CLUSTER", "GRANT", "REVOKE",
     ]
     .iter()
     .any(|word| first.eq_ignore_ascii_case(word))

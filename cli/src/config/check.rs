@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use abeyance_api::PersonId;
-use abeyance_approver::escalation::Who;
+use abeyance_approver::{JOINT, escalation::Who, quorum::Quorum};
 use abeyance_policy::Decision;
 
 use super::{
@@ -48,6 +48,7 @@ pub fn cross_check(parts: &Parts, problems: &Problems) {
     references(parts, problems);
     reviewers_can_decide(parts, problems);
     enough_may_approve(parts, problems);
+    enough_for_both(parts, problems);
 }
 
 fn unique(parts: &Parts, problems: &Problems) {
@@ -57,6 +58,15 @@ fn unique(parts: &Parts, problems: &Problems) {
     let routes = parts.routes.iter().map(|entry| entry.name.clone());
     let groups = parts.groups.iter().map(|entry| entry.name.clone());
     distinct("a [[group]]", groups, problems);
+    for route in &parts.routes {
+        if route.name.value.contains(JOINT) {
+            problems.error(
+                &route.name.span,
+                format!("a route's name has no `{JOINT}`"),
+                "it stands between routes that are asked together; use `-` or `_`",
+            );
+        }
+    }
     let schedules = parts.schedules.iter().map(|entry| entry.name.clone());
     distinct("a [[schedule]]", schedules, problems);
     let slack = parts.people.iter().filter_map(|entry| entry.slack.clone());
@@ -450,6 +460,47 @@ fn enough_may_approve(parts: &Parts, problems: &Problems) {
                     agent.name.value, route.name.value
                 ),
                 hint,
+            );
+        }
+    }
+}
+
+/// What a rule holds and a protection too is asked of both routes: there have to be people enough for both at once.
+fn enough_for_both(parts: &Parts, problems: &Problems) {
+    let quorum = |name: &str| {
+        let route = parts.routes.iter().find(|route| route.name.value == name)?;
+        let asked = route.everybody(&parts.groups, &parts.schedules);
+        let quorum = route.quorum(&asked, &parts.groups)?;
+        (!route.steps.lost && quorum.is_met_by(&asked)).then_some(quorum)
+    };
+    for entry in &parts.protections {
+        let policy_route = parts
+            .policy
+            .as_ref()
+            .and_then(|policy| policy.route.as_ref());
+        let policy_route = policy_route.map(|route| route.value.as_str());
+        let Some(asked_too) = entry.protection.route.as_deref().or(policy_route) else {
+            continue;
+        };
+        let mut rules = parts.rules.iter().map(|entry| &entry.rule);
+        let held = rules.find_map(|rule| match &rule.decision {
+            Decision::Hold { route } if route != asked_too => {
+                let (one, other) = (quorum(route)?, quorum(asked_too)?);
+                let parts = one.parts().iter().chain(other.parts()).cloned();
+                let both = Quorum::new(parts.collect()).ok();
+                let met = both.is_some_and(|both| both.is_met_by(&both.people()));
+                (!met).then_some((&rule.name, route))
+            }
+            _ => None,
+        });
+        if let Some((rule, route)) = held {
+            problems.error(
+                &entry.span,
+                format!(
+                    "what rule `{rule}` holds and `{}` protects asks the routes `{route}` and `{asked_too}` at once, and there are not so many people",
+                    entry.protection.name
+                ),
+                "one person fills one seat: name more people, or give both the same route",
             );
         }
     }

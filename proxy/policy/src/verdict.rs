@@ -33,6 +33,28 @@ impl Decision {
     }
 }
 
+/// Between the names of routes that are all asked: `dba+privacy`.
+const JOINT: char = '+';
+
+/// Both decisions at once, the more guarded of two unequal ones; of two holds, every route of both is asked.
+fn both(one: &Decision, other: &Decision) -> Decision {
+    let (Decision::Hold { route }, Decision::Hold { route: more }) = (one, other) else {
+        return if other.guard() > one.guard() {
+            other.clone()
+        } else {
+            one.clone()
+        };
+    };
+    let mut routes: Vec<&str> = route.split(JOINT).collect();
+    for name in more.split(JOINT) {
+        if !routes.contains(&name) {
+            routes.push(name);
+        }
+    }
+    let route = routes.join(&JOINT.to_string());
+    Decision::Hold { route }
+}
+
 /// A decision with the rule that gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -85,7 +107,8 @@ impl Verdict {
 /// - A *hold* or *deny* rule matches when any of them is named, or may be.
 /// - Where only doubt makes rules match, the default counts beside them.
 /// - A default of *allow* does not reach statements that are not fully known: they are denied.
-/// - Whatever allows it, a statement that touches a protected column, or may, is held.
+/// - Whatever allows it, a statement that touches a protected column, or may, is held. Where a rule holds it as well,
+///   both are asked: the rule's route, and the protections'.
 #[must_use]
 pub fn evaluate(rules: &RuleSet, facts: &StatementFacts, context: Context<'_>) -> Verdict {
     let case = Case::new(facts, &context, &rules.plain_tables);
@@ -135,9 +158,7 @@ pub fn evaluate(rules: &RuleSet, facts: &StatementFacts, context: Context<'_>) -
             review = Review::Statement;
         }
     }
-    if best.is_none() || verdict.decision == Decision::Allow {
-        hold_exposed(&mut verdict, &exposed);
-    }
+    hold_exposed(&mut verdict, &exposed, best.is_some());
     verdict.mask = !exposed.is_empty();
     let reasons = words::exposed(&exposed, case);
     // After the rule's own message, before what the statement does.
@@ -198,17 +219,27 @@ fn exposed<'r, 'f>(
     found
 }
 
-/// A statement that no rule holds or denies is held by the first protection it meets.
-fn hold_exposed(verdict: &mut Verdict, exposed: &[(&ReadyProtection, Exposure<'_>)]) {
-    let Some((one, _)) = exposed.first() else {
+/// Holds what touches protections, by the route of each. What a rule holds keeps that rule and its route besides; the
+/// rest is held by the first of them.
+fn hold_exposed(
+    verdict: &mut Verdict,
+    exposed: &[(&ReadyProtection, Exposure<'_>)],
+    by_a_rule: bool,
+) {
+    let Some((first, _)) = exposed.first() else {
         return;
     };
     if verdict.decision == Decision::Deny {
         return;
     }
-    verdict.decision = one.decision.clone();
-    verdict.rule.clone_from(&one.protection.name);
-    verdict.reasons.clear();
+    if !by_a_rule || verdict.decision == Decision::Allow {
+        verdict.decision = first.decision.clone();
+        verdict.rule.clone_from(&first.protection.name);
+        verdict.reasons.clear();
+    }
+    for (one, _) in exposed {
+        verdict.decision = both(&verdict.decision, &one.decision);
+    }
 }
 
 fn by_rule(ready: &Ready, truth: Truth, case: Case<'_>) -> Verdict {

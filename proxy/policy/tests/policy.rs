@@ -153,6 +153,58 @@ fn protections_narrow_to_agents_and_keep_their_route() {
 }
 
 #[test]
+fn what_a_rule_holds_and_a_protection_too_is_asked_of_both() {
+    let mut people = protection("people", &["patients.ssn"]);
+    people.route = Some("privacy".to_owned());
+    let mut names = protection("names", &["patients.name"]);
+    names.route = Some("front-desk".to_owned());
+    let writes = Matcher {
+        classes: Some(vec![abeyance_sql::StatementClass::Write]),
+        ..Matcher::default()
+    };
+    let rules = RuleSet::build(Policy {
+        rules: vec![reads_pass(), Rule::new("writes", writes, hold())],
+        protections: vec![people, names],
+        ..Policy::new(Decision::Deny)
+    })
+    .unwrap();
+    for (sql, rule, routes) in [
+        (
+            "UPDATE rooms SET floor = 2 WHERE room = 'a'",
+            "writes",
+            "dba",
+        ),
+        ("SELECT ssn FROM patients", "people", "privacy"),
+        (
+            "SELECT name, ssn FROM patients",
+            "people",
+            "privacy+front-desk",
+        ),
+        (
+            "UPDATE rooms SET floor = 2 RETURNING (SELECT ssn FROM patients LIMIT 1)",
+            "writes",
+            "dba+privacy",
+        ),
+        // A name that the catalog does not know may stand for anything.
+        (
+            "DELETE FROM rooms WHERE id = 1",
+            "writes",
+            "dba+privacy+front-desk",
+        ),
+        (
+            "UPDATE patients SET city = name || ssn",
+            "writes",
+            "dba+privacy+front-desk",
+        ),
+    ] {
+        let verdict = judge(&rules, sql);
+        let route = routes.to_owned();
+        assert_eq!(verdict.decision, Decision::Hold { route }, "{sql}");
+        assert_eq!(verdict.rule, rule, "{sql}");
+    }
+}
+
+#[test]
 fn shadows_are_told_and_decide_nothing() {
     let mut shadow = Rule::new("try", Matcher::default(), Decision::Deny);
     shadow.when = Some("statement.kind == \"DELETE\"".to_owned());

@@ -1,0 +1,142 @@
+//! Holds that several routes are asked about at once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that fails stops its test"
+)]
+
+mod support;
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use abeyance_api::{
+    ChatKind, DecideError, Decision, DeskError, HoldDesk as _, HoldId, HoldState, ManualClock,
+    PersonId,
+};
+use abeyance_approver::{
+    Approver, Route, RouteTerms,
+    escalation::{Notify, Plan, Step, Who},
+    quorum::Quorum,
+};
+use chrono::TimeDelta;
+use support::{config, decision, request, start};
+
+const PRIVACY: &str = "C0PRIVACY";
+
+fn ids(names: &[&str]) -> Vec<PersonId> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+/// `dba` is Ann, who owns the agent, and Bob; `privacy` is whoever its one step asks.
+async fn asked_with(privacy: &[&str], steps: &[&str]) -> (Approver, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder);
+    let step = |name: &&str| Step {
+        who: vec![Who::Person(name.parse().unwrap())],
+        after_seconds: 0,
+        notify: Notify::Both,
+    };
+    let plan = if steps.is_empty() {
+        Plan::default()
+    } else {
+        let steps = steps.iter().map(step).collect();
+        Plan::new(steps, Vec::new(), TimeDelta::minutes(2)).unwrap()
+    };
+    config.routes.push(Route {
+        name: "privacy".to_owned(),
+        reviewers: ids(privacy),
+        quorum: Quorum::of(NonZeroU32::MIN, ids(privacy)),
+        plan,
+        timeout: Duration::from_secs(120),
+        slack_channel: Some(PRIVACY.to_owned()),
+        terms: RouteTerms::default(),
+    });
+    let clock = Arc::new(ManualClock::new(start()));
+    (Approver::open(config, clock).await.unwrap(), folder)
+}
+
+async fn open(approver: &Approver) -> Result<HoldId, DeskError> {
+    let mut request = request();
+    request.route = "dba+privacy".to_owned();
+    Ok(approver.hold_open(request).await?.id)
+}
+
+async fn approves(approver: &Approver, hold: &HoldId, who: &str) -> Result<HoldState, DecideError> {
+    let request = decision(hold, who, Decision::Approve);
+    let view = approver.decision_desk().hold_decide(request).await?;
+    Ok(view.state)
+}
+
+#[tokio::test]
+async fn each_route_has_its_own_seat() {
+    for (privacy, steps) in [(&["cho"][..], &[][..]), (&[], &["cho"])] {
+        for order in [["bob", "cho"], ["cho", "bob"]] {
+            let (approver, _folder) = asked_with(privacy, steps).await;
+            let hold = open(&approver).await.unwrap();
+            approver.settle().await.unwrap();
+            let view = approver.decision_desk().hold_view(&hold).await.unwrap();
+            assert!(
+                view.asked.contains("1 of route dba and 1 of route privacy"),
+                "{}",
+                view.asked
+            );
+            assert_eq!(
+                view.expires_at,
+                start() + TimeDelta::minutes(2),
+                "the shorter wait"
+            );
+            assert!(matches!(
+                approves(&approver, &hold, "ann").await,
+                Err(DecideError::OwnAgent)
+            ));
+            assert_eq!(
+                approves(&approver, &hold, order[0]).await,
+                Ok(HoldState::Pending)
+            );
+            assert_eq!(
+                approves(&approver, &hold, order[1]).await,
+                Ok(HoldState::Approved)
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn cards_go_to_both_channels() {
+    let (approver, _folder) = asked_with(&["cho"], &[]).await;
+    open(&approver).await.unwrap();
+    let due = approver
+        .card_desk()
+        .cards_due(ChatKind::Slack, 10)
+        .await
+        .unwrap();
+    let mut channels: Vec<String> = due.into_iter().map(|task| task.channel).collect();
+    channels.sort_unstable();
+    assert_eq!(channels, ["C0DBA0001", PRIVACY]);
+}
+
+#[tokio::test]
+async fn one_person_is_not_two() {
+    let (approver, _folder) = asked_with(&["bob"], &[]).await;
+    let refused = open(&approver).await.unwrap_err();
+    assert!(
+        matches!(&refused, DeskError::Refused { detail } if detail.contains("has not so many")),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_route_that_is_not_there_asks_nobody() {
+    let (approver, _folder) = asked_with(&["cho"], &[]).await;
+    let many = ["dba"; 9].join("+");
+    for name in ["dba+nobody", "dba+", "+", many.as_str()] {
+        let mut request = request();
+        request.route = name.to_owned();
+        let refused = approver.hold_open(request).await.unwrap_err();
+        assert!(
+            matches!(refused, DeskError::Refused { .. }),
+            "{name}: {refused:?}"
+        );
+    }
+}
