@@ -125,6 +125,7 @@ pub enum LapseCause {
     ProxyLost,
     PolicyChanged,
     MeaningChanged,
+    AnswerLost,
 }
 
 impl From<WithdrawReason> for LapseCause {
@@ -139,6 +140,7 @@ impl From<WithdrawReason> for LapseCause {
             WithdrawReason::ProxyLost => Self::ProxyLost,
             WithdrawReason::PolicyChanged => Self::PolicyChanged,
             WithdrawReason::MeaningChanged => Self::MeaningChanged,
+            WithdrawReason::AnswerLost => Self::AnswerLost,
         }
     }
 }

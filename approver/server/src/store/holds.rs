@@ -13,6 +13,7 @@ use super::{
     events,
     grants::{self, Coverable},
     instances::{self, Instance},
+    openings,
     record::{load, record, votes},
     row::{count_at, hold_id_at, json, maybe_instant_at, micros, state_at, to_i64},
     writer::Scope,
@@ -66,6 +67,8 @@ pub(crate) enum Opened {
     Again(HoldRecord),
     /// As many holds wait as may.
     Crowded,
+    /// Whoever asked has taken the opening back meanwhile.
+    Closed,
 }
 
 /// The answer to a step.
@@ -198,6 +201,9 @@ impl Store {
 
 async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<Opened, StoreError> {
     let key = new.request_key.to_string();
+    if openings::is_closed(&mut scope.conn, &key).await? {
+        return Ok(Opened::Closed);
+    }
     let earlier = sql("SELECT id FROM hold WHERE request_key = $1")
         .bind(&key)
         .fetch_optional(&mut scope.conn)
