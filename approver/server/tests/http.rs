@@ -294,7 +294,7 @@ async fn until(approver: &Approver, id: &HoldId, state: HoldState) -> HoldView {
         }
     };
     let there = tokio::time::timeout(patience, there).await;
-    there.expect("the state comes")
+    there.unwrap()
 }
 
 async fn all(approver: &Approver) -> Vec<HoldView> {
