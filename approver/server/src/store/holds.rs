@@ -1,6 +1,6 @@
 //! Holds in the store: make, step, read.
 
-use abeyance_api::{BindingDigest, Decision, HoldId, HoldRequest, HoldState};
+use abeyance_api::{BindingDigest, Decision, HoldId, HoldRequest, HoldState, Outcome};
 use abeyance_holds::{
     AuditEvent, Event, Hold, NewHold, Refusal, Terms, escalation::Plan, quorum::Quorum, transition,
 };
@@ -341,12 +341,29 @@ pub(super) async fn step(
             Ok(Stepped::Done(Box::new(record)))
         }
         Err(refusal) => {
+            if let Some(late) = late(&event, &record.hold) {
+                events::append_late(&mut scope.conn, &record, &late, now).await?;
+                scope.touch(Touched::Hold(record.id.clone()));
+                return Ok(Stepped::Done(Box::new(record)));
+            }
             if let Some(attempt) = attempt(event, &refusal) {
                 events::append_refusal(&mut scope.conn, &record, &attempt, now).await?;
             }
             Ok(Stepped::Refused(refusal))
         }
     }
+}
+
+/// A proxy that was given up comes back and says what nobody knew. The hold stays as people saw it end.
+fn late(event: &Event, hold: &Hold) -> Option<AuditEvent> {
+    let Event::Report { outcome } = event else {
+        return None;
+    };
+    let unknown = |outcome: &Outcome| matches!(outcome, Outcome::Unknown { .. });
+    let ended_unknown = hold.outcome.as_ref().is_some_and(unknown);
+    (ended_unknown && !unknown(outcome)).then(|| AuditEvent::ReportedLate {
+        outcome: outcome.clone(),
+    })
 }
 
 async fn claim(

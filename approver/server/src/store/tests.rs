@@ -96,11 +96,12 @@ both! {
     an_opening_that_was_given_up_is_closed
     a_key_that_opened_nothing_opens_nothing_later
     a_ticket_waits_for_its_agent
+    an_outcome_that_comes_late_is_written_down
 }
 
 use openings::{
     a_key_that_opened_nothing_opens_nothing_later, a_ticket_waits_for_its_agent,
-    an_opening_that_was_given_up_is_closed,
+    an_opening_that_was_given_up_is_closed, an_outcome_that_comes_late_is_written_down,
 };
 
 fn now() -> DateTime<Utc> {

@@ -1,6 +1,6 @@
 //! Openings that were given up, by the key they were made under.
 
-use abeyance_api::{Decision, HoldState, PersonRef, Resolution, Surface, WithdrawReason};
+use abeyance_api::{Decision, HoldState, Outcome, PersonRef, Resolution, Surface, WithdrawReason};
 use abeyance_holds::{Ballot, Event};
 
 use super::*;
@@ -20,6 +20,33 @@ async fn opened(s: &Opened, new: &NewRecord) -> HoldRecord {
         super::super::Opened::New(record) => record,
         other => panic!("{other:?}"),
     }
+}
+
+/// A hold that bob has approved.
+async fn approved(s: &Opened, text: &str) -> (NewRecord, HoldRecord) {
+    let mut new = record(text);
+    let bob = PersonRef {
+        id: "bob".parse().unwrap(),
+        display_name: "Bob".to_owned(),
+        slack: None,
+    };
+    let part = abeyance_holds::quorum::Part {
+        group: None,
+        seats: NonZeroU32::MIN,
+        people: vec![bob.id.clone()],
+    };
+    new.quorum = Quorum::new(vec![part]).unwrap();
+    let hold = opened(s, &new).await;
+    let vote = Event::Vote(Ballot {
+        person: bob,
+        quorum: new.quorum.clone(),
+        decision: Decision::Approve,
+        reason: None,
+        surface: Surface::Console,
+        wish: None,
+    });
+    s.store.hold_step(&hold.id, vote, now()).await.unwrap();
+    (new, hold)
 }
 
 async fn is_refused(s: &Opened, new: &NewRecord, at: DateTime<Utc>) -> bool {
@@ -42,28 +69,7 @@ pub(super) async fn an_opening_that_was_given_up_is_closed(s: Opened) {
     assert_eq!(rows(&s).await, 2, "repeated, it changes nothing");
 
     // Somebody was quicker: an approval that nobody waits for lapses at once.
-    let mut new = record("b");
-    let bob = PersonRef {
-        id: "bob".parse().unwrap(),
-        display_name: "Bob".to_owned(),
-        slack: None,
-    };
-    let part = abeyance_holds::quorum::Part {
-        group: None,
-        seats: NonZeroU32::MIN,
-        people: vec![bob.id.clone()],
-    };
-    new.quorum = Quorum::new(vec![part]).unwrap();
-    let hold = opened(&s, &new).await;
-    let vote = Event::Vote(Ballot {
-        person: bob,
-        quorum: new.quorum.clone(),
-        decision: Decision::Approve,
-        reason: None,
-        surface: Surface::Console,
-        wish: None,
-    });
-    s.store.hold_step(&hold.id, vote, now()).await.unwrap();
+    let (new, hold) = approved(&s, "b").await;
     let key = new.request_key;
     s.store.opening_withdraw(key, LOST, now()).await.unwrap();
     let now_is = s.store.hold(&hold.id).await.unwrap().unwrap().hold;
@@ -121,4 +127,43 @@ pub(super) async fn a_ticket_waits_for_its_agent(s: Opened) {
     let key = other.request_key;
     s.store.opening_withdraw(key, LOST, now()).await.unwrap();
     assert!(is_refused(&s, &other, now()).await);
+}
+
+/// A proxy stood still until its lease was over, and reports when it goes on.
+pub(super) async fn an_outcome_that_comes_late_is_written_down(s: Opened) {
+    let (new, hold) = approved(&s, "a").await;
+    let instance = Instance {
+        id: Uuid::new_v4(),
+        inside: false,
+    };
+    let until = now() + TimeDelta::seconds(30);
+    let key = Uuid::new_v4();
+    let runs = Some((instance, until));
+    let claim = s
+        .store
+        .hold_claim(&hold.id, new.request.binding, key, runs, now());
+    assert!(matches!(claim.await.unwrap(), Stepped::Done(_)));
+    let ended = s.store.instance_end(instance.id, until).await.unwrap();
+    assert_eq!(ended.holds, 1);
+    let before = s.store.hold(&hold.id).await.unwrap().unwrap().hold;
+    assert!(matches!(before.outcome, Some(Outcome::Unknown { .. })));
+
+    let outcome = Outcome::Executed {
+        rows: Some(4),
+        tags: vec!["DELETE 4".to_owned()],
+        elapsed: std::time::Duration::from_secs(40),
+    };
+    let late = Event::Report { outcome };
+    for _ in 0..2 {
+        let stepped = s.store.hold_step(&hold.id, late.clone(), until).await;
+        assert!(matches!(stepped.unwrap(), Stepped::Done(_)));
+    }
+    // As people saw it end, with one more line in its record.
+    let after = s.store.hold(&hold.id).await.unwrap().unwrap().hold;
+    assert_eq!(after, before);
+    let events = s.store.hold_events(&hold.id).await.unwrap();
+    let names: Vec<_> = events.iter().map(|event| event.event.name()).collect();
+    let last = ["claimed", "reported", "reported_late"];
+    assert_eq!(names[names.len() - 3..], last, "{names:?}");
+    assert_eq!(rows(&s).await, names.len() as u64);
 }
