@@ -1,12 +1,13 @@
 //! The approver over HTTP.
 //!
 //! Every call is bounded in time. A call whose answer was lost is repeated under the id of its
-//! first try, so that the approver finds what it did then: no second hold, no second permit. A vote is
-//! repeated only when it certainly did not arrive. Whatever cannot be cleared up is
+//! first try, so that the approver finds what it did then: no second hold, no second permit. An opening that
+//! gets no answer at all is taken back under that id. A vote is repeated only when it certainly did not arrive. Whatever cannot be cleared up is
 //! [`DeskError::Unavailable`], and nothing runs (invariant 4).
 
 mod alive;
 mod calls;
+mod openings;
 mod transport;
 
 use std::{
@@ -51,6 +52,10 @@ pub mod limits {
     pub const AWAY_PAUSE_MAX: Duration = Duration::from_secs(3);
     /// The largest answer that is read.
     pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+    /// Openings in doubt that are remembered until an approver has taken them back.
+    pub const DOUBTED_MAX: usize = 1024;
+    /// How long one is tried to be taken back: by then the approver has ended the hold by time.
+    pub const DOUBTED_FOR: Duration = Duration::from_secs(15 * 60);
     /// How long an unused connection is kept.
     pub const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 }
@@ -98,6 +103,7 @@ struct Inner {
     proxy: Uuid,
     beating: AtomicBool,
     token: SecretString,
+    doubted: openings::Doubted,
     /// Claims that go on when their caller has gone.
     tasks: TaskTracker,
 }
@@ -150,6 +156,7 @@ impl HttpDesk {
             proxy: Uuid::new_v4(),
             beating: AtomicBool::new(false),
             token: config.token,
+            doubted: openings::Doubted::default(),
             tasks: TaskTracker::new(),
         })))
     }

@@ -273,6 +273,8 @@ pub enum WithdrawReason {
     PolicyChanged,
     /// What the batch would do changed while it waited: the target's definitions are other ones now.
     MeaningChanged,
+    /// The answer to its opening never reached the proxy, which gave it up: nobody knows its id.
+    AnswerLost,
 }
 
 /// For how long a proxy that says nothing more is believed to live.

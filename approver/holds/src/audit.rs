@@ -98,6 +98,11 @@ pub enum AuditEvent {
     Reported {
         outcome: Outcome,
     },
+    /// What happened, heard when the hold was over already and its outcome not known: the proxy came back. The hold keeps
+    /// its state, which people were told.
+    ReportedLate {
+        outcome: Outcome,
+    },
     /// Somebody who may not decide tried to. The hold did not change.
     VoteRefused {
         person: PersonRef,
@@ -125,6 +130,7 @@ pub enum LapseCause {
     ProxyLost,
     PolicyChanged,
     MeaningChanged,
+    AnswerLost,
 }
 
 impl From<WithdrawReason> for LapseCause {
@@ -139,6 +145,7 @@ impl From<WithdrawReason> for LapseCause {
             WithdrawReason::ProxyLost => Self::ProxyLost,
             WithdrawReason::PolicyChanged => Self::PolicyChanged,
             WithdrawReason::MeaningChanged => Self::MeaningChanged,
+            WithdrawReason::AnswerLost => Self::AnswerLost,
         }
     }
 }
@@ -164,6 +171,7 @@ impl AuditEvent {
             Self::Withdrawn { .. } => "withdrawn",
             Self::Lapsed { .. } => "lapsed",
             Self::Reported { .. } => "reported",
+            Self::ReportedLate { .. } => "reported_late",
             Self::VoteRefused { .. } => "vote_refused",
             Self::ClaimRefused { .. } => "claim_refused",
         }

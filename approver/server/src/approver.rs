@@ -55,6 +55,8 @@ pub(crate) struct Inner {
     /// When the store was last tried, and what came of it.
     pub(crate) readiness: Mutex<Option<(Instant, Result<(), StoreError>)>>,
     pub(crate) live_slots: Arc<Semaphore>,
+    /// Openings from inside that are being taken back.
+    pub(crate) doubted: Semaphore,
     /// Open polls and live pages end when the approver stops.
     pub(crate) stopping: CancellationToken,
     /// Everything spawned; [`Approver::close`] waits for it.
@@ -90,6 +92,7 @@ impl Approver {
             sessions: Sessions::default(),
             readiness: Mutex::default(),
             live_slots: Arc::new(Semaphore::new(limits::LIVE_STREAMS_MAX)),
+            doubted: Semaphore::new(limits::OPENINGS_DOUBTED_MAX),
             stopping: CancellationToken::new(),
             store,
             clock,

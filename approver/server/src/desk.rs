@@ -49,6 +49,9 @@ impl Approver {
                 record
             }
             Opened::Again(record) => record,
+            Opened::Closed => {
+                return refused("the opening was taken back before it arrived".to_owned());
+            }
             Opened::Crowded => {
                 return refused(format!(
                     "{} holds are waiting already; decide some first",
@@ -152,26 +155,12 @@ impl Approver {
 
 #[async_trait]
 impl HoldDesk for Approver {
-    /// The caller may go away meanwhile: then the hold is taken back, since nobody knows its id.
     async fn hold_open(&self, request: HoldRequest) -> Result<HoldReceipt, DeskError> {
         let (reply, answer) = oneshot::channel();
         let approver = self.clone();
-        self.0.tasks.spawn(async move {
-            // A ticket waits for its agent, whatever becomes of the connection.
-            let ticket = request.manner.ticket;
-            let inside = Some(approver.own_instance());
-            let opened = approver
-                .hold_open_once(request, Uuid::new_v4(), inside)
-                .await;
-            if let Err(Ok(receipt)) = reply.send(opened)
-                && !ticket
-            {
-                let reason = WithdrawReason::ClientGone;
-                if let Err(error) = approver.hold_withdraw(&receipt.id, reason).await {
-                    tracing::warn!(hold = %receipt.id, %error, "an abandoned hold stays until it expires");
-                }
-            }
-        });
+        self.0
+            .tasks
+            .spawn(async move { approver.hold_open_inside(request, reply).await });
         answer.await.map_err(|_| stopping())?
     }
 

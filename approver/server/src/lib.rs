@@ -18,6 +18,7 @@ mod grants;
 mod http;
 mod leases;
 pub mod limits;
+mod openings;
 mod overrides;
 mod reconcile;
 mod roster;

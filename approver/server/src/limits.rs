@@ -36,6 +36,12 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// After other approvers could not be heard.
 pub const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long the key of an opening that was given up is remembered: longer than any call is on its way.
+pub const OPENINGS_CLOSED_KEPT: TimeDelta = TimeDelta::days(1);
+/// Openings from inside this process that may be in doubt at once; more end with their holds' own time.
+pub const OPENINGS_DOUBTED_MAX: usize = 256;
+/// How long one of them is tried to be taken back.
+pub const OPENINGS_DOUBTED_FOR: Duration = Duration::from_secs(60);
 /// How long a locked store is waited for.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a caller waits for the store altogether.

@@ -15,7 +15,8 @@ use std::{
 
 use abeyance_api::{
     CardDesk, CardFailure, CardReceipt, ChatKind, DecideError, Decision, DecisionDesk, DeskError,
-    HoldDesk, HoldFilter, HoldState, Outcome, Permit, Resolution, Surface, WithdrawReason,
+    HoldDesk, HoldFilter, HoldId, HoldState, HoldView, Outcome, Permit, Resolution, Surface,
+    WithdrawReason,
     client::{HttpDesk, HttpDeskConfig},
 };
 use abeyance_approver::{Approver, serve, tls_server_config};
@@ -278,6 +279,106 @@ async fn a_lost_answer_makes_no_second_hold_and_loses_no_permit() {
             state: HoldState::Claimed
         }
     );
+}
+
+/// The hold is in this state, soon.
+async fn until(approver: &Approver, id: &HoldId, state: HoldState) -> HoldView {
+    let patience = Duration::from_secs(20);
+    let there = async {
+        loop {
+            let view = approver.hold_view(id).await.unwrap();
+            if view.state == state {
+                return view;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let there = tokio::time::timeout(patience, there).await;
+    there.unwrap()
+}
+
+async fn all(approver: &Approver) -> Vec<HoldView> {
+    let filter = HoldFilter {
+        pending_only: false,
+        limit: 10,
+    };
+    approver.hold_list(filter).await.unwrap()
+}
+
+/// Every try of the opening is answered into the void, and so are the first tries to take it back.
+#[tokio::test]
+async fn an_opening_whose_answer_never_comes_is_taken_back() {
+    let s = served(None).await;
+    let mut tasks = JoinSet::new();
+    let (address, seen) = lossy(s.address, 6, &mut tasks).await;
+    let proxy = desk(address, PROXY_TOKEN);
+    let refused = proxy.hold_open(request()).await.unwrap_err();
+    assert!(matches!(refused, DeskError::Unavailable { .. }));
+    let id = all(&s.approver).await.remove(0).id;
+    let view = until(&s.approver, &id, HoldState::Withdrawn).await;
+    let reason = WithdrawReason::AnswerLost;
+    assert_eq!(view.resolution, Some(Resolution::Withdrawn { reason }));
+    while seen.load(Ordering::SeqCst) < 7 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(all(&s.approver).await.len(), 1);
+
+    // A ticket is its agent's, who sends the same statement again and finds it.
+    let ticket = || {
+        let mut request = request();
+        request.manner.ticket = true;
+        request
+    };
+    let (address, seen) = lossy(s.address, 4, &mut tasks).await;
+    let unlucky = desk(address, PROXY_TOKEN);
+    assert!(unlucky.hold_open(ticket()).await.is_err());
+    while seen.load(Ordering::SeqCst) < 5 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let found = proxy.hold_open(ticket()).await.unwrap();
+    let waiting = s.approver.hold_view(&found.id).await.unwrap();
+    assert_eq!((waiting.state, waiting.version), (HoldState::Pending, 1));
+}
+
+/// The next call that begins so, and its connection; others, as signs of life, come to nothing.
+async fn arriving(listener: &TcpListener, begins: &[u8]) -> (TcpStream, Vec<u8>) {
+    loop {
+        let (mut caller, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 64 * 1024];
+        let read = caller.read(&mut request).await.unwrap();
+        request.truncate(read);
+        if request.starts_with(begins) {
+            return (caller, request);
+        }
+    }
+}
+
+/// Keeps what is sent until it is let go of: the caller hears nothing meanwhile.
+#[tokio::test]
+async fn an_opening_that_arrives_late_makes_no_hold() {
+    let s = served(None).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = desk(listener.local_addr().unwrap(), PROXY_TOKEN);
+    let (_caller, late) = tokio::select! {
+        opened = proxy.hold_open(request()) => panic!("{opened:?}"),
+        late = arriving(&listener, b"POST /api/v1/holds ") => late,
+    };
+    // The key is closed over another connection.
+    let withdrawal = b"POST /api/v1/openings/withdraw ";
+    let (mut caller, request) = arriving(&listener, withdrawal).await;
+    let mut server = TcpStream::connect(s.address).await.unwrap();
+    let mut bytes = vec![0; 64 * 1024];
+    server.write_all(&request).await.unwrap();
+    let read = server.read(&mut bytes).await.unwrap();
+    assert!(bytes.starts_with(b"HTTP/1.1 204"));
+    caller.write_all(&bytes[..read]).await.unwrap();
+
+    let mut server = TcpStream::connect(s.address).await.unwrap();
+    server.write_all(&late).await.unwrap();
+    let read = server.read(&mut bytes).await.unwrap();
+    let answer = String::from_utf8_lossy(&bytes[..read]).into_owned();
+    assert!(answer.contains("taken back"), "{answer}");
+    assert!(all(&s.approver).await.is_empty());
 }
 
 #[tokio::test]

@@ -53,6 +53,7 @@ pub fn withdrawn(reason: WithdrawReason) -> &'static str {
         WithdrawReason::ProxyShutdown => "the proxy was shut down",
         WithdrawReason::ProxyLost => "the proxy went away",
         WithdrawReason::MeaningChanged => "what it would do changed after it was shown",
+        WithdrawReason::AnswerLost => "the proxy never got the answer to its opening",
         WithdrawReason::PolicyChanged => "the policy changed and does not let it through any more",
     }
 }

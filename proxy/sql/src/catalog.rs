@@ -6,6 +6,7 @@
 //! every name qualified, as `pg_get_viewdef` and kin print it under an empty `search_path`.
 
 mod index;
+mod meaning;
 
 use std::{
     collections::BTreeSet,
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::FunctionName;
 pub(crate) use index::Index;
+pub(crate) use meaning::Thing;
 
 /// Opens the transaction [`LOAD_SQL`] is to run in: one snapshot, read-only, and `search_path`
 /// set to nothing after the session's own has been kept for the answer. [`LOAD_END_SQL`] ends it.
@@ -47,7 +49,8 @@ impl Catalog {
     /// # Errors
     /// When it has another shape.
     pub fn from_json(json: &[u8]) -> Result<Self, CatalogError> {
-        let catalog: Self = serde_json::from_slice(json)?;
+        let mut catalog: Self = serde_json::from_slice(json)?;
+        catalog.digest_sources();
         catalog.index();
         Ok(catalog)
     }
@@ -163,6 +166,10 @@ pub struct Relation {
     /// Functions of the operator classes of its indexes and partitions, other than the server's own and those in C.
     #[serde(default)]
     pub on_scan: Vec<QualifiedName>,
+    /// A digest of what else decides what statements on it do: which default a column has, whom a policy is for, the
+    /// whole of each trigger and constraint.
+    #[serde(default)]
+    pub detail: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,6 +263,15 @@ pub struct Routine {
     /// first unless `search_path` says otherwise.
     #[serde(default)]
     pub doubles_built_in: bool,
+    /// The whole of it, as the target gives it; kept as what the next two say of it.
+    #[serde(default, skip_serializing)]
+    source: Option<String>,
+    /// Another one, when it does another thing. Empty in dumps that do not say.
+    #[serde(default)]
+    pub digest: String,
+    /// Names of the catalog in its text.
+    #[serde(default)]
+    pub mentions: Vec<String>,
 }
 
 fn unknown_is_true() -> bool {

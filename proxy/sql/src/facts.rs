@@ -171,6 +171,22 @@ impl StatementFacts {
         resolved
     }
 
+    /// Whether rules see the same in both: how what they reach is defined is left out.
+    #[must_use]
+    pub fn is_judged_as(&self, other: &Self) -> bool {
+        let (Some(own), Some(others)) = (&self.catalog, &other.catalog) else {
+            return self == other;
+        };
+        if own.definitions == others.definitions {
+            return self == other;
+        }
+        let mut with = other.clone();
+        if let Some(catalog) = &mut with.catalog {
+            catalog.definitions = own.definitions;
+        }
+        *self == with
+    }
+
     /// Every relation the statement reads, writes or alters.
     pub fn relations(&self) -> impl Iterator<Item = &RelationName> {
         self.reads.iter().chain(&self.writes).chain(&self.alters)
@@ -416,6 +432,20 @@ pub struct CatalogFacts {
     pub routines: BTreeSet<String>,
     /// WHERE gives a whole unique key by constants: one row at most.
     pub one_row: bool,
+    /// Of all that is reached. For comparing; nothing for people to read.
+    #[serde(skip)]
+    pub definitions: Definitions,
+}
+
+/// A digest of how everything is defined that a statement reaches: views, rules, triggers, defaults, checks, policies,
+/// types and routines. With another one the same names may do other things.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Definitions(pub(crate) [u8; 32]);
+
+impl fmt::Debug for Definitions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
 }
 
 /// Why a statement is opaque.

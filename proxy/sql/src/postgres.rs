@@ -30,7 +30,7 @@ use std::{
 
 use crate::{Analysis, OpaqueReason, Sight, StatementFacts};
 use bounds::Scanned;
-pub(crate) use resolve::Expanded;
+pub(crate) use resolve::{Expanded, TypeKey};
 use resolve::{Names, Resolver, Room};
 
 pub use self::{

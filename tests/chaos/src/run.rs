@@ -158,20 +158,9 @@ async fn trial(stack: &Stack, plan: &Plan) -> Result<Report> {
     Ok(report)
 }
 
-/// Waits until no hold of this trial can change any more. An approval whose client was told that no hold could be
-/// opened (the answer to the opening was lost, again and again) takes two minutes to lapse.
+/// Waits until no hold of this trial can change any more. An approval that nobody waits for is taken back long before
+/// it lapses.
 async fn settled(stack: &Stack, jobs: &HashMap<&str, &Job>) -> Result<()> {
-    let mut last = Ok(());
-    for _ in 0..3 {
-        last = settled_soon(stack, jobs).await;
-        if last.is_ok() {
-            break;
-        }
-    }
-    last
-}
-
-async fn settled_soon(stack: &Stack, jobs: &HashMap<&str, &Job>) -> Result<()> {
     let open = Mutex::new(String::new());
     eventually("every hold to end", || async {
         let holds = match account::holds(stack).await {

@@ -1,14 +1,22 @@
 //! Processes die, disks fill: nothing unapproved runs, nothing runs twice, and every client is told.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use abeyance_e2e::{
-    Abeyance, Config, Database, Postgres, RawClient, World, eventually,
+    Abeyance, Approver, Config, Database, Postgres, RawClient, World, eventually,
     postgres::{PASSWORD, User},
     world::{APPROVE, BOB, CHANNEL, Mode, connect_slack, pending, slack_for},
 };
 use abeyance_slack_double::SlackDouble;
 use anyhow::{Result, ensure};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 
 const GONE: &str = "DELETE FROM rooms WHERE floor = 2";
 
@@ -149,6 +157,81 @@ async fn approve_newest(split: &Split) -> Result<()> {
             .acked()
     );
     Ok(())
+}
+
+/// A relay to the approver that loses every answer to the opening of a hold.
+async fn loses_openings(to: String, tasks: &mut JoinSet<()>) -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = format!("http://{}", listener.local_addr()?);
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((client, _)) = listener.accept().await {
+            let to = to.clone();
+            connections.spawn(async move { one_connection(client, &to).await });
+        }
+    });
+    Ok(address)
+}
+
+/// Passes on what it reads, and drops both ends instead of answering an opening.
+async fn one_connection(client: TcpStream, to: &str) -> Result<()> {
+    let server = TcpStream::connect(to).await?;
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let opening = AtomicBool::new(false);
+    let there = async {
+        let mut chunk = vec![0; 64 * 1024];
+        while let read @ 1.. = from_client.read(&mut chunk).await? {
+            if chunk.starts_with(b"POST /api/v1/holds ") {
+                opening.store(true, Ordering::SeqCst);
+            }
+            to_server.write_all(&chunk[..read]).await?;
+        }
+        Ok(())
+    };
+    let back = async {
+        let mut chunk = vec![0; 64 * 1024];
+        while let read @ 1.. = from_server.read(&mut chunk).await? {
+            if opening.load(Ordering::SeqCst) {
+                break;
+            }
+            to_client.write_all(&chunk[..read]).await?;
+        }
+        anyhow::Ok(())
+    };
+    // Both arms are dropped together.
+    tokio::select! { ended = there => ended, ended = back => ended }
+}
+
+/// The client is told at once, and nobody is left looking at a hold that nobody waits for.
+#[tokio::test]
+async fn an_opening_without_an_answer_is_taken_back() {
+    let server = Postgres::start().await.unwrap();
+    let database = server.database().await.unwrap();
+    let config = Config::for_database(&database);
+    let approver = Abeyance::approver_only(&config).await.unwrap();
+    let url = approver.approver_url().unwrap();
+    let mut tasks = JoinSet::new();
+    let to = url.trim_start_matches("http://").to_owned();
+    let relay = loses_openings(to, &mut tasks).await.unwrap();
+    let proxy = Abeyance::proxy_only(&config, &relay).await.unwrap();
+    let user = User::Scram.name();
+    let mut client = RawClient::log_in(proxy.proxy().unwrap(), user, &database.name, PASSWORD)
+        .await
+        .unwrap();
+    let replies = client.query(GONE).await.unwrap();
+    let error = replies.iter().find(|reply| reply.tag == b'E').unwrap();
+    assert_eq!(error.sqlstate().as_deref(), Some("57P03"), "{replies:?}");
+    let bob = Approver::new(&url, "bob");
+    eventually("the hold to be withdrawn", || async {
+        Ok((bob.in_state("withdrawn").await?.len() == 1).then_some(()))
+    })
+    .await
+    .unwrap();
+    let holds = bob.holds().await.unwrap();
+    assert_eq!(holds.len(), 1, "{holds:?}");
+    assert_eq!(holds[0]["resolution"]["reason"], "answer_lost");
+    database.never_saw("DELETE").await.unwrap();
 }
 
 #[tokio::test]

@@ -28,11 +28,7 @@ use crate::{
 impl HttpDesk {
     /// A call that may be repeated and has an answer.
     async fn ask<T: DeserializeOwned>(&self, call: &Call) -> Result<T, DeskError> {
-        match self.send_again::<T, DeskError>(call).await {
-            Ok(Answer::Value(value)) => Ok(value),
-            Ok(Answer::Nothing) => Err(unavailable("its answer is empty")),
-            Err(failure) => Err(desk_error(failure)),
-        }
+        value(self.send_again::<T, DeskError>(call).await)
     }
 
     /// A call that may be repeated and has none.
@@ -41,12 +37,6 @@ impl HttpDesk {
             Ok(_) => Ok(()),
             Err(failure) => Err(desk_error(failure)),
         }
-    }
-
-    async fn open(&self, request: &HoldRequest) -> Result<HoldReceipt, DeskError> {
-        self.keep_alive();
-        let call = Call::post("/holds".to_owned(), request)?.with_id(Uuid::new_v4());
-        self.ask(&call).await
     }
 
     async fn claim(&self, id: &HoldId, binding: BindingDigest) -> Result<Claimed, DeskError> {
@@ -68,6 +58,14 @@ impl HttpDesk {
     }
 }
 
+pub(super) fn value<T>(answer: Result<Answer<T>, Failure<DeskError>>) -> Result<T, DeskError> {
+    match answer {
+        Ok(Answer::Value(value)) => Ok(value),
+        Ok(Answer::Nothing) => Err(unavailable("its answer is empty")),
+        Err(failure) => Err(desk_error(failure)),
+    }
+}
+
 fn desk_error(failure: Failure<DeskError>) -> DeskError {
     match failure {
         Failure::Undelivered(detail) | Failure::Lost(detail) => unavailable(detail),
@@ -78,19 +76,12 @@ fn desk_error(failure: Failure<DeskError>) -> DeskError {
 
 #[async_trait]
 impl HoldDesk for HttpDesk {
-    /// The caller may go away meanwhile: then the hold is taken back, since nobody knows its id.
     async fn hold_open(&self, request: HoldRequest) -> Result<HoldReceipt, DeskError> {
         let (reply, answer) = oneshot::channel();
         let desk = self.clone();
-        self.0.tasks.spawn(async move {
-            let opened = desk.open(&request).await;
-            if let Err(Ok(receipt)) = reply.send(opened) {
-                let withdrawn = desk.hold_withdraw(&receipt.id, WithdrawReason::ClientGone);
-                if let Err(error) = withdrawn.await {
-                    tracing::warn!(hold = %receipt.id, %error, "an abandoned hold stays until it expires");
-                }
-            }
-        });
+        self.0
+            .tasks
+            .spawn(async move { desk.open(&request, reply).await });
         answer
             .await
             .map_err(|_| unavailable("the call was dropped"))?

@@ -162,6 +162,19 @@ impl HttpDesk {
         T: DeserializeOwned,
         E: DeserializeOwned,
     {
+        self.send_doubting(call, &mut false).await
+    }
+
+    /// The same; `doubt` becomes true when a try may have arrived, and what it did was never heard.
+    pub(super) async fn send_doubting<T, E>(
+        &self,
+        call: &Call,
+        doubt: &mut bool,
+    ) -> Result<Answer<T>, Failure<E>>
+    where
+        T: DeserializeOwned,
+        E: DeserializeOwned,
+    {
         let approvers = u32::try_from(self.0.bases.len()).unwrap_or(u32::MAX);
         let tries_max = limits::TRIES.max(approvers.saturating_mul(2));
         let mut pause = limits::RETRY_PAUSE;
@@ -173,6 +186,12 @@ impl HttpDesk {
                 // Its store is away, or it stops: another one may do.
                 Err(Failure::Answered(_)) => tried.elsewhere && approvers > 1,
                 Ok(_) | Err(Failure::Refused(_)) => false,
+            };
+            *doubt |= match &tried.answer {
+                Err(Failure::Lost(_)) => true,
+                // A store that is away may have taken it and not said so.
+                Err(Failure::Answered(_)) => tried.elsewhere,
+                Ok(_) | Err(Failure::Undelivered(_) | Failure::Refused(_)) => false,
             };
             if !again || tries >= tries_max {
                 return tried.answer;

@@ -154,6 +154,10 @@ fn line(entry: &HoldEvent) -> Option<Line> {
             };
             (tone, words::outcome(outcome), None)
         }
+        AuditEvent::ReportedLate { outcome } => {
+            let text = format!("Heard late from its proxy: {}", words::outcome(outcome));
+            ("still", text, None)
+        }
         AuditEvent::VoteRefused {
             person,
             surface,

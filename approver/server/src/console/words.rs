@@ -181,6 +181,7 @@ pub(super) fn withdrawn(reason: WithdrawReason) -> &'static str {
         WithdrawReason::ProxyShutdown => "the proxy stopped",
         WithdrawReason::ProxyLost => "the proxy went away",
         WithdrawReason::MeaningChanged => "what it would do changed after it was shown",
+        WithdrawReason::AnswerLost => "the proxy never got the answer to its opening",
         WithdrawReason::PolicyChanged => "the policy changed and does not let it through any more",
     }
 }
@@ -196,6 +197,7 @@ pub(super) fn lapsed(cause: LapseCause) -> &'static str {
         LapseCause::ProxyShutdown => withdrawn(WithdrawReason::ProxyShutdown),
         LapseCause::ProxyLost => withdrawn(WithdrawReason::ProxyLost),
         LapseCause::MeaningChanged => withdrawn(WithdrawReason::MeaningChanged),
+        LapseCause::AnswerLost => withdrawn(WithdrawReason::AnswerLost),
         LapseCause::PolicyChanged => withdrawn(WithdrawReason::PolicyChanged),
     }
 }

@@ -101,6 +101,17 @@ pub(super) async fn withdraw(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// By the id of the request that opened it, for a proxy that never got the answer.
+pub(super) async fn opening_withdraw(
+    _: Proxy,
+    State(approver): State<Approver>,
+    RequestId(key): RequestId,
+    Body(withdraw): Body<WithdrawBody>,
+) -> Result<StatusCode, Desk> {
+    approver.opening_withdraw(key, withdraw.reason).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 pub(super) async fn report(
     _: Proxy,
     State(approver): State<Approver>,

@@ -53,6 +53,7 @@ impl Approver {
             .route("/holds/{id}/withdraw", post(holds::withdraw))
             .route("/holds/{id}/outcome", post(holds::report))
             .route("/holds/{id}/decision", post(holds::decide))
+            .route("/openings/withdraw", post(holds::opening_withdraw))
             .route("/holds/decision", post(grants::decide))
             .route("/grants", get(grants::list))
             .route("/grants/{id}/revoke", post(grants::revoke))

@@ -185,6 +185,22 @@ pub(super) async fn append_refusal(
     append(conn, record, event, now).await
 }
 
+/// Writes down the outcome of a hold that ended without one. The first that is heard counts; a repetition adds nothing.
+pub(super) async fn append_late(
+    conn: &mut Conn,
+    record: &HoldRecord,
+    event: &AuditEvent,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let heard = sql("SELECT 1 FROM hold_event WHERE hold = $1 AND name = $2")
+        .bind(record.id.as_str())
+        .bind(event.name());
+    if heard.exists(conn).await? {
+        return Ok(());
+    }
+    append(conn, record, event, now).await
+}
+
 impl Store {
     /// A hold's history, oldest first.
     pub(crate) async fn hold_events(&self, id: &HoldId) -> Result<Vec<HoldEvent>, StoreError> {

@@ -1,6 +1,6 @@
 //! Holds in the store: make, step, read.
 
-use abeyance_api::{BindingDigest, Decision, HoldId, HoldRequest, HoldState};
+use abeyance_api::{BindingDigest, Decision, HoldId, HoldRequest, HoldState, Outcome};
 use abeyance_holds::{
     AuditEvent, Event, Hold, NewHold, Refusal, Terms, escalation::Plan, quorum::Quorum, transition,
 };
@@ -13,6 +13,7 @@ use super::{
     events,
     grants::{self, Coverable},
     instances::{self, Instance},
+    openings,
     record::{load, record, votes},
     row::{count_at, hold_id_at, json, maybe_instant_at, micros, state_at, to_i64},
     writer::Scope,
@@ -66,6 +67,8 @@ pub(crate) enum Opened {
     Again(HoldRecord),
     /// As many holds wait as may.
     Crowded,
+    /// Whoever asked has taken the opening back meanwhile.
+    Closed,
 }
 
 /// The answer to a step.
@@ -198,6 +201,9 @@ impl Store {
 
 async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<Opened, StoreError> {
     let key = new.request_key.to_string();
+    if openings::is_closed(&mut scope.conn, &key).await? {
+        return Ok(Opened::Closed);
+    }
     let earlier = sql("SELECT id FROM hold WHERE request_key = $1")
         .bind(&key)
         .fetch_optional(&mut scope.conn)
@@ -335,12 +341,29 @@ pub(super) async fn step(
             Ok(Stepped::Done(Box::new(record)))
         }
         Err(refusal) => {
+            if let Some(late) = late(&event, &record.hold) {
+                events::append_late(&mut scope.conn, &record, &late, now).await?;
+                scope.touch(Touched::Hold(record.id.clone()));
+                return Ok(Stepped::Done(Box::new(record)));
+            }
             if let Some(attempt) = attempt(event, &refusal) {
                 events::append_refusal(&mut scope.conn, &record, &attempt, now).await?;
             }
             Ok(Stepped::Refused(refusal))
         }
     }
+}
+
+/// A proxy that was given up comes back and says what nobody knew. The hold stays as people saw it end.
+fn late(event: &Event, hold: &Hold) -> Option<AuditEvent> {
+    let Event::Report { outcome } = event else {
+        return None;
+    };
+    let unknown = |outcome: &Outcome| matches!(outcome, Outcome::Unknown { .. });
+    let ended_unknown = hold.outcome.as_ref().is_some_and(unknown);
+    (ended_unknown && !unknown(outcome)).then(|| AuditEvent::ReportedLate {
+        outcome: outcome.clone(),
+    })
 }
 
 async fn claim(

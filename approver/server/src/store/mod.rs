@@ -14,6 +14,7 @@ mod instances;
 mod location;
 mod notices;
 mod oncall;
+mod openings;
 mod postgres;
 mod record;
 mod row;

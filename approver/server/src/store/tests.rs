@@ -2,6 +2,7 @@
 
 mod database;
 mod file;
+mod openings;
 #[path = "../../tests/support/postgres.rs"]
 mod postgres_server;
 
@@ -92,7 +93,16 @@ both! {
     closing_ends_the_writer_after_its_queue
     the_record_takes_what_belongs_to_no_hold
     a_lease_is_never_shortened
+    an_opening_that_was_given_up_is_closed
+    a_key_that_opened_nothing_opens_nothing_later
+    a_ticket_waits_for_its_agent
+    an_outcome_that_comes_late_is_written_down
 }
+
+use openings::{
+    a_key_that_opened_nothing_opens_nothing_later, a_ticket_waits_for_its_agent,
+    an_opening_that_was_given_up_is_closed, an_outcome_that_comes_late_is_written_down,
+};
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_772_442_000, 0).unwrap()

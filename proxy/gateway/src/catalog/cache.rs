@@ -127,6 +127,14 @@ impl TargetCatalog {
         matches!(current, Current::Is(current) if current.version != known)
     }
 
+    /// Has the catalog checked now, whatever anybody knows of: changes past the gateway are seen. False when that could
+    /// not be done in time. Nobody else is made to wait for it.
+    pub(crate) async fn confirm(&self, wait: Duration) -> bool {
+        self.stirred.fetch_add(1, Ordering::AcqRel);
+        self.wake.notify_one();
+        matches!(self.current(wait).await, Current::Is(_))
+    }
+
     /// The catalog, checked since the last change anybody knows of; waits for the check.
     pub(crate) async fn current(&self, wait: Duration) -> Current {
         let wanted = self.stirred();

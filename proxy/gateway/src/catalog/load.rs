@@ -102,10 +102,15 @@ pub async fn load_catalog(
         catalog: Arc::clone(&loaded.catalog),
         vouched: Arc::clone(&target.vouched_functions),
     };
+    // Not as it came: the texts of routines stay at the target.
+    let json = serde_json::to_vec(&*loaded.catalog).map_err(|error| CatalogUnavailable {
+        target: target.name.clone(),
+        cause: Cause::Shape(error.into()),
+    })?;
     Ok(LoadedCatalog {
         catalog: loaded.catalog,
         sight,
-        json: loaded.json,
+        json: json.into(),
         elapsed: loaded.elapsed,
     })
 }

@@ -62,7 +62,7 @@ impl Session {
             ticket: self.gives_tickets() && !held.at_commit,
             at_commit: held.at_commit,
             plain: card::plain(&held.statements),
-            shape: card::shape(&held.statements),
+            shape: card::shape(&held.statements).filter(|_| self.sight.confirmed),
         };
         let binding = self.binding(&judged, manner);
         let request = match Box::pin(self.hold_request(&judged, held, binding, manner)).await? {
@@ -188,6 +188,9 @@ impl Session {
         route: &str,
     ) -> Result<Again, SessionError> {
         let current = self.gateway.current.is(&self.snapshot);
+        if !story.at_commit {
+            self.sight.confirmed = self.confirm().await;
+        }
         if current && (self.sight.holds() || story.at_commit) {
             // What was shown at a COMMIT has run: definitions that change now change nothing of it.
             return Ok(Again::Stands(Box::new(judged)));

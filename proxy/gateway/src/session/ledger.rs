@@ -26,6 +26,12 @@ pub(crate) struct Prepared {
     pub(crate) earlier: Vec<Arc<Reading>>,
 }
 
+/// Rules judge both alike.
+fn alike(one: &[StatementFacts], other: &[StatementFacts]) -> bool {
+    let mut pairs = one.iter().zip(other);
+    one.len() == other.len() && pairs.all(|(one, other)| one.is_judged_as(other))
+}
+
 impl Prepared {
     /// A statement as it is prepared now.
     pub(crate) fn new(reading: Arc<Reading>, param_oids: Vec<u32>, index: Option<usize>) -> Self {
@@ -41,7 +47,7 @@ impl Prepared {
     /// The same statement with what its text means now.
     fn renewed(&self, reading: Arc<Reading>) -> Arc<Self> {
         let mut earlier = self.earlier.clone();
-        let same = |other: &Arc<Reading>| other.facts == reading.facts;
+        let same = |other: &Arc<Reading>| alike(&other.facts, &reading.facts);
         earlier.retain(|other| !same(other));
         if !same(&self.reading) && !self.reading.stamp.is_blind() {
             earlier.push(Arc::clone(&self.reading));

@@ -333,12 +333,25 @@ impl Session {
         log.note(whose, judged.shown(), || self.gateway.clock.now());
     }
 
+    /// Whoever is asked is asked about what is there now, and so is a grant.
+    async fn confirmed(&mut self, judged: JudgedBatch) -> Result<JudgedBatch, SessionError> {
+        self.sight.confirmed = self.confirm().await;
+        if self.sight.holds() {
+            return Ok(judged);
+        }
+        let (batch, _, _) = judged.into_parts();
+        self.judge(batch).await
+    }
+
     async fn serve(&mut self, batch: Batch) -> Result<(), SessionError> {
         if let Some(unsettled) = self.unsettled.take() {
             return self.settle(unsettled).await;
         }
         self.follow_policy()?;
         let mut judged = self.judge(batch).await?;
+        if self.gateway.unjudged.is_none() && matches!(judged.finding(), Finding::Held(_)) {
+            judged = Box::pin(self.confirmed(judged)).await?;
+        }
         if self.gateway.unjudged.is_none() {
             self.second_gate(&mut judged).await?;
             self.note(&judged);

@@ -63,6 +63,8 @@ pub(super) struct Sighting {
     defined: bool,
     /// Something was changed in the open transaction that its end may undo.
     open: bool,
+    /// When the batch at hand was judged, the target had just been asked whether definitions changed.
+    pub(super) confirmed: bool,
 }
 
 /// How a session has its view.
@@ -91,6 +93,7 @@ impl Sighting {
             uncommitted: false,
             defined: false,
             open: false,
+            confirmed: false,
         }
     }
 
@@ -200,6 +203,15 @@ impl Session {
         let before = self.sight.number();
         self.look().await?;
         Ok(self.sight.number() != before)
+    }
+
+    /// Has the target say whether definitions changed, so that what people are asked about, or have decided on, is what
+    /// is there now. False when that cannot be known.
+    pub(super) async fn confirm(&self) -> bool {
+        let Some((catalog, _)) = &self.sight.source else {
+            return false;
+        };
+        catalog.confirm(self.gateway.limits.catalog_wait).await
     }
 
     async fn look_again(&mut self) -> Result<(), SessionError> {

@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::{Catalog, QualifiedName};
-use crate::postgres::Expanded;
+use super::{Catalog, QualifiedName, meaning::Mark};
+use crate::{facts::Definitions, postgres::Expanded};
 
 /// Positions in the catalog's lists are `u32`, in the order of those lists.
 #[derive(Debug)]
@@ -41,6 +41,12 @@ pub(crate) struct Index {
     pub(crate) writings: Vec<OnceLock<Arc<Expanded>>>,
     /// What runs when values of a type are made.
     pub(crate) makings: Vec<OnceLock<Arc<Expanded>>>,
+    /// Definitions of relations, routines and types.
+    pub(super) relation_marks: Vec<OnceLock<Mark>>,
+    pub(super) routine_marks: Vec<OnceLock<Mark>>,
+    pub(super) type_marks: Vec<OnceLock<Mark>>,
+    /// Of everything there is.
+    pub(super) all_definitions: OnceLock<Definitions>,
 }
 
 impl Index {
@@ -76,6 +82,7 @@ impl Index {
                     .is_some_and(|cast| own(&cast.source) && own(&cast.target))
             });
         let empty = |count: usize| (0..count).map(|_| OnceLock::new()).collect();
+        let unmarked = |count: usize| (0..count).map(|_| OnceLock::new()).collect();
         Self {
             relations: by_name(&catalog.relations, |relation| &relation.name.name),
             routines: by_name(&catalog.routines, |routine| &routine.name.name),
@@ -101,6 +108,10 @@ impl Index {
             readings: empty(catalog.relations.len()),
             writings: empty(catalog.relations.len()),
             makings: empty(catalog.types.len()),
+            relation_marks: unmarked(catalog.relations.len()),
+            routine_marks: unmarked(catalog.routines.len()),
+            type_marks: unmarked(catalog.types.len()),
+            all_definitions: OnceLock::new(),
         }
     }
 

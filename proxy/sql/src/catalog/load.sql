@@ -122,6 +122,28 @@ WITH setting AS MATERIALIZED (
     WHERE w.relid IN (SELECT oid FROM kept) AND w.expression IS NOT NULL
   ) w
   GROUP BY w.relid
+), detail_lists AS (
+  -- What the lists above leave out: what belongs to which column, whom a policy is for, options.
+  SELECT d.relid, encode(sha256(convert_to(string_agg(d.line, E'\n' ORDER BY d.line COLLATE "C"), getdatabaseencoding())), 'hex') AS digest
+  FROM (
+    SELECT k.oid AS relid, concat_ws(' ', 'options', c.relforcerowsecurity, c.reloptions::pg_catalog.text) AS line
+    FROM kept k JOIN pg_catalog.pg_class c ON c.oid = k.oid
+    UNION ALL
+    SELECT k.oid, concat_ws(' ', 'column', a.attnum, a.attname, a.atttypmod, a.attnotnull, a.attidentity, a.attgenerated,
+                            pg_get_expr(x.adbin, x.adrelid))
+    FROM kept k JOIN pg_catalog.pg_attribute a ON a.attrelid = k.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_catalog.pg_attrdef x ON x.adrelid = a.attrelid AND x.adnum = a.attnum
+    UNION ALL
+    SELECT k.oid, concat_ws(' ', 'constraint', c.conname, pg_get_constraintdef(c.oid))
+    FROM kept k JOIN pg_catalog.pg_constraint c ON c.conrelid = k.oid
+    UNION ALL
+    SELECT k.oid, concat_ws(' ', 'trigger', t.tgenabled, pg_get_triggerdef(t.oid))
+    FROM kept k JOIN pg_catalog.pg_trigger t ON t.tgrelid = k.oid AND NOT t.tgisinternal
+    UNION ALL
+    SELECT k.oid, concat_ws(' ', 'policy', p.polname, p.polcmd, p.polpermissive, p.polroles::pg_catalog.regrole[]::pg_catalog.text,
+                            'using', pg_get_expr(p.polqual, p.polrelid), 'check', pg_get_expr(p.polwithcheck, p.polrelid))
+    FROM kept k JOIN pg_catalog.pg_policy p ON p.polrelid = k.oid) d
+  GROUP BY d.relid
 ), class_code AS MATERIALIZED (
   -- What an operator class runs beside the server's own: functions, and those of its operators. `plain`: not in C,
   -- which nobody but a superuser can bring in.
@@ -177,7 +199,8 @@ WITH setting AS MATERIALIZED (
     'on_read', COALESCE(reading.list, '[]'),
     'on_write', COALESCE(writing.list, '[]'),
     'on_compare', COALESCE(comparing.list, '[]'),
-    'on_scan', COALESCE(scanning.list, '[]')) ORDER BY k.nspname, k.relname) AS list
+    'on_scan', COALESCE(scanning.list, '[]'),
+    'detail', detail.digest) ORDER BY k.nspname, k.relname) AS list
   FROM kept k
   CROSS JOIN setting s
   LEFT JOIN column_lists columns ON columns.attrelid = k.oid
@@ -190,6 +213,7 @@ WITH setting AS MATERIALIZED (
   LEFT JOIN write_lists writing ON writing.relid = k.oid
   LEFT JOIN comparing ON comparing.opcintype = k.reltype
   LEFT JOIN scan_lists scanning ON scanning.relid = k.oid
+  LEFT JOIN detail_lists detail ON detail.relid = k.oid
 ), routine_list AS (
   SELECT json_agg(json_build_object(
     'oid', p.oid::bigint,
@@ -208,7 +232,10 @@ WITH setting AS MATERIALIZED (
     'doubles_built_in', EXISTS (
       SELECT FROM pg_catalog.pg_proc b
       WHERE b.proname = p.proname AND b.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
-        AND b.proargtypes = p.proargtypes AND b.oid < 16384)) ORDER BY n.nspname, p.proname, p.oid) AS list
+        AND b.proargtypes = p.proargtypes AND b.oid < 16384),
+    'source', CASE WHEN p.prokind = 'a'
+      THEN (SELECT a::pg_catalog.text FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid = p.oid)
+      ELSE pg_get_functiondef(p.oid) END) ORDER BY n.nspname, p.proname, p.oid) AS list
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang

@@ -29,7 +29,8 @@ pub(super) use effect::Event;
 pub(super) use names::{Found, Names};
 pub(super) use scope::{Item, Level, Parts, Source, Tree};
 pub(super) use shape::{Open, OutColumn, Shape, figured_name};
-pub(super) use types::{Ty, TypeKey};
+pub(super) use types::Ty;
+pub(crate) use types::TypeKey;
 
 /// Steps one statement may take: names compared, columns carried, relations gone through.
 const WORK_MAX: usize = 100_000;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Names, Resolver, Touch};
+use super::{Code, Names, Resolver, Touch};
 use crate::{
     CatalogFacts, ColumnName, RelationName,
-    catalog::{Routine, Trigger},
+    catalog::{Routine, Thing, Trigger},
     facts::shown,
 };
 
@@ -42,9 +42,14 @@ impl Resolver<'_> {
     pub(crate) fn finish(mut self) -> Resolved {
         self.settle();
         let touched = std::mem::take(&mut self.touched);
+        let mut reached = self
+            .names
+            .map(|names| self.reached(names))
+            .unwrap_or_default();
         let run = self.judge_code();
+        reached.extend(run.iter().copied().map(Thing::Routine));
         let columns = self.named_columns(&touched);
-        let catalog = self.names.map(|names| self.facts(names, &run));
+        let catalog = self.names.map(|names| self.facts(names, &run, reached));
         Resolved {
             columns,
             columns_known: !self.columns_unknown,
@@ -116,7 +121,49 @@ impl Resolver<'_> {
         family
     }
 
-    fn facts(&self, names: Names<'_>, run: &BTreeSet<u32>) -> CatalogFacts {
+    /// Everything with a definition that the statement leads to at once; the catalog knows what that leads to.
+    fn reached(&self, names: Names<'_>) -> BTreeSet<Thing> {
+        let seen = &self.seen;
+        let relations = [
+            &seen.reads,
+            &seen.writes,
+            &seen.through,
+            &seen.foreign,
+            &seen.cascades,
+        ];
+        let relations = relations.into_iter().flatten().copied();
+        let fired = seen.triggers.iter().map(|(relation, _)| *relation);
+        let mut reached: BTreeSet<Thing> = relations.chain(fired).map(Thing::Relation).collect();
+        reached.extend(self.in_play.iter().copied().map(Thing::from));
+        for code in &self.code {
+            match code {
+                Code::Call { routines, .. } => {
+                    reached.extend(routines.iter().copied().map(Thing::Routine));
+                }
+                Code::Operator { operators, .. } => {
+                    let used = operators.iter().filter_map(|at| names.operator(*at));
+                    let called = used.flat_map(|one| names.routines_named(&one.function));
+                    reached.extend(called.map(Thing::Routine));
+                }
+                Code::Base(at) | Code::Compare(at) => {
+                    reached.insert(Thing::Type(*at));
+                }
+                Code::Scan(at) => {
+                    reached.insert(Thing::Relation(*at));
+                }
+                // What of these runs is known when they have been judged.
+                Code::Cast(_) | Code::Assignment => {}
+            }
+        }
+        reached
+    }
+
+    fn facts(
+        &self,
+        names: Names<'_>,
+        run: &BTreeSet<u32>,
+        reached: BTreeSet<Thing>,
+    ) -> CatalogFacts {
         let seen = &self.seen;
         let named = |list: &BTreeSet<u32>| -> BTreeSet<RelationName> {
             list.iter().filter_map(|at| names.name_of(*at)).collect()
@@ -139,6 +186,7 @@ impl Resolver<'_> {
                 .map(routine_line)
                 .collect(),
             one_row: false,
+            definitions: names.catalog.definitions(reached),
         }
     }
 }
