@@ -90,7 +90,13 @@ impl Session {
             _ => false,
         });
         let inside = self.client_status() != TransactionStatus::Idle;
-        (controls || inside).then(|| refusal("a write cannot be approved inside a transaction"))
+        // Something sent alone and outside of a transaction is what would lift the floor itself.
+        let what = if inside || held.statements.len() > 1 {
+            "a write cannot be approved inside a transaction"
+        } else {
+            "this cannot be changed, nor approved"
+        };
+        (controls || inside).then(|| refusal(what))
     }
 
     /// Follows a client's transaction command with canonical text of ours.
@@ -273,7 +279,7 @@ pub(super) fn wrote() -> ErrorFields {
         "the transaction changed the database and was rolled back: this agent's access is read-only",
     )
     .detail("It has a transaction id, or a cursor WITH HOLD.")
-    .hint("Send a write on its own, outside of a transaction: it is held for approval. Cursors WITH HOLD and temporary tables are not for read-only agents.")
+    .hint("Send a write on its own, outside of a transaction: it is held for approval. Cursors WITH HOLD are not for read-only agents, and temporary tables need an approval.")
 }
 
 fn is_control(text: &[u8]) -> bool {
