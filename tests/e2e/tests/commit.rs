@@ -182,6 +182,131 @@ async fn a_denied_commit_keeps_nothing_and_frees_the_session() -> Result<()> {
     Ok(())
 }
 
+/// What a transaction of these simple queries shows at its COMMIT: the first line of its first statement, and the rows.
+async fn shown_for(bench: &mut Bench, statements: &[&str]) -> Result<(String, Option<u64>)> {
+    bench.ask("BEGIN").await?;
+    for sql in statements {
+        let replies = bench.ask(sql).await?;
+        ensure!(status(&replies) == 'T', "{sql}: {replies:?}");
+    }
+    shown_at_commit(bench).await
+}
+
+async fn shown_at_commit(bench: &mut Bench) -> Result<(String, Option<u64>)> {
+    let asked = bench.opened().len();
+    good(&bench.ask("COMMIT").await?, "EZ", 'I')?;
+    let opened = bench.opened();
+    ensure!(opened.len() == asked + 1, "{opened:?}");
+    let request = opened.last().context("no hold")?;
+    let text = &request.statements.first().context("nothing shown")?.text;
+    let first = text.lines().next().unwrap_or_default().to_owned();
+    Ok((first, request.blast.rows.rows))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_no_tag_tells_are_on_the_card() -> Result<()> {
+    let mut bench = Bench::new(Answer::Deny).await?;
+    let rooms = bench.database.number("SELECT count(*) FROM rooms").await?;
+    let rooms = u64::try_from(rooms)?;
+    // The tag says SELECT, and how many rows came back.
+    for sql in [
+        "WITH u AS (UPDATE rooms SET floor = floor + 1 RETURNING 1) SELECT count(*) FROM u",
+        "EXPLAIN ANALYZE UPDATE rooms SET floor = floor + 1",
+    ] {
+        let (first, rows) = shown_for(&mut bench, &[sql]).await?;
+        ensure!(rows == Some(rooms), "{sql}: {rows:?}");
+        let told = format!("-- ran: 0 rows, {rooms} more by what it carries or sets off");
+        ensure!(first == told, "{sql}: {first}");
+    }
+    // Each batch is counted by itself.
+    let explained = "EXPLAIN ANALYZE UPDATE rooms SET floor = floor + 1";
+    let (_, rows) = shown_for(&mut bench, &[explained, explained]).await?;
+    ensure!(rows == Some(2 * rooms), "{rows:?}");
+    // With BEGIN in the same batch, right behind another transaction.
+    bench.ask(&format!("BEGIN; {explained}")).await?;
+    let (_, rows) = shown_at_commit(&mut bench).await?;
+    ensure!(rows == Some(rooms), "{rows:?}");
+    // One row, and what its trigger writes.
+    let sql = "UPDATE patients SET city = 'x' WHERE id = 1";
+    let (first, rows) = shown_for(&mut bench, &[sql]).await?;
+    ensure!(rows == Some(2), "{rows:?}");
+    ensure!(
+        first == "-- ran: 1 row, 1 more by what it carries or sets off",
+        "{first}"
+    );
+    // What was rolled back is no part of the next transaction.
+    let one = "UPDATE rooms SET floor = floor + 1 WHERE room = 'R1'";
+    let all = "UPDATE rooms SET floor = floor + 1";
+    let (first, _) = shown_for(&mut bench, &[all, "ROLLBACK AND CHAIN", one]).await?;
+    ensure!(first == "-- ran: 1 row", "{first}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_bound_and_not_executed_to_its_end_waits_itself() -> Result<()> {
+    let mut bench = Bench::new(Answer::Deny).await?;
+    let before = bench.floors().await?;
+    let bind = message(b'B', b"p\0s\0\0\0\0\0\0\0");
+    let execute = |rows_max: u8| message(b'E', &[b"p\0".as_slice(), &[0, 0, 0, rows_max]].concat());
+    let sync = message(b'S', b"");
+    let parse = b"s\0UPDATE rooms SET floor = floor + 1 RETURNING room\0\0\0";
+    bench
+        .send(&[message(b'P', parse), sync.clone()].concat())
+        .await?;
+    for group in [
+        vec![bind.clone(), sync.clone()],
+        vec![bind.clone(), execute(1), sync.clone()],
+        vec![
+            bind.clone(),
+            message(b'B', b"q\0s\0\0\0\0\0\0\0"),
+            execute(0),
+            sync.clone(),
+        ],
+    ] {
+        bench.ask("BEGIN").await?;
+        let asked = bench.opened().len();
+        let replies = bench.send(&group.concat()).await?;
+        good(&replies, "EZ", 'E')?;
+        let opened = bench.opened();
+        ensure!(opened.len() == asked + 1, "nobody was asked");
+        ensure!(opened.iter().all(|request| !request.manner.at_commit));
+        bench.ask("ROLLBACK").await?;
+    }
+    ensure!(bench.floors().await? == before);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_only_with_the_commit_is_estimated_beside_what_ran() -> Result<()> {
+    let mut bench = Bench::new(Answer::Deny).await?;
+    let visits = bench.database.number("SELECT count(*) FROM visits").await?;
+    bench.ask("BEGIN").await?;
+    bench
+        .ask("UPDATE rooms SET floor = floor + 1 WHERE room = 'R1'")
+        .await?;
+    bench.ask("DELETE FROM visits; COMMIT").await?;
+    let opened = bench.opened();
+    let blast = &opened.last().context("nobody was asked")?.blast;
+    ensure!(
+        blast.rows.rows == Some(u64::try_from(visits)? + 1),
+        "{blast:?}"
+    );
+    ensure!(
+        blast
+            .cascades
+            .as_ref()
+            .is_some_and(|cascades| !cascades.is_empty()),
+        "{blast:?}"
+    );
+    ensure!(
+        !blast
+            .notes
+            .iter()
+            .any(|note| note.starts_with("the statements ran already"))
+    );
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_other_way_leads_to_a_commit() -> Result<()> {
     let mut bench = Bench::new(Answer::Deny).await?;

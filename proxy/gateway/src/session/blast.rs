@@ -26,6 +26,7 @@ use abeyance_sql::StatementFacts;
 use abeyance_wire::postgres::TransactionStatus;
 use tokio::time::{Instant, timeout};
 
+pub(super) use self::tables::sum as rows_summed;
 use self::{
     ask::Budget,
     look::Kept,

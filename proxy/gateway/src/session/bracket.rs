@@ -32,6 +32,7 @@ pub(crate) use self::{
     cap::{Cap, changes_rows},
     floor::lifts,
     pieces::Piece,
+    written::{ALL_ROWS, COUNTING},
 };
 use super::{
     Session,

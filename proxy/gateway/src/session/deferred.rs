@@ -8,13 +8,20 @@
 //!
 //! Deferred is only what the target can take back, and only inside a transaction the client itself began.
 
-use abeyance_api::{BindingDigest, Blast, Estimate, RedactedStatement};
+mod record;
+
+use abeyance_api::{BindingDigest, RedactedStatement};
 use abeyance_policy::{Decision, Review};
 use abeyance_sql::{StatementClass, StatementFacts, TransactionEffect};
-use abeyance_wire::postgres::{ErrorFields, SqlState, TransactionStatus, frontend::tag};
+use abeyance_wire::postgres::{
+    ErrorFields, FrontendMessage, SqlState, TransactionStatus, frontend::tag,
+};
 
+pub(super) use self::record::Deferred;
 use super::{
-    Session, card,
+    Session,
+    bracket::{ALL_ROWS, COUNTING},
+    card,
     cleared::clear_deferred,
     judge::{Finding, Held, JudgedBatch, Place, Refused, Shown, Step},
     ledger::Prepared,
@@ -26,63 +33,8 @@ use crate::error::{SessionError, TargetError};
 /// Different statements that one transaction may defer; what comes after them waits itself.
 const STATEMENTS_MAX: usize = 48;
 
-/// What ran in the open transaction and is not approved.
-#[derive(Debug)]
-pub(super) struct Deferred {
-    rule: String,
-    route: String,
-    reasons: Vec<String>,
-    /// Each with its exact rows, and how often it ran.
-    statements: Vec<(RedactedStatement, u64, u32)>,
-    /// What ran, byte for byte, and what came of it.
-    digest: BindingDigest,
-    /// Of the rules that let it run.
-    policy: String,
-}
-
-impl Deferred {
-    /// What the permit for the COMMIT is bound to besides its own bytes.
-    pub(super) fn digest(&self) -> BindingDigest {
-        self.digest
-    }
-
-    /// What ran, as reviewers see it.
-    pub(super) fn shown(&self) -> Vec<RedactedStatement> {
-        let line = |(statement, rows, times): &(RedactedStatement, u64, u32)| {
-            let mut statement = statement.clone();
-            let often = if *times > 1 {
-                format!(", {times} times")
-            } else {
-                String::new()
-            };
-            let plural = if *rows == 1 { "" } else { "s" };
-            statement.text = format!("-- ran: {rows} row{plural}{often}\n{}", statement.text);
-            statement
-        };
-        self.statements.iter().map(line).collect()
-    }
-
-    /// Nothing is estimated any more.
-    pub(super) fn blast(&self) -> Blast {
-        let rows = self.statements.iter().map(|(_, rows, _)| *rows).sum();
-        let mut blast = Blast::of_rows(Estimate::exact(rows));
-        blast.transactional = Some(true);
-        blast
-            .notes
-            .push("the statements ran already; the counts are the server's own".to_owned());
-        blast
-    }
-
-    fn add(&mut self, statement: RedactedStatement, rows: u64) {
-        match self.statements.last_mut() {
-            Some((last, sum, times)) if last.fingerprint == statement.fingerprint => {
-                *sum = sum.saturating_add(rows);
-                *times = times.saturating_add(1);
-            }
-            _ => self.statements.push((statement, rows, 1)),
-        }
-    }
-}
+/// Has the server begin its counts anew (PostgreSQL 15).
+const TAKE_COUNTS: &str = "SELECT pg_catalog.pg_stat_force_next_flush()";
 
 impl Session {
     /// Whether a held batch may run now, and wait at its COMMIT.
@@ -97,6 +49,7 @@ impl Session {
             && !self.floored()
             && !self.standing.is_unsynced()
             && ends_whole(judged)
+            && runs_whole(judged)
             && self.stays_inside(&held.statements)
             && judged.shown().iter().all(can_be_taken_back)
     }
@@ -164,6 +117,10 @@ impl Session {
 
     /// Runs a batch that is reviewed with its transaction, and writes down what it did.
     pub(super) async fn run_deferred(&mut self, judged: JudgedBatch) -> Result<(), SessionError> {
+        let Some(before) = self.rows_before().await? else {
+            // Nobody could say what it changed.
+            return Box::pin(self.hold(judged)).await;
+        };
         let Finding::Held(held) = judged.finding() else {
             return Err(SessionError::Internal(
                 "a batch was deferred without a rule",
@@ -212,15 +169,39 @@ impl Session {
             Ok(ran) => ran,
             Err(broken) => return Err(broken.error),
         };
-        self.deferred_ran(statements, &effects, &ran, digest, &bytes);
+        let written = self.rows_so_far().await?.saturating_sub(before);
+        self.deferred_ran(statements, &effects, (&ran, written), digest, &bytes);
         Ok(())
+    }
+
+    /// Where the server's own counters stand: cascades, triggers, rules and all. `None`: they cannot be had.
+    ///
+    /// They go on over transactions until the server takes them to its statistics, which it does outside a
+    /// transaction alone, and then when it likes or is told to.
+    async fn rows_before(&mut self) -> Result<Option<u64>, SessionError> {
+        if self.standing.status == TransactionStatus::InTransaction {
+            return self.rows_so_far().await.map(Some);
+        }
+        own_statement(&mut self.target, TAKE_COUNTS)?;
+        let limit = self.gateway.limits.exchange_timeout;
+        let taken = tokio::time::timeout(limit, self.own_group()).await;
+        let taken = taken.map_err(|_| TargetError::Timeout)??;
+        Ok(taken.sqlstate.is_none().then_some(0))
+    }
+
+    /// The same while the transaction is open; what failed keeps nothing.
+    async fn rows_so_far(&mut self) -> Result<u64, SessionError> {
+        if self.standing.status != TransactionStatus::InTransaction {
+            return Ok(0);
+        }
+        Ok(self.rows_written(ALL_ROWS).await?.unwrap_or(0))
     }
 
     fn deferred_ran(
         &mut self,
         statements: Vec<RedactedStatement>,
         effects: &[bool],
-        ran: &Ran,
+        (ran, written): (&Ran, u64),
         before: Option<BindingDigest>,
         bytes: &[Vec<u8>],
     ) {
@@ -229,10 +210,22 @@ impl Session {
             return;
         };
         let tags = ran.tags();
+        let told = |sum: u64, tag: &String| sum.saturating_add(rows_of(tag));
+        let mut besides = written.saturating_sub(tags.iter().fold(0, told));
+        // Which statement of a batch it was the server does not tell: the last one that ran carries it.
+        let last = effects
+            .iter()
+            .take(tags.len().max(1))
+            .rposition(|counts| *counts);
         for (index, (statement, counts)) in statements.into_iter().zip(effects).enumerate() {
             if *counts {
                 let rows = tags.get(index).map_or(0, |tag| rows_of(tag));
-                deferred.add(statement, rows);
+                let more = if Some(index) == last {
+                    std::mem::take(&mut besides)
+                } else {
+                    0
+                };
+                deferred.add(statement, rows, more);
             }
         }
         let before = before.map(String::from).unwrap_or_default();
@@ -259,8 +252,12 @@ impl Session {
     }
 }
 
-/// The rows a command tag counts: `UPDATE 12`, `INSERT 0 3`.
+/// The rows a command tag says were changed: `UPDATE 12`, `INSERT 0 3`; those of `SELECT 12` were returned.
 fn rows_of(tag: &str) -> u64 {
+    let verb = tag.split(' ').next().unwrap_or_default();
+    if !COUNTING.contains(&verb) {
+        return 0;
+    }
     let last = tag.rsplit(' ').next();
     last.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
@@ -270,6 +267,46 @@ fn ends_whole(judged: &JudgedBatch) -> bool {
     let last = judged.frames().last();
     let last = last.map(abeyance_wire::postgres::Frame::tag);
     last == Some(tag::QUERY) || last == Some(tag::SYNC)
+}
+
+/// Each Bind is executed to its end before the next comes: so the tags are those of the statements, in their order,
+/// and no portal is left that could change rows later, unasked and uncounted.
+fn runs_whole(judged: &JudgedBatch) -> bool {
+    let mut bound: Option<&[u8]> = None;
+    for (step, frame) in judged.steps().iter().zip(judged.frames()) {
+        match step {
+            Step::Bind { portal, .. } if bound.is_none() => bound = Some(portal),
+            Step::Execute { .. } => {
+                let Ok(FrontendMessage::Execute(execute)) = FrontendMessage::decode(frame) else {
+                    return false;
+                };
+                let own = bound.take() == Some(execute.portal.as_bytes());
+                if !own || execute.rows_max != 0 {
+                    return false;
+                }
+            }
+            Step::Bind { .. } | Step::ClosePortal { .. } => return false,
+            Step::Query { .. }
+            | Step::Parse { .. }
+            | Step::Describe
+            | Step::CloseStatement { .. }
+            | Step::Flush
+            | Step::Sync => {}
+        }
+    }
+    bound.is_none()
+}
+
+/// Whether a batch does more than end the transaction and read.
+pub(super) fn does_more(statements: &[StatementFacts]) -> bool {
+    let plain = |class: &StatementClass| {
+        matches!(
+            class,
+            StatementClass::Read | StatementClass::Transaction | StatementClass::Session
+        )
+    };
+    let more = |facts: &StatementFacts| facts.opaque.is_some() || !facts.classes.iter().all(plain);
+    statements.iter().any(more)
 }
 
 /// A rollback undoes all of it, and nothing of it was secret: reads are not taken back.
@@ -293,6 +330,13 @@ fn can_be_taken_back(shown: &Shown) -> bool {
         && facts.classes.iter().all(rows)
         && (begins || facts.impact.transactional)
         && (begins || !asked || writes)
+}
+
+/// Whether all that a batch does is to roll the transaction back.
+pub(super) fn rolls_back(shown: &[Shown]) -> bool {
+    let [only] = shown else { return false };
+    only.facts()
+        .is_some_and(|facts| facts.transaction == TransactionEffect::Rollback)
 }
 
 /// How many statements a batch runs.

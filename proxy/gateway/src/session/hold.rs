@@ -17,6 +17,7 @@ use super::{
     batch::terminates,
     card,
     cleared::{Cleared, clear_permitted},
+    deferred::does_more,
     judge::{Finding, Held, JudgedBatch, Place, Shown},
     refuse::Unsettled,
     relay::Broken,
@@ -154,16 +155,21 @@ impl Session {
             Ok(statements) => statements,
             Err(fields) => return Ok(Err(fields)),
         };
-        let (statements, blast) = match &self.deferred {
-            Some(deferred) if manner.at_commit => {
-                let mut shown = deferred.shown();
-                shown.extend(statements);
-                (shown, deferred.blast())
+        let ran = self.deferred.as_ref().filter(|_| manner.at_commit);
+        let (statements, blast) = match ran {
+            Some(deferred) if !does_more(&held.statements) => {
+                ([deferred.shown(), statements].concat(), deferred.blast())
             }
             _ => {
                 let mut blast = self.blast(judged).await?;
                 self.guard(&mut blast, judged, held);
-                (statements, blast)
+                match self.deferred.as_ref().filter(|_| manner.at_commit) {
+                    Some(deferred) => {
+                        let shown = [deferred.shown(), statements].concat();
+                        (shown, deferred.blast_with(blast))
+                    }
+                    None => (statements, blast),
+                }
             }
         };
         Ok(Ok(card::request(

@@ -358,10 +358,13 @@ impl Session {
             self.guard_commit(&mut judged);
         }
         match judged.finding() {
-            Finding::Allowed => match clear_allowed(judged) {
-                Ok(cleared) => self.relay_allowed(cleared).await,
-                Err(_) => Err(SessionError::Internal("an allowed batch was not cleared")),
-            },
+            Finding::Allowed => {
+                let rolls_back = deferred::rolls_back(judged.shown());
+                match clear_allowed(judged) {
+                    Ok(cleared) => self.relay_allowed(cleared, rolls_back).await,
+                    Err(_) => Err(SessionError::Internal("an allowed batch was not cleared")),
+                }
+            }
             Finding::Held(held) if self.may_defer(&judged, held) => {
                 Box::pin(self.run_deferred(judged)).await
             }

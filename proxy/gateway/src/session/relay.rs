@@ -37,9 +37,18 @@ pub(super) enum Event {
 }
 
 impl Session {
-    /// Runs a batch nobody has to be told of.
-    pub(super) async fn relay_allowed(&mut self, cleared: Cleared) -> Result<(), SessionError> {
+    /// Runs a batch nobody has to be told of. `rolls_back`: it does nothing else.
+    pub(super) async fn relay_allowed(
+        &mut self,
+        cleared: Cleared,
+        rolls_back: bool,
+    ) -> Result<(), SessionError> {
         match self.relay(cleared).await {
+            Ok(ran) if rolls_back && ran.succeeded() && !self.standing.is_unsynced() => {
+                // Also behind ROLLBACK AND CHAIN, whose next transaction is a new one.
+                self.deferred = None;
+                Ok(())
+            }
             Ok(_) => Ok(()),
             Err(broken) => Err(broken.error),
         }

@@ -309,7 +309,7 @@ pub(super) fn tops(near: &Neighbours, tables: &BTreeSet<Oid>) -> Vec<Oid> {
 }
 
 /// Rows together; as well known as the least known of them.
-pub(super) fn sum(parts: &[Estimate]) -> Estimate {
+pub(in crate::session) fn sum(parts: &[Estimate]) -> Estimate {
     if let [only] = parts {
         return only.clone();
     }

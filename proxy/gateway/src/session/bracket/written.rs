@@ -13,15 +13,16 @@ use crate::{
 };
 
 /// Statements whose tag counts what they change.
-const COUNTING: [&str; 4] = ["INSERT", "UPDATE", "DELETE", "MERGE"];
+pub(crate) const COUNTING: [&str; 4] = ["INSERT", "UPDATE", "DELETE", "MERGE"];
+/// Rows changed so far in the transaction, in all user tables.
+pub(crate) const ALL_ROWS: &str = "SELECT pg_catalog.sum(n_tup_ins OPERATOR(pg_catalog.+) n_tup_upd \
+    OPERATOR(pg_catalog.+) n_tup_del) FROM pg_catalog.pg_stat_xact_user_tables";
 /// More tables than anybody names in a statement: then all are counted.
 const TABLES_MAX: usize = 64;
 
 /// The question for a command's rows; `None` when its tag will do.
 pub(super) fn question(first_word: &str, facts: Option<&StatementFacts>) -> Option<String> {
-    let mut sql = "SELECT pg_catalog.sum(n_tup_ins OPERATOR(pg_catalog.+) n_tup_upd \
-        OPERATOR(pg_catalog.+) n_tup_del) FROM pg_catalog.pg_stat_xact_user_tables"
-        .to_owned();
+    let mut sql = ALL_ROWS.to_owned();
     let Some(facts) = facts else { return Some(sql) };
     if !facts.is_certain() || facts.refers_to.is_some() {
         return Some(sql);
@@ -62,7 +63,7 @@ fn literal(text: &str) -> String {
 
 impl Session {
     /// The target's answer: rows changed so far. `None` when it keeps no such counts.
-    pub(super) async fn rows_written(
+    pub(in crate::session) async fn rows_written(
         &mut self,
         question: &str,
     ) -> Result<Option<u64>, SessionError> {
