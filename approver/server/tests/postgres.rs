@@ -19,3 +19,5 @@ mod http;
 mod leases;
 #[path = "life.rs"]
 mod life;
+#[path = "record.rs"]
+mod record;
