@@ -27,4 +27,4 @@ const broken = (change) => {
   return !valid(other);
 };
 check('an unknown key is found', broken((it) => { it.features.slash_commands[0].colour = 'red'; }));
-check('an unknown scope is found', broken((it) => { it.oauth_config.scopes.bot.push('not:ascope'); }));
+check('a missing part is found', broken((it) => { delete it.display_information; }));
