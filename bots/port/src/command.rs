@@ -15,9 +15,9 @@ mod words;
 use std::sync::Arc;
 
 use abeyance_api::{
-    Claimant, Clock, DecideError, GrantDesk, GrantId, GrantRevocation, HoldSearch, Named,
-    OncallDesk, Override, OverrideRemoval, PersonRef, RecordDesk, ShiftsQuery, StandIn, Surface,
-    Swap, Which,
+    Claimant, Clock, DecideError, DeskError, GrantDesk, GrantId, GrantRevocation, HoldSearch,
+    Named, OncallDesk, Override, OverrideRemoval, PersonRef, RecordDesk, ShiftsQuery, StandIn,
+    Surface, Swap, Which,
 };
 use tokio::time::timeout;
 
@@ -160,11 +160,12 @@ impl Commands {
 
     async fn overrides_now(&self) -> Result<Vec<Override>, DecideError> {
         let overrides = self.desks.oncall.overrides(self.clock.now()).await;
-        overrides.map_err(unavailable)
+        overrides.map_err(|error| unavailable(&error))
     }
 
     async fn grants(&self) -> Result<Answer, DecideError> {
-        let grants = self.desks.grants.grants(true).await.map_err(unavailable)?;
+        let grants = self.desks.grants.grants(true).await;
+        let grants = grants.map_err(|error| unavailable(&error))?;
         Ok(show::grants(&grants))
     }
 
@@ -282,7 +283,7 @@ fn search(asker: &Asker, which: Which, filter: Filter, person: Option<Named>) ->
     }
 }
 
-fn unavailable(error: abeyance_api::DeskError) -> DecideError {
+fn unavailable(error: &DeskError) -> DecideError {
     DecideError::Invalid {
         detail: error.to_string(),
     }

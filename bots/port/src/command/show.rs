@@ -1,8 +1,8 @@
 //! What was found, as answers.
 
 use abeyance_api::{
-    Decision, GrantView, HoldHistory, HoldView, HoldsFound, Override, PersonRef, Resolution,
-    ScheduleView, ShiftView, blast, blast::words::rows,
+    Decision, GrantView, HoldHistory, HoldView, HoldsFound, Override, PersonId, PersonRef,
+    Resolution, ScheduleView, ShiftView, blast, blast::words::rows,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -231,7 +231,7 @@ pub(super) fn overrides(title: &str, overrides: &[Override]) -> Answer {
     }
     let mut answer = Answer::titled(title);
     for one in overrides.iter().take(limits::OVERRIDES_SHOWN) {
-        let people: Vec<&str> = one.people.iter().map(|id| id.as_str()).collect();
+        let people: Vec<&str> = one.people.iter().map(PersonId::as_str).collect();
         let id = one.id.to_string();
         answer.push(Part::Item(vec![
             code(id.split('-').next().unwrap_or(&id)),
