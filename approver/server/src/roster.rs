@@ -59,7 +59,7 @@ impl Roster {
                 let known = self.people.iter().map(|person| person.id.as_str());
                 let what = format!("there is nobody called {name}");
                 let found = self.people.iter().find(|person| person.id.as_str() == name);
-                (found, hinted(what, name, known))
+                (found, hinted(&what, name, known))
             }
             Named::Slack { user } => {
                 let person = |person: &&Person| person.slack.as_deref() == Some(user.as_str());
@@ -192,7 +192,7 @@ impl Roster {
     pub(crate) fn schedule_named(&self, name: &str) -> Result<&OncallSchedule, DecideError> {
         let known = self.schedules.iter().map(|given| given.schedule.name());
         self.schedule(name).ok_or_else(|| DecideError::Invalid {
-            detail: hinted(format!("there is no schedule {name}"), name, known),
+            detail: hinted(&format!("there is no schedule {name}"), name, known),
         })
     }
 
@@ -241,7 +241,7 @@ impl Roster {
 }
 
 /// With what was meant, when that is clear.
-fn hinted<'a>(what: String, given: &str, known: impl Iterator<Item = &'a str>) -> String {
+fn hinted<'a>(what: &str, given: &str, known: impl Iterator<Item = &'a str>) -> String {
     match nearest(given, known) {
         Some(near) => format!("{what}; did you mean {near}?"),
         None => format!("{what} in the configuration"),
