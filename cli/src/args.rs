@@ -220,8 +220,6 @@ pub struct OverrideRemoveArgs {
 #[derive(Debug, Args)]
 pub struct SwapArgs {
     #[command(flatten)]
-    pub config: ConfigArg,
-    #[command(flatten)]
     pub approver: ApproverArgs,
     #[arg(long, value_name = "NAME")]
     pub schedule: String,

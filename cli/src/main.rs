@@ -90,6 +90,6 @@ fn oncall(command: &OncallCommand) -> Result<(), Failure> {
         OncallCommand::Override(OverrideCommand::Remove(args)) => {
             commands::oncall::overrides::remove(args, now)
         }
-        OncallCommand::Swap(args) => commands::oncall::overrides::swap(args, now),
+        OncallCommand::Swap(args) => commands::oncall::overrides::swap(args),
     }
 }

@@ -190,8 +190,7 @@ impl DecisionPath {
         let bot = self.slack.map(|slack| {
             wiring::slack(
                 slack,
-                approver.decision_desk(),
-                approver.card_desk(),
+                &approver,
                 Arc::clone(clock),
                 self.config.console_url.clone(),
             )

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use abeyance_api::{CardDesk, Clock, DecisionDesk, client::HttpDeskConfig};
-use abeyance_approver::{ApiToken, ApproverConfig, TokenScope};
+use abeyance_api::{Clock, client::HttpDeskConfig};
+use abeyance_approver::{ApiToken, Approver, ApproverConfig, TokenScope};
+use abeyance_chat::command::CommandDesks;
 use abeyance_gateway::GatewayConfig;
 use abeyance_policy::RuleSet;
 use abeyance_slack::{SlackBot, SlackConfig, SlackError, SlackMode};
@@ -125,8 +126,7 @@ pub fn remote(remote: config::RemoteApprover) -> HttpDeskConfig {
 /// The bot that keeps cards true and brings clicks back.
 pub fn slack(
     slack: config::Slack,
-    decisions: Arc<dyn DecisionDesk>,
-    cards: Arc<dyn CardDesk>,
+    approver: &Approver,
     clock: Arc<dyn Clock>,
     console_url: Option<String>,
 ) -> Result<SlackBot, SlackError> {
@@ -138,5 +138,11 @@ pub fn slack(
         },
         api_url: slack.api_url,
     };
-    SlackBot::new(config, decisions, cards, clock, console_url)
+    let commands = CommandDesks {
+        records: approver.record_desk(),
+        oncall: approver.oncall_desk(),
+        grants: approver.grant_desk(),
+    };
+    let (decisions, cards) = (approver.decision_desk(), approver.card_desk());
+    SlackBot::new(config, decisions, cards, commands, clock, console_url)
 }

@@ -62,6 +62,11 @@ pub trait DecisionDesk: Send + Sync + 'static {
             detail: "holds are decided one by one here".to_owned(),
         })
     }
+    /// Other holds that wait and are alike: same shape, agent, target and route; at most as many as may be
+    /// decided together, oldest first.
+    async fn holds_alike(&self, _id: &HoldId) -> Result<Vec<HoldId>, DeskError> {
+        Ok(Vec::new())
+    }
     /// Puts the next step of an escalation off for a bounded time. No vote. Returns the hold as it is then.
     async fn hold_look(&self, _request: LookRequest) -> Result<HoldView, DecideError> {
         Err(DecideError::Invalid {

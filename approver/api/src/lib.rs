@@ -3,7 +3,8 @@
 //! Proxies and bots see the approver only through the types and traits here:
 //! [`HoldDesk`] is what a proxy needs (open, wait, claim, withdraw, report), [`DecisionDesk`]
 //! what reviewers' surfaces need (look, decide), [`CardDesk`] what a chat needs to keep its
-//! cards true. All three are implemented in process by the approver's server and over HTTP by
+//! cards true; [`GrantDesk`], [`OncallDesk`] and [`RecordDesk`] are what people ask about grants, schedules and
+//! the record. All are implemented in process by the approver's server and over HTTP by
 //! [`client::HttpDesk`].
 //!
 //! Knows no SQL text beyond already redacted strings, no wire bytes, no store and no vendor.
@@ -21,9 +22,11 @@ mod grant;
 mod hold;
 mod id;
 mod manner;
+mod nearest;
 mod notice;
 mod oncall;
 mod permit;
+mod record;
 mod statement;
 
 pub use asking::{AskedStep, Asking, LookRequest, LookView, NextStep};
@@ -41,7 +44,12 @@ pub use hold::{
 };
 pub use id::{BindingDigest, HoldId, InvalidId, PersonId, SessionId};
 pub use manner::Manner;
+pub use nearest::nearest;
 pub use notice::{NoticeBody, NoticeFailure, NoticeTask, NoticeTo};
-pub use oncall::{OncallDesk, Override, OverrideRemoval, OverrideRequest, OverrideSpan};
+pub use oncall::{
+    Moment, OncallDesk, Override, OverrideRemoval, OverrideRequest, OverrideSpan, ScheduleView,
+    ShiftView, ShiftsQuery, StandIn, Swap,
+};
 pub use permit::{Claimed, Permit};
+pub use record::{HoldHistory, HoldSearch, HoldsFound, Named, RecordDesk, RecordLine, Which};
 pub use statement::{FACTS_BYTES_MAX, RECORDS_MAX, ShadowHit, StatementRecord};

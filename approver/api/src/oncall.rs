@@ -1,11 +1,11 @@
 //! Exceptions from schedules: who stands in, from when until when, by whose word.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Claimant, DecideError, DeskError, PersonId, Surface};
+use crate::{Claimant, DecideError, DeskError, Named, PersonId, PersonRef, Surface};
 
 /// Somebody stands in on a schedule. Half-open: `from` is in it, `until` is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,95 @@ pub struct OverrideRemoval {
     pub surface: Surface,
 }
 
+impl Override {
+    /// The one whose id begins as somebody typed it.
+    ///
+    /// # Errors
+    /// How many there are, when it is not exactly one.
+    pub fn by_beginning(overrides: &[Self], beginning: &str) -> Result<Uuid, usize> {
+        let beginning = beginning.to_ascii_lowercase();
+        let ids = overrides.iter().map(|one| one.id);
+        let matching: Vec<Uuid> = ids
+            .filter(|id| id.to_string().starts_with(&beginning))
+            .collect();
+        match matching[..] {
+            [id] => Ok(id),
+            _ => Err(matching.len()),
+        }
+    }
+}
+
+/// A moment as people give it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "as", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Moment {
+    At {
+        at: DateTime<Utc>,
+    },
+    /// On the wall clock of the schedule it is about.
+    Wall {
+        wall: NaiveDateTime,
+    },
+}
+
+/// A request for one override, in the words people use.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StandIn {
+    pub schedule: String,
+    pub people: Vec<Named>,
+    pub from: Moment,
+    pub until: Moment,
+    pub reason: String,
+    pub claimant: Claimant,
+    pub surface: Surface,
+}
+
+/// A request that the shifts of two moments change people.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Swap {
+    pub schedule: String,
+    pub shift: Moment,
+    pub with: Moment,
+    pub reason: String,
+    pub claimant: Claimant,
+    pub surface: Surface,
+}
+
+/// A question who is on call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShiftsQuery {
+    pub claimant: Claimant,
+    /// Of every schedule when left out.
+    #[serde(default)]
+    pub schedule: Option<String>,
+}
+
+/// A schedule from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleView {
+    pub name: String,
+    /// The IANA name of its time zone.
+    pub zone: String,
+    /// The present shift and the next ones; a few, and a few weeks ahead at most.
+    pub shifts: Vec<ShiftView>,
+}
+
+/// Who is on call when, and why. Half-open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShiftView {
+    pub from: DateTime<Utc>,
+    /// `None` when its end is further ahead than was looked.
+    pub until: Option<DateTime<Utc>>,
+    pub people: Vec<PersonRef>,
+    /// `layer office, turn 2`, or whose override it is.
+    pub because: String,
+}
+
 /// What surfaces ask of the approver about schedules.
 #[async_trait]
 pub trait OncallDesk: Send + Sync + 'static {
@@ -61,4 +150,10 @@ pub trait OncallDesk: Send + Sync + 'static {
     async fn override_add(&self, request: OverrideRequest) -> Result<Vec<Override>, DecideError>;
     /// Takes one back; it stays in the record.
     async fn override_remove(&self, removal: OverrideRemoval) -> Result<(), DecideError>;
+    /// Who is on call and who comes next, with the overrides there are.
+    async fn shifts(&self, query: ShiftsQuery) -> Result<Vec<ScheduleView>, DecideError>;
+    /// As [`Self::override_add`], with people and moments as people name them.
+    async fn stand_in(&self, request: StandIn) -> Result<Vec<Override>, DecideError>;
+    /// Lets two shifts change people, by two overrides or none.
+    async fn swap(&self, request: Swap) -> Result<Vec<Override>, DecideError>;
 }

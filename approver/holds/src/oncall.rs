@@ -12,9 +12,11 @@ mod event;
 mod handoff;
 mod schedule;
 mod shifts;
+mod swap;
 
 pub use coverage::{Coverage, CoverageError};
 pub use event::OncallEvent;
 pub use handoff::{Handoff, HandoffError, Zone};
 pub use schedule::{Duty, DutySource, Exception, Layer, Schedule, ScheduleError};
 pub use shifts::{Shift, shifts};
+pub use swap::{NoSwap, swap};

@@ -4,7 +4,8 @@
 
 use abeyance_api::PersonId;
 use abeyance_holds::oncall::{
-    Coverage, DutySource, Exception, Handoff, HandoffError, Layer, Schedule, Zone, shifts,
+    Coverage, DutySource, Exception, Handoff, HandoffError, Layer, NoSwap, Schedule, Zone, shifts,
+    swap,
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use proptest::prelude::*;
@@ -378,4 +379,46 @@ fn an_anchor_is_the_first_boundary_of_its_day() {
     );
     assert_eq!(who(&dba, "2026-11-20T08:00:00Z"), "ann");
     assert_eq!(who(&dba, "2026-11-21T08:00:00Z"), "bob");
+}
+
+#[test]
+fn two_shifts_change_people_and_nothing_else_does() {
+    let weekly = schedule(vec![layer(
+        "0 9 * * 1",
+        "Europe/Berlin",
+        "2026-01-05",
+        &["ann", "bob+cy"],
+    )]);
+    let now = at("2026-01-06T12:00:00Z");
+    let swapped = |one, other| swap(&weekly, &[], (at(one), at(other)), now);
+    let spans = swapped("2026-01-07T00:00:00Z", "2026-01-14T00:00:00Z").unwrap();
+    let of = |index: usize| (spans[index].from, spans[index].until, &spans[index].people);
+    // Of the shift that runs, what is left of it.
+    assert_eq!(of(0), (now, at("2026-01-12T08:00:00Z"), &people("bob+cy")));
+    assert_eq!(
+        of(1),
+        (
+            at("2026-01-12T08:00:00Z"),
+            at("2026-01-19T08:00:00Z"),
+            &people("ann")
+        )
+    );
+    let refused = [
+        ("2026-01-06T11:59:59Z", "2026-01-14T00:00:00Z", "is over"),
+        ("2026-01-07T00:00:00Z", "2026-01-08T00:00:00Z", "same shift"),
+        ("2026-01-07T00:00:00Z", "9999-01-14T00:00:00Z", "a year"),
+    ];
+    for (one, other, why) in refused {
+        let error = swapped(one, other).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    let gone = schedule(vec![layer(
+        "0 9 * * 1",
+        "Europe/Berlin",
+        "2026-02-02",
+        &["ann"],
+    )]);
+    let moment = at("2026-01-07T00:00:00Z");
+    let nobody = swap(&gone, &[], (moment, moment), now);
+    assert_eq!(nobody, Err(NoSwap::Nobody(moment)));
 }

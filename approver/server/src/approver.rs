@@ -7,8 +7,8 @@ use std::{
 };
 
 use abeyance_api::{
-    AskedStep, Asking, CardDesk, Clock, DecisionDesk, DeskError, HoldDesk, HoldId, HoldState,
-    HoldView, LookView, NextStep, OncallDesk,
+    AskedStep, Asking, CardDesk, Clock, DecisionDesk, DeskError, GrantDesk, HoldDesk, HoldId,
+    HoldState, HoldView, LookView, NextStep, OncallDesk, RecordDesk,
 };
 use abeyance_holds::{Hold, escalation::in_words, quorum::seats_in_words};
 use chrono::DateTime;
@@ -167,6 +167,18 @@ impl Approver {
     /// The approver as whoever plans shifts sees it.
     #[must_use]
     pub fn oncall_desk(&self) -> Arc<dyn OncallDesk> {
+        Arc::new(self.clone())
+    }
+
+    /// The approver as whoever looks after grants sees it.
+    #[must_use]
+    pub fn grant_desk(&self) -> Arc<dyn GrantDesk> {
+        Arc::new(self.clone())
+    }
+
+    /// The approver as whoever looks something up sees it.
+    #[must_use]
+    pub fn record_desk(&self) -> Arc<dyn RecordDesk> {
         Arc::new(self.clone())
     }
 

@@ -20,7 +20,7 @@ use crate::{
     overrides::exceptions,
     reconcile::until,
     roster::Roster,
-    store::{CardKey, Coverable, HoldRecord, Instance, NewRecord, Opened, StaleCard, Stepped},
+    store::{CardKey, Coverable, HoldRecord, Instance, NewRecord, Opened, Stepped, StoreError},
 };
 
 /// The reconciler ends an overdue hold; a waiter does it itself only when that did not happen.
@@ -228,13 +228,7 @@ impl HoldDesk for Approver {
 impl DecisionDesk for Approver {
     async fn hold_view(&self, id: &HoldId) -> Result<HoldView, DeskError> {
         let record = self.0.store.hold(id).await?.ok_or(DeskError::NotFound)?;
-        let mut alike = 0;
-        if record.hold.state == HoldState::Pending {
-            alike = self.0.store.holds_alike(&record).await?.len();
-        }
-        let mut view = self.view(record);
-        view.offers.alike = u32::try_from(alike).unwrap_or(u32::MAX);
-        Ok(view)
+        Ok(self.view_in_company(record).await?)
     }
 
     async fn hold_list(&self, filter: HoldFilter) -> Result<Vec<HoldView>, DeskError> {
@@ -281,12 +275,28 @@ impl DecisionDesk for Approver {
         self.look(request).await
     }
 
+    async fn holds_alike(&self, id: &HoldId) -> Result<Vec<HoldId>, DeskError> {
+        let record = self.0.store.hold(id).await?.ok_or(DeskError::NotFound)?;
+        Ok(self.0.store.holds_alike(&record).await?)
+    }
+
     async fn holds_decide(&self, request: BulkDecision) -> Result<Vec<BulkOutcome>, DecideError> {
         self.decide_alike(request).await
     }
 }
 
 impl Approver {
+    /// A hold, and how many others like it wait.
+    pub(crate) async fn view_in_company(&self, record: HoldRecord) -> Result<HoldView, StoreError> {
+        let mut alike = 0;
+        if record.hold.state == HoldState::Pending {
+            alike = self.0.store.holds_alike(&record).await?.len();
+        }
+        let mut view = self.view(record);
+        view.offers.alike = u32::try_from(alike).unwrap_or(u32::MAX);
+        Ok(view)
+    }
+
     fn voted(
         &self,
         stepped: Stepped,
@@ -340,15 +350,18 @@ impl CardDesk for Approver {
         let limit = limit.clamp(1, limits::CARDS_MAX);
         let now = self.0.clock.now();
         let cards = self.0.store.cards_lease(chat, limit, now).await?;
-        let task = |card: StaleCard| CardTask {
-            chat,
-            channel: card.channel,
-            hold: self.view(card.record),
-            message: card.message,
-            in_doubt: card.in_doubt,
-            failures: card.failures,
-        };
-        Ok(cards.into_iter().map(task).collect())
+        let mut tasks = Vec::with_capacity(cards.len());
+        for card in cards {
+            tasks.push(CardTask {
+                chat,
+                channel: card.channel,
+                hold: self.view_in_company(card.record).await?,
+                message: card.message,
+                in_doubt: card.in_doubt,
+                failures: card.failures,
+            });
+        }
+        Ok(tasks)
     }
 
     async fn card_begin(&self, task: &CardTask) -> Result<(), DeskError> {

@@ -1,6 +1,6 @@
 //! The decision path: keeps holds, asks people, and answers proxies.
 //!
-//! [`Approver`] implements the three desks of `abeyance-api` over one store, serves them to
+//! [`Approver`] implements the desks of `abeyance-api` over one store, serves them to
 //! other machines as an HTTP API, and gives people a web console. Reconcilers close the gap between
 //! stored state and what time and people want; a restart needs no code path of its own.
 //!
@@ -21,8 +21,10 @@ pub mod limits;
 mod openings;
 mod overrides;
 mod reconcile;
+mod record;
 mod roster;
 mod serve;
+mod shifts;
 mod signals;
 mod store;
 

@@ -121,3 +121,7 @@ pub const STATEMENTS_KEPT: TimeDelta = TimeDelta::days(90);
 pub const GRANTS_TRIED_MAX: u32 = 20;
 /// Holds that one decision may be on.
 pub const BULK_MAX: usize = 100;
+/// Holds found by one search.
+pub const SEARCH_MAX: u32 = 50;
+/// Shifts shown of one schedule.
+pub const SHIFTS_SHOWN_MAX: usize = 8;

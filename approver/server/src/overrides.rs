@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use abeyance_api::{
     DecideError, DeskError, OncallDesk, Override, OverrideRemoval, OverrideRequest, OverrideSpan,
-    PersonId,
+    PersonId, ScheduleView, ShiftsQuery, StandIn, Swap,
 };
 use abeyance_holds::oncall::Exception;
 use async_trait::async_trait;
@@ -69,13 +69,7 @@ impl OncallDesk for Approver {
     async fn override_add(&self, request: OverrideRequest) -> Result<Vec<Override>, DecideError> {
         let now = self.0.clock.now();
         let roster = self.roster();
-        let schedule = roster.schedule(&request.schedule);
-        let schedule = schedule.ok_or_else(|| {
-            let name = &request.schedule;
-            invalid(format!(
-                "there is no schedule {name}; add it to the configuration"
-            ))
-        })?;
+        let schedule = roster.schedule_named(&request.schedule)?;
         let author = allowed(&roster, schedule, &request.claimant)?;
         check_spans(schedule, &request.spans, now)?;
         let new = NewOverrides {
@@ -117,6 +111,18 @@ impl OncallDesk for Approver {
         } else {
             Err(none())
         }
+    }
+
+    async fn shifts(&self, query: ShiftsQuery) -> Result<Vec<ScheduleView>, DecideError> {
+        self.shifts_ahead(query).await
+    }
+
+    async fn stand_in(&self, request: StandIn) -> Result<Vec<Override>, DecideError> {
+        self.put_on_call(request).await
+    }
+
+    async fn swap(&self, request: Swap) -> Result<Vec<Override>, DecideError> {
+        self.swap_shifts(request).await
     }
 }
 

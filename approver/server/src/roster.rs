@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use abeyance_api::{AgentIdentity, Claimant, PersonId, PersonRef};
+use abeyance_api::{AgentIdentity, Claimant, DecideError, Named, PersonId, PersonRef, nearest};
 use abeyance_holds::{
     Hold, Roster as RouteRoster, eligible,
     escalation::Who,
@@ -79,6 +79,27 @@ impl Roster {
                 .find(|person| person.slack.as_deref() == Some(user.as_str())),
             Claimant::Person { id } => self.person(id),
         }
+    }
+
+    /// Whom somebody means.
+    ///
+    /// # Errors
+    /// When there is nobody of that name.
+    pub(crate) fn named(&self, named: &Named) -> Result<&Person, DecideError> {
+        let (found, detail) = match named {
+            Named::Name { name } => {
+                let known = self.people.iter().map(|person| person.id.as_str());
+                let what = format!("there is nobody called {name}");
+                let found = self.people.iter().find(|person| person.id.as_str() == name);
+                (found, hinted(&what, name, known))
+            }
+            Named::Slack { user } => {
+                let person = |person: &&Person| person.slack.as_deref() == Some(user.as_str());
+                let detail = format!("nobody of the configuration is {user} in Slack");
+                (self.people.iter().find(person), detail)
+            }
+        };
+        found.ok_or(DecideError::Invalid { detail })
     }
 
     /// The person whose console token hashes to `presented`. Looks at everybody, whoever matches.
@@ -221,6 +242,17 @@ impl Roster {
         self.schedules.iter().find(|s| s.schedule.name() == name)
     }
 
+    /// The same, or what to do about it.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub(crate) fn schedule_named(&self, name: &str) -> Result<&OncallSchedule, DecideError> {
+        let known = self.schedules.iter().map(|given| given.schedule.name());
+        self.schedule(name).ok_or_else(|| DecideError::Invalid {
+            detail: hinted(&format!("there is no schedule {name}"), name, known),
+        })
+    }
+
     /// Whether enough people could ever approve a hold of `agent` that waits in a span, whoever has the
     /// shifts meanwhile. Nobody at all is another matter: that is found out step by step, and written down.
     pub(crate) fn quorum_reachable<'a>(
@@ -274,4 +306,12 @@ fn with_more(people: &[PersonId], more: &[PersonId]) -> Vec<PersonId> {
         }
     }
     all
+}
+
+/// With what was meant, when that is clear.
+fn hinted<'a>(what: &str, given: &str, known: impl Iterator<Item = &'a str>) -> String {
+    match nearest(given, known) {
+        Some(near) => format!("{what}; did you mean {near}?"),
+        None => format!("{what} in the configuration"),
+    }
 }

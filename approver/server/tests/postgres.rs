@@ -21,3 +21,5 @@ mod joined;
 mod leases;
 #[path = "life.rs"]
 mod life;
+#[path = "record.rs"]
+mod record;

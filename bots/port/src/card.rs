@@ -57,6 +57,8 @@ pub enum Button {
     Grant,
     /// Approves alone, in an emergency: a form asks for the reason.
     BreakGlass,
+    /// Decides this hold and all that are alike: a form shows which.
+    Alike,
 }
 
 /// A vendor-neutral projection of a hold at a version.
@@ -135,7 +137,7 @@ fn title(view: &HoldView) -> String {
 }
 
 /// The kinds of the batch's statements, each once, in order.
-fn kinds(request: &HoldRequest) -> String {
+pub(crate) fn kinds(request: &HoldRequest) -> String {
     let mut seen = BTreeSet::new();
     let distinct: Vec<&str> = request
         .statements
@@ -413,6 +415,9 @@ fn buttons(view: &HoldView) -> Vec<Button> {
     }
     if !view.offers.break_glass.is_empty() {
         buttons.push(Button::BreakGlass);
+    }
+    if view.offers.alike > 0 {
+        buttons.push(Button::Alike);
     }
     buttons
 }

@@ -62,3 +62,40 @@ pub const KINDS_SHOWN: usize = 3;
 
 /// Reasons shown on a card; the rest are counted.
 pub const REASONS_SHOWN: usize = 5;
+
+/// What may be typed after a command.
+pub const COMMAND_CHARS_MAX: usize = 2_000;
+
+/// A name in a command.
+pub const COMMAND_NAME_CHARS_MAX: usize = 128;
+
+/// People one command puts on call.
+pub const COMMAND_PEOPLE_MAX: usize = 16;
+
+/// A reason, as the approver takes it.
+pub const REASON_CHARS_MAX: usize = 500;
+
+/// What is repeated of a word that was not understood.
+pub const WORD_SHOWN_CHARS: usize = 40;
+
+/// How long a command may take altogether.
+pub const COMMAND_MAX: Duration = Duration::from_secs(20);
+
+/// How far an audit looks back when nothing is said, and at most.
+pub const AUDIT_HOURS: u32 = 24;
+pub const AUDIT_HOURS_MAX: u32 = 92 * 24;
+
+/// Holds in one answer; the rest are counted.
+pub const HOLDS_LISTED: u32 = 15;
+
+/// Lines of a record in one answer.
+pub const RECORD_LINES_SHOWN: usize = 30;
+
+/// Schedules in one answer.
+pub const SCHEDULES_SHOWN: usize = 12;
+
+/// Overrides in one answer.
+pub const OVERRIDES_SHOWN: usize = 20;
+
+/// Grants in one answer.
+pub const GRANTS_LISTED: usize = 10;

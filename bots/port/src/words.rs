@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use abeyance_api::{
-    DecideError, Decision, HoldState, HoldView, Outcome, Resolution, TransactionContext, Vote,
-    WithdrawReason,
+    BulkOutcome, DecideError, Decision, HoldState, HoldView, Outcome, Resolution,
+    TransactionContext, Vote, WithdrawReason,
 };
 
 pub use abeyance_api::blast::words::{grouped, rows};
@@ -178,6 +178,34 @@ pub fn refusal(hold: &str, wanted: Decision, error: &DecideError) -> String {
         }
         other => format!("Your {verb} of {hold} did not count: {other}."),
     }
+}
+
+/// What somebody reads who decided several holds at once; nothing when the cards say it all.
+#[must_use]
+pub fn together(wanted: Decision, outcomes: &[BulkOutcome]) -> Option<String> {
+    let counted = outcomes.iter().filter_map(|one| one.result.as_ref().ok());
+    let waiting = counted
+        .clone()
+        .filter(|view| view.state == HoldState::Pending)
+        .count();
+    let refused: Vec<String> = outcomes
+        .iter()
+        .filter_map(|one| Some((&one.hold, one.result.as_ref().err()?)))
+        .map(|(hold, error)| refusal(hold.as_str(), wanted, error))
+        .collect();
+    let mut said = Vec::new();
+    if waiting > 0 {
+        said.push(format!(
+            "Your vote is counted on {} of {}; others are still asked.",
+            counted.count(),
+            outcomes.len()
+        ));
+    } else if !refused.is_empty() {
+        let (done, all) = (counted.count(), outcomes.len());
+        said.push(format!("{done} of {all} are decided."));
+    }
+    said.extend(refused);
+    (!said.is_empty()).then(|| said.join(" "))
 }
 
 /// What somebody reads who said that they look.

@@ -175,8 +175,17 @@ impl SlackApi {
         Ok(())
     }
 
-    pub async fn ephemeral(&self, channel: &str, user: &str, text: &str) -> Answer<()> {
-        let content = SlackMessageContent::new().with_text(text.to_owned());
+    pub async fn ephemeral(
+        &self,
+        channel: &str,
+        user: &str,
+        text: &str,
+        blocks: &[SlackBlock],
+    ) -> Answer<()> {
+        let mut content = SlackMessageContent::new().with_text(text.to_owned());
+        if !blocks.is_empty() {
+            content = content.with_blocks(blocks.to_vec());
+        }
         let request = SlackApiChatPostEphemeralRequest::new(channel.into(), user.into(), content);
         let Fine {} = self
             .call("chat.postEphemeral", &request, limits::CALL_MAX)
@@ -245,8 +254,8 @@ impl SlackApi {
         Ok(opened.url)
     }
 
-    /// Answers a click through the address it came with, to the person who clicked only.
-    pub async fn respond(&self, url: &Url, text: &str) -> Answer<()> {
+    /// Answers a click or a command through the address it came with, to that person only.
+    pub async fn respond(&self, url: &Url, text: &str, blocks: &[SlackBlock]) -> Answer<()> {
         const METHOD: &str = "response_url";
         if !self.addresses.trusts_webhook(url) {
             return Err(CallError::Refused {
@@ -254,7 +263,11 @@ impl SlackApi {
                 code: "untrusted_address".to_owned(),
             });
         }
-        let body = json!({ "response_type": "ephemeral", "replace_original": false, "text": text });
+        let mut body =
+            json!({ "response_type": "ephemeral", "replace_original": false, "text": text });
+        if !blocks.is_empty() {
+            body["blocks"] = json!(blocks);
+        }
         let span = tracing::Span::none();
         let context = SlackClientApiCallContext {
             rate_control_params: None,

@@ -11,6 +11,7 @@ pub(crate) const APPROVE: &str = "abeyance_approve";
 pub(crate) const DENY: &str = "abeyance_deny";
 pub(crate) const GRANT: &str = "abeyance_grant";
 pub(crate) const BREAK_GLASS: &str = "abeyance_break_glass";
+pub(crate) const ALIKE: &str = "abeyance_alike";
 pub(crate) const LOOK: &str = "abeyance_look";
 pub(crate) const OPEN_CONSOLE: &str = "abeyance_open_console";
 const ACTIONS: &str = "abeyance_actions";
@@ -167,6 +168,7 @@ fn actions(card: &Card, console: Option<&Url>) -> Option<SlackBlock> {
                 .into(),
             Button::Look => button(LOOK, "I'm looking", hold).into(),
             Button::Grant => button(GRANT, "Approve for a while…", hold).into(),
+            Button::Alike => button(ALIKE, "Decide all alike…", hold).into(),
             Button::BreakGlass => button(BREAK_GLASS, "Break glass…", hold)
                 .with_style(SlackBlockButtonStyle::Danger)
                 .into(),
@@ -218,7 +220,7 @@ pub(crate) fn hold_url(console: &Url, hold: &str) -> Option<Url> {
     Some(url)
 }
 
-fn footer(pieces: &Line) -> SlackBlock {
+pub(crate) fn footer(pieces: &Line) -> SlackBlock {
     let text = SlackBlockMarkDownText::new(line(pieces, limits::FACT_MAX)).with_verbatim(true);
     SlackContextBlock::new(vec![SlackContextBlockElement::MarkDown(text)]).into()
 }

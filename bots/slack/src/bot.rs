@@ -3,11 +3,14 @@
 use std::{fmt, sync::Arc};
 
 use abeyance_api::{CardDesk, Clock, DecisionDesk};
-use abeyance_chat::{Notifier, Reconciler, backoff};
+use abeyance_chat::{
+    Notifier, Reconciler, backoff,
+    command::{CommandDesks, Commands as Chat},
+};
 use axum::Router;
 use secrecy::SecretString;
 use tokio::time::{sleep, timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use url::Url;
 
@@ -15,17 +18,19 @@ use crate::{
     SlackConfig, SlackError, SlackIdentity, SlackMode,
     api::{SlackApi, tls_config},
     clicks::Clicks,
+    commands::Commands,
     complaints::Complaints,
     config::Addresses,
     identity::Identity,
     limits,
     port::SlackPort,
+    reception::Reception,
     signature::Verifier,
     socket::Socket,
     webhook::Webhook,
 };
 
-/// Cards and clicks in one Slack workspace. Clones share everything.
+/// Cards, clicks and commands in one Slack workspace. Clones share everything.
 #[derive(Clone)]
 pub struct SlackBot {
     parts: Arc<Parts>,
@@ -33,11 +38,19 @@ pub struct SlackBot {
 
 struct Parts {
     port: SlackPort,
-    clicks: Arc<Clicks>,
+    reception: Arc<Reception>,
+    inbox: Inbox,
     cards: Arc<dyn CardDesk>,
     transport: Transport,
     tls: Arc<rustls::ClientConfig>,
     addresses: Addresses,
+}
+
+/// Who takes what comes from Slack, over either transport.
+#[derive(Clone)]
+pub(crate) struct Inbox {
+    pub clicks: Arc<Clicks>,
+    pub commands: Arc<Commands>,
 }
 
 enum Transport {
@@ -66,6 +79,7 @@ impl SlackBot {
         config: SlackConfig,
         decisions: Arc<dyn DecisionDesk>,
         cards: Arc<dyn CardDesk>,
+        commands: CommandDesks,
         clock: Arc<dyn Clock>,
         console_url: Option<String>,
     ) -> Result<Self, SlackError> {
@@ -80,10 +94,15 @@ impl SlackBot {
             places: Arc::default(),
             console,
         };
-        let clicks = Arc::new(Clicks::new(port.clone(), decisions, TaskTracker::new()));
+        let reception = Arc::new(Reception::new(port.clone()));
+        let chat = Chat::new(commands, Arc::clone(&clock));
+        let inbox = Inbox {
+            clicks: Arc::new(Clicks::new(Arc::clone(&reception), decisions)),
+            commands: Arc::new(Commands::new(Arc::clone(&reception), chat)),
+        };
         let transport = match config.mode {
             SlackMode::Http { signing_secret } => Transport::Http(Arc::new(Webhook::new(
-                Arc::clone(&clicks),
+                inbox.clone(),
                 Verifier::new(signing_secret),
                 clock,
             ))),
@@ -91,7 +110,8 @@ impl SlackBot {
         };
         let parts = Parts {
             port,
-            clicks,
+            reception,
+            inbox,
             cards,
             transport,
             tls,
@@ -102,7 +122,7 @@ impl SlackBot {
         })
     }
 
-    /// `POST /slack/interactions`, when clicks arrive over HTTP. It guards itself: merge it outside of
+    /// `POST /slack/interactions` and `POST /slack/commands`, when they arrive over HTTP. It guards itself: merge it outside of
     /// anything that reads bodies or asks for credentials.
     #[must_use]
     pub fn router(&self) -> Option<Router> {
@@ -120,8 +140,8 @@ impl SlackBot {
         Ok(self.parts.port.identity.known().await?.clone())
     }
 
-    /// Keeps cards true, and takes clicks in Socket Mode, until `shutdown`; then lets clicks that
-    /// have begun end.
+    /// Keeps cards true, and takes clicks and commands in Socket Mode, until `shutdown`; then lets what
+    /// has begun end.
     pub async fn run(&self, shutdown: CancellationToken) {
         let parts = &self.parts;
         let reconciler = Reconciler::new(Arc::new(parts.port.clone()), Arc::clone(&parts.cards));
@@ -131,7 +151,7 @@ impl SlackBot {
                 let socket = Socket {
                     api: Arc::clone(&parts.port.api),
                     app_token: app_token.clone(),
-                    clicks: Arc::clone(&parts.clicks),
+                    inbox: parts.inbox.clone(),
                     complaints: Arc::clone(&parts.port.complaints),
                     addresses: parts.addresses.clone(),
                     tls: Arc::clone(&parts.tls),
@@ -145,11 +165,11 @@ impl SlackBot {
             notifier.run(shutdown.clone()),
             Box::pin(self.greet(&shutdown)),
         );
-        if timeout(limits::SHUTDOWN_MAX, parts.clicks.finish())
+        if timeout(limits::SHUTDOWN_MAX, parts.reception.finish())
             .await
             .is_err()
         {
-            warn!("some clicks were still worked on at shutdown");
+            warn!("some clicks or commands were still worked on at shutdown");
         }
     }
 

@@ -4,7 +4,9 @@
 //! the transport proved and authorises nobody at all: the server does, at the time of the click (invariant 9).
 //! What it checks before opening a form only saves people from writing a reason for nothing.
 
-use std::{future::Future, sync::Arc};
+mod alike;
+
+use std::sync::Arc;
 
 use abeyance_api::{
     Claimant, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError, GrantWish, HoldId,
@@ -12,20 +14,14 @@ use abeyance_api::{
 };
 use abeyance_chat::{Card, ChatPort, words};
 use serde_json::Value;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
-use tokio_util::task::TaskTracker;
+use slack_morphism::prelude::SlackModalView;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use tracing::{debug, info, warn};
 
 use crate::{
-    form,
-    identity::{Belonging, Origin},
-    limits,
+    form, limits,
     payload::{self, Asks, Click, Interaction, Place, Submission, Wanted},
-    port::SlackPort,
-    text,
+    reception::Reception,
 };
 
 /// What the transport tells Slack, at once.
@@ -44,20 +40,13 @@ pub(crate) enum Ack {
 }
 
 pub(crate) struct Clicks {
-    port: SlackPort,
+    reception: Arc<Reception>,
     desk: Arc<dyn DecisionDesk>,
-    tasks: TaskTracker,
-    room: Arc<Semaphore>,
 }
 
 impl Clicks {
-    pub fn new(port: SlackPort, desk: Arc<dyn DecisionDesk>, tasks: TaskTracker) -> Self {
-        Self {
-            port,
-            desk,
-            tasks,
-            room: Arc::new(Semaphore::new(limits::CLICKS_MAX)),
-        }
+    pub fn new(reception: Arc<Reception>, desk: Arc<dyn DecisionDesk>) -> Self {
+        Self { reception, desk }
     }
 
     /// Takes a payload whose origin the transport has proved. Answers within
@@ -70,8 +59,7 @@ impl Clicks {
                 return Ack::Malformed(what);
             }
         };
-        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
-            warn!("too many clicks at the same time; one was refused");
+        let Some(permit) = self.reception.enter() else {
             return Ack::Busy;
         };
         match interaction {
@@ -85,11 +73,11 @@ impl Clicks {
     }
 
     fn accept_click(self: &Arc<Self>, click: Click, permit: OwnedSemaphorePermit) -> Ack {
-        if self.known_foreign(&click.origin) {
+        if self.reception.known_foreign(&click.origin) {
             return Ack::Foreign;
         }
         let this = Arc::clone(self);
-        self.tasks.spawn(async move {
+        self.reception.tasks.spawn(async move {
             this.work_click(&click).await;
             drop(permit);
         });
@@ -102,7 +90,7 @@ impl Clicks {
         submission: Submission,
         permit: OwnedSemaphorePermit,
     ) -> Ack {
-        if self.known_foreign(&submission.origin) {
+        if self.reception.known_foreign(&submission.origin) {
             return Ack::Foreign;
         }
         let asks = submission.asks;
@@ -111,7 +99,7 @@ impl Clicks {
             Err(answer) => return Ack::Answer(answer),
         };
         let (this, late) = (Arc::clone(self), submission.clone());
-        let mut deciding = self.tasks.spawn(async move {
+        let mut deciding = self.reception.tasks.spawn(async move {
             let answer = this.submitted(&submission, wanted).await;
             drop(permit);
             answer
@@ -125,9 +113,9 @@ impl Clicks {
             )),
             Err(_) => {
                 let this = Arc::clone(self);
-                self.tasks.spawn(async move {
+                self.reception.tasks.spawn(async move {
                     if let Ok(Some(why)) = deciding.await {
-                        this.tell(&late.user, &late.place, &why).await;
+                        this.reception.tell(&late.user, &late.place, &why).await;
                     }
                 });
                 Ack::Empty
@@ -135,17 +123,9 @@ impl Clicks {
         }
     }
 
-    fn known_foreign(&self, origin: &Origin) -> bool {
-        let foreign = self.port.identity.judge_now(origin) == Some(Belonging::Foreign);
-        if foreign {
-            warn!("a click of another workspace was refused");
-        }
-        foreign
-    }
-
     async fn work_click(&self, click: &Click) {
-        if let Some(why) = self.outsider(&click.origin).await {
-            self.tell(&click.user, &click.place, &why).await;
+        if let Some(why) = self.reception.outsider(&click.origin).await {
+            self.reception.tell(&click.user, &click.place, &why).await;
             return;
         }
         let answer = match click.wanted {
@@ -157,40 +137,25 @@ impl Clicks {
             Wanted::Decide(Decision::Deny) => self.open_form(click, Asks::Deny).await,
             Wanted::Grant => self.open_form(click, Asks::Grant).await,
             Wanted::BreakGlass => self.open_form(click, Asks::BreakGlass).await,
+            Wanted::Alike => self.open_alike(click).await,
             Wanted::Look => self.look(click).await,
         };
         if let Some(answer) = answer {
-            self.tell(&click.user, &click.place, &answer).await;
+            self.reception
+                .tell(&click.user, &click.place, &answer)
+                .await;
         }
     }
 
     async fn submitted(&self, submission: &Submission, wish: Wish) -> Option<String> {
-        if let Some(why) = self.outsider(&submission.origin).await {
+        if let Some(why) = self.reception.outsider(&submission.origin).await {
             return Some(why);
+        }
+        if submission.asks == Asks::Alike {
+            return self.decide_alike(submission, wish).await;
         }
         let (user, hold) = (&submission.user, &submission.hold);
         self.decide(user, hold, wish, &submission.place).await
-    }
-
-    /// Why the person is not even asked, when it is so. Any doubt refuses.
-    async fn outsider(&self, origin: &Origin) -> Option<String> {
-        match self.port.identity.judge(origin).await {
-            Ok(Belonging::Ours) => None,
-            Ok(Belonging::Guest) => {
-                Some("Only people of this app's own workspace decide; nothing was done.".to_owned())
-            }
-            Ok(Belonging::Foreign) => {
-                warn!("a click of another workspace was refused");
-                Some("This app belongs to another workspace; nothing was done.".to_owned())
-            }
-            Err(error) => {
-                self.port.complaints.call_failed(&error, None);
-                Some(
-                    "Slack could not tell which workspace this is; nothing was done, try again."
-                        .to_owned(),
-                )
-            }
-        }
     }
 
     /// Casts the vote. Returns what the person should read; nothing when the card says it all.
@@ -259,6 +224,15 @@ impl Clicks {
 
     /// Opens the form, or says why not. The trigger lives three seconds: no long look first.
     async fn open_form(&self, click: &Click, asks: Asks) -> Option<String> {
+        if let Some(why) = self.vain(click, asks).await {
+            return Some(why);
+        }
+        let form = form::form(&click.hold, asks, &click.place);
+        self.open(click, form).await
+    }
+
+    /// Why a form would be filled in for nothing, when that is known.
+    async fn vain(&self, click: &Click, asks: Asks) -> Option<String> {
         let hold = &click.hold;
         let decision = if asks == Asks::Deny {
             Decision::Deny
@@ -267,23 +241,24 @@ impl Clicks {
         };
         match timeout(limits::FORM_LOOK_MAX, self.desk.hold_view(hold)).await {
             Ok(Ok(view)) => {
-                if let Some(error) = hopeless(&view, &click.user, asks) {
-                    if decided(&view) {
-                        self.refresh(hold, &click.place).await;
-                    }
-                    return Some(words::refusal(hold.as_str(), decision, &error));
+                let error = hopeless(&view, &click.user, asks)?;
+                if decided(&view) {
+                    self.refresh(hold, &click.place).await;
                 }
+                Some(words::refusal(hold.as_str(), decision, &error))
             }
-            Ok(Err(DeskError::NotFound)) => {
-                return Some(words::refusal(
-                    hold.as_str(),
-                    decision,
-                    &DecideError::NotFound,
-                ));
-            }
+            Ok(Err(DeskError::NotFound)) => Some(words::refusal(
+                hold.as_str(),
+                decision,
+                &DecideError::NotFound,
+            )),
             // The server has the last word on the submission anyway.
-            Ok(Err(_)) | Err(_) => {}
+            Ok(Err(_)) | Err(_) => None,
         }
+    }
+
+    async fn open(&self, click: &Click, form: SlackModalView) -> Option<String> {
+        let hold = &click.hold;
         let failed = |why: &str| {
             Some(format!(
                 "The form for {hold} could not be opened: {why}. Press the button again, or use the console."
@@ -292,13 +267,9 @@ impl Clicks {
         let Some(trigger) = &click.trigger else {
             return failed("Slack sent no trigger");
         };
-        let opened = self
-            .port
-            .api
-            .views_open(trigger, form::form(hold, asks, &click.place))
-            .await;
-        let error = opened.err()?;
-        self.port.complaints.call_failed(&error, None);
+        let port = &self.reception.port;
+        let error = port.api.views_open(trigger, form).await.err()?;
+        port.complaints.call_failed(&error, None);
         failed(
             error
                 .code()
@@ -316,37 +287,14 @@ impl Clicks {
         };
         // While it still moves, the reconciler is at it, and two writers could end in the wrong order.
         if view.state.is_final()
-            && let Err(error) = self.port.update(channel, message, &Card::of(&view)).await
+            && let Err(error) = self
+                .reception
+                .port
+                .update(channel, message, &Card::of(&view))
+                .await
         {
             debug!(%hold, error = error.text(), "a stale card could not be mended");
         }
-    }
-
-    /// Answers the person who clicked, and nobody else.
-    async fn tell(&self, user: &str, place: &Place, answer: &str) {
-        let said = text::prose(answer, limits::SECTION_TEXT_MAX);
-        if let Some(url) = &place.response_url {
-            match self.port.api.respond(url, &said).await {
-                Ok(()) => return,
-                Err(error) => self
-                    .port
-                    .complaints
-                    .call_failed(&error, place.channel.as_deref()),
-            }
-        }
-        let Some(channel) = &place.channel else {
-            warn!("a click could not be answered: it came without a channel");
-            return;
-        };
-        if let Err(error) = self.port.api.ephemeral(channel, user, &said).await {
-            self.port.complaints.call_failed(&error, Some(channel));
-        }
-    }
-
-    /// Waits for the work that clicks have begun.
-    pub fn finish(&self) -> impl Future<Output = ()> + '_ {
-        self.tasks.close();
-        self.tasks.wait()
     }
 }
 
@@ -378,6 +326,7 @@ impl Wish {
                 break_glass: true,
                 ..Self::plain(Decision::Approve, Some(reason()?))
             }),
+            Asks::Alike => Self::of_all(submission),
             Asks::Grant => {
                 let wish = form::wish(&submission.minutes, &submission.uses);
                 let wish = wish.map_err(|(field, why)| form::refused_at(field, &why))?;

@@ -1,4 +1,4 @@
-//! Slack: a Block Kit card for every hold, and clicks by HTTP or by Socket Mode.
+//! Slack: a Block Kit card for every hold, and clicks and slash commands by HTTP or by Socket Mode.
 //!
 //! [`SlackBot`] is all the rest of the program sees. Outgoing calls go through slack-morphism; incoming
 //! payloads are read by hand, because models that refuse what they do not know would lose clicks. Knows no SQL, no
@@ -6,10 +6,12 @@
 //! (invariant 7), escaped so that nothing an agent wrote can notify, link or pass for the card
 //! itself. Every call, buffer and wait is bounded in `limits` (invariant 10).
 
+mod answer;
 mod api;
 mod blocks;
 mod bot;
 mod clicks;
+mod commands;
 mod complaints;
 mod config;
 mod error;
@@ -18,6 +20,7 @@ mod identity;
 mod limits;
 mod payload;
 mod port;
+mod reception;
 mod signature;
 mod socket;
 mod text;

@@ -13,7 +13,7 @@ pub const TIMESTAMP_WINDOW_SECS: i64 = 300;
 /// Verified signatures remembered against replays. Only Slack can fill this.
 pub const REPLAY_ENTRIES_MAX: usize = 20_000;
 
-/// Clicks worked on at the same time.
+/// Clicks and commands worked on at the same time.
 pub const CLICKS_MAX: usize = 128;
 /// Slack shows an error when it has no answer after 3 s: a form's answer must be on its way by then.
 pub const SUBMISSION_ANSWER_MAX: Duration = Duration::from_millis(2000);
@@ -25,6 +25,16 @@ pub const FORM_LOOK_MAX: Duration = Duration::from_millis(700);
 pub const IDENTITY_MAX: Duration = Duration::from_millis(1500);
 /// The approver's answer to a decision.
 pub const DECIDE_MAX: Duration = Duration::from_secs(10);
+/// The approver's answer to a decision of several holds.
+pub const BULK_DECIDE_MAX: Duration = Duration::from_secs(30);
+/// Holds that are decided together, as the approver takes them.
+pub const ALIKE_MAX: usize = 100;
+/// Slack: blocks of a message.
+pub const BLOCKS_MAX: usize = 50;
+/// Fields of a slash command; Slack sends about fifteen.
+pub const COMMAND_FIELDS_MAX: usize = 64;
+/// One line of an answer to a command.
+pub const ITEM_MAX: usize = 1400;
 
 /// People whose direct messages' channel is remembered.
 pub const PLACES_MAX: usize = 4_096;

@@ -27,6 +27,7 @@ pub(crate) enum Wanted {
     Look,
     Grant,
     BreakGlass,
+    Alike,
 }
 
 /// A press of a button on a card.
@@ -53,6 +54,9 @@ pub(crate) struct Submission {
     /// For a grant, as they were typed.
     pub minutes: String,
     pub uses: String,
+    /// Of several holds: which way, and which.
+    pub choice: String,
+    pub alike: Vec<HoldId>,
 }
 
 /// What a form is for.
@@ -63,6 +67,7 @@ pub(crate) enum Asks {
     Deny,
     Grant,
     BreakGlass,
+    Alike,
 }
 
 /// Where the card is, and how to answer the person who clicked.
@@ -82,6 +87,9 @@ pub(crate) struct FormMemory {
     pub asks: Asks,
     pub channel: Option<String>,
     pub message: Option<String>,
+    /// The holds that are decided together, this one among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alike: Vec<HoldId>,
 }
 
 /// A payload that Slack would not have sent. Says what is wrong, not what it said.
@@ -114,6 +122,7 @@ fn click(payload: &Value) -> Result<Interaction, Malformed> {
             Some(blocks::DENY) => Some((action, Wanted::Decide(Decision::Deny))),
             Some(blocks::LOOK) => Some((action, Wanted::Look)),
             Some(blocks::GRANT) => Some((action, Wanted::Grant)),
+            Some(blocks::ALIKE) => Some((action, Wanted::Alike)),
             Some(blocks::BREAK_GLASS) => Some((action, Wanted::BreakGlass)),
             _ => None,
         });
@@ -160,6 +169,8 @@ fn submission(payload: &Value) -> Result<Interaction, Malformed> {
         reason: own(form::REASON_POINTER),
         minutes: own(form::MINUTES_POINTER),
         uses: own(form::USES_POINTER),
+        choice: own(form::CHOICE_POINTER),
+        alike: memory.alike,
     }))
 }
 
@@ -178,7 +189,7 @@ fn origin(payload: &Value) -> Origin {
 }
 
 /// A string that is there and not empty.
-fn at<'a>(payload: &'a Value, pointer: &str) -> Option<&'a str> {
+pub(crate) fn at<'a>(payload: &'a Value, pointer: &str) -> Option<&'a str> {
     payload
         .pointer(pointer)
         .and_then(Value::as_str)

@@ -1,4 +1,4 @@
-//! Socket Mode: clicks over a websocket that we open.
+//! Socket Mode: clicks and commands over a websocket that we open.
 //!
 //! slack-morphism opens the address; its own listener is not used, because it acknowledges what it could not
 //! parse, so that a click is lost without a trace. Here an envelope is acknowledged when its payload
@@ -21,7 +21,7 @@ use tracing::warn;
 use url::Url;
 
 use crate::{
-    CallError, api::SlackApi, clicks::Clicks, complaints::Complaints, config::Addresses, limits,
+    CallError, api::SlackApi, bot::Inbox, complaints::Complaints, config::Addresses, limits,
 };
 
 mod connection;
@@ -35,7 +35,7 @@ type Stream = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 pub(crate) struct Socket {
     pub api: Arc<SlackApi>,
     pub app_token: SecretString,
-    pub clicks: Arc<Clicks>,
+    pub inbox: Inbox,
     pub complaints: Arc<Complaints>,
     pub addresses: Addresses,
     pub tls: Arc<rustls::ClientConfig>,
@@ -57,7 +57,7 @@ impl Socket {
             let lived = match opened {
                 Ok(stream) => {
                     let connection = Connection {
-                        clicks: Arc::clone(&self.clicks),
+                        inbox: self.inbox.clone(),
                         seen: Arc::clone(&seen),
                         complaints: Arc::clone(&self.complaints),
                         replace: replace.clone(),

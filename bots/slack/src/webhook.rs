@@ -1,4 +1,4 @@
-//! Clicks over HTTP: `POST /slack/interactions`.
+//! Clicks and commands over HTTP: `POST /slack/interactions` and `POST /slack/commands`.
 //!
 //! Refuses as early as it can: by length before a byte of the body is read, by headers before the rest of
 //! it, by signature before anything in it is believed. Nothing of a body is ever logged.
@@ -21,25 +21,28 @@ use tokio::{sync::Semaphore, time::timeout};
 use tracing::{info, warn};
 
 use crate::{
-    clicks::{Ack, Clicks},
+    bot::Inbox,
+    clicks::Ack,
     limits,
     signature::{Signed, Unsigned, Verifier},
 };
 
 /// Where Slack is told to send clicks.
 pub(crate) const PATH: &str = "/slack/interactions";
+/// Where Slack is told to send commands.
+pub(crate) const COMMANDS_PATH: &str = "/slack/commands";
 
 pub(crate) struct Webhook {
-    pub clicks: Arc<Clicks>,
+    pub inbox: Inbox,
     pub verifier: Verifier,
     pub clock: Arc<dyn Clock>,
     pub room: Semaphore,
 }
 
 impl Webhook {
-    pub fn new(clicks: Arc<Clicks>, verifier: Verifier, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(inbox: Inbox, verifier: Verifier, clock: Arc<dyn Clock>) -> Self {
         Self {
-            clicks,
+            inbox,
             verifier,
             clock,
             room: Semaphore::new(limits::WEBHOOKS_MAX),
@@ -49,6 +52,7 @@ impl Webhook {
     pub fn router(self: Arc<Self>) -> Router {
         Router::new()
             .route(PATH, post(interactions))
+            .route(COMMANDS_PATH, post(commands))
             .with_state(self)
     }
 
@@ -87,34 +91,50 @@ impl IntoResponse for Refused {
 }
 
 async fn interactions(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
-    let signed = {
-        let Ok(_room) = webhook.room.try_acquire() else {
-            return Refused(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too many requests at once".to_owned(),
-            )
-            .into_response();
-        };
-        match webhook.signed(request).await {
-            Ok(signed) => signed,
-            Err(refused) => {
-                info!(
-                    status = refused.0.as_u16(),
-                    why = refused.1,
-                    "refused a request to the Slack webhook"
-                );
-                return refused.into_response();
-            }
-        }
+    let signed = match believed(&webhook, request).await {
+        Ok(signed) => signed,
+        Err(refused) => return refused.into_response(),
     };
     match payload(&signed) {
         Ok(None) => StatusCode::OK.into_response(),
-        Ok(Some(payload)) => answer(webhook.clicks.accept(&payload).await),
-        Err(what) => {
-            warn!(what, "a signed request to the Slack webhook was malformed");
-            Refused(StatusCode::BAD_REQUEST, what.to_owned()).into_response()
-        }
+        Ok(Some(payload)) => answer(webhook.inbox.clicks.accept(&payload).await),
+        Err(what) => malformed(what),
     }
+}
+
+async fn commands(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+    let signed = match believed(&webhook, request).await {
+        Ok(signed) => signed,
+        Err(refused) => return refused.into_response(),
+    };
+    match fields(&signed) {
+        Ok(None) => StatusCode::OK.into_response(),
+        Ok(Some(fields)) => answer(webhook.inbox.commands.accept(&fields)),
+        Err(what) => malformed(what),
+    }
+}
+
+async fn believed(webhook: &Webhook, request: Request) -> Result<Signed, Refused> {
+    let room = webhook.room.try_acquire();
+    let signed = match &room {
+        Ok(_room) => webhook.signed(request).await,
+        Err(_) => Err(Refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many requests at once".to_owned(),
+        )),
+    };
+    signed.inspect_err(|refused| {
+        info!(
+            status = refused.0.as_u16(),
+            why = refused.1,
+            "refused a request to the Slack webhook"
+        );
+    })
+}
+
+fn malformed(what: &'static str) -> Response {
+    warn!(what, "a signed request to the Slack webhook was malformed");
+    Refused(StatusCode::BAD_REQUEST, what.to_owned()).into_response()
 }
 
 fn answer(ack: Ack) -> Response {
@@ -147,6 +167,23 @@ fn payload(signed: &Signed) -> Result<Option<Value>, &'static str> {
     serde_json::from_str(&text)
         .map(Some)
         .map_err(|_| "the payload is not JSON")
+}
+
+/// The fields of a command, each once. `None` for Slack's occasional certificate check.
+fn fields(signed: &Signed) -> Result<Option<Value>, &'static str> {
+    let mut fields = serde_json::Map::new();
+    for (key, value) in url::form_urlencoded::parse(signed.body()) {
+        if key == "ssl_check" {
+            return Ok(None);
+        }
+        if fields.len() >= limits::COMMAND_FIELDS_MAX {
+            return Err("too many fields");
+        }
+        if fields.insert(key.into_owned(), value.into()).is_some() {
+            return Err("a field is there twice");
+        }
+    }
+    Ok(Some(Value::Object(fields)))
 }
 
 async fn read(body: Body) -> Result<Bytes, Refused> {

@@ -18,7 +18,7 @@ use abeyance_api::SystemClock;
 use abeyance_slack::{SlackBot, SlackConfig, SlackMode};
 use abeyance_slack_double::{DoubleConfig, Fault, FaultKind, SlackDouble};
 use serde_json::json;
-use support::{BOB, CHANNEL, Desk, EVE, pending};
+use support::{BOB, CHANNEL, Desk, EVE, desks, pending};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
@@ -76,6 +76,7 @@ async fn nothing_that_was_said_and_no_secret_is_logged() {
         config,
         Arc::clone(&desk) as _,
         Arc::clone(&desk) as _,
+        desks(&desk),
         Arc::new(SystemClock),
         None,
     )

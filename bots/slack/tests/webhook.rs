@@ -16,7 +16,7 @@ use abeyance_slack::{SlackBot, SlackConfig, SlackMode};
 use abeyance_slack_double::{DoubleConfig, SlackDouble};
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
-use support::{BOB, CHANNEL, Desk, at, pending};
+use support::{BOB, CHANNEL, Desk, at, desks, pending};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -52,6 +52,7 @@ impl Rig {
             config,
             Arc::clone(&desk) as _,
             Arc::clone(&desk) as _,
+            desks(&desk),
             Arc::clone(&clock) as _,
             None,
         )

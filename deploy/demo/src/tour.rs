@@ -49,6 +49,7 @@ pub fn show(database: &Postgres, product: &Abeyance, chat: &Chat) {
         say::line(&format!("    {sql:<56} -- {what}"));
     }
     say::line(
-        "\nAnn owns the agent, so her click is answered with an explanation. Ctrl-C here ends everything.",
+        "\nOn the chat page, type /abeyance holds or /abeyance help.\n\
+         Ann owns the agent, so her click is answered with an explanation. Ctrl-C here ends everything.",
     );
 }

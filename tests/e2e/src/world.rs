@@ -216,8 +216,11 @@ pub async fn connect_slack(slack: &SlackDouble, mode: Mode, approver: &Abeyance)
     match mode {
         Mode::Socket => slack.wait_for_socket(1, PATIENCE).await,
         Mode::Http => {
-            let request_url = format!("{}/slack/interactions", approver.approver_url()?);
-            slack.set_interactivity(Interactivity::Http { request_url });
+            let approver = approver.approver_url()?;
+            slack.set_interactivity(Interactivity::Http {
+                request_url: format!("{approver}/slack/interactions"),
+                command_url: Some(format!("{approver}/slack/commands")),
+            });
             Ok(())
         }
     }

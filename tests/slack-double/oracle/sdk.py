@@ -3,7 +3,7 @@
 import http.server
 import threading
 
-from double import ANN, CARD, CHANNEL, INFO, MODAL, check, fault, get, tell, until
+from double import ANN, BOB, CARD, CHANNEL, INFO, MODAL, check, fault, get, tell, until
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_handlers import (
@@ -14,6 +14,7 @@ from slack_sdk.http_retry.builtin_handlers import (
 from slack_sdk.signature import SignatureVerifier
 from slack_sdk.socket_mode import SocketModeClient
 from slack_sdk.socket_mode.response import SocketModeResponse
+from slack_sdk.webhook import WebhookClient
 
 client = WebClient(token=INFO["bot_token"], base_url=INFO["api_url"], timeout=10)
 
@@ -52,6 +53,28 @@ def web_api():
     refused("message_not_found", client.chat_update, channel=CHANNEL, ts="1.000001", text="x")
     wrong = WebClient(token="xoxb-wrong", base_url=INFO["api_url"])
     refused("invalid_auth", wrong.auth_test)
+
+
+def people():
+    """Direct messages with a card, and a group that follows whoever is on call."""
+    opened = client.conversations_open(users=ANN)
+    place = opened["channel"]["id"]
+    check("direct messages have a place", opened["ok"] and place.startswith("D"))
+    check("it is always the same", client.conversations_open(users=ANN)["channel"]["id"] == place)
+    metadata = {"event_type": "abeyance_hold", "event_payload": {"hold": "HLD-7K3Q"}}
+    posted = client.chat_postMessage(channel=place, text="held", blocks=CARD, metadata=metadata)
+    check("a card comes there", posted["channel"] == place and get("messages", channel=place)[0]["blocks"])
+    edited = client.chat_update(channel=place, ts=posted["ts"], text="approved", blocks=CARD[:2])
+    check("and follows", edited["channel"] == place and get("messages", channel=place)[0]["edits"] == 1)
+    history = client.conversations_history(channel=place, include_all_metadata=True)
+    check("and is found again", history["messages"][0]["metadata"]["event_payload"]["hold"] == "HLD-7K3Q")
+    refused("user_not_found", client.conversations_open, users="U0NOWHERE")
+
+    group = client.usergroups_users_update(usergroup="S0DBA00001", users=[BOB])["usergroup"]
+    check("a group has new users", group["id"] == "S0DBA00001" and group["users"] == [BOB])
+    check("and keeps them", client.usergroups_users_list(usergroup="S0DBA00001")["users"] == [BOB])
+    client.usergroups_users_update(usergroup="S0DBA00001", users=[ANN, BOB])
+    refused("no_such_subteam", client.usergroups_users_update, usergroup="S0NOWHERE", users=[BOB])
 
 
 def retries():
@@ -139,7 +162,22 @@ def socket_mode():
     tell("submit_view", user=ANN, view_id=view["id"], values=values)
     check("the answer to a submission is shown", get("views", user=ANN)[0]["errors"] == {"reason": "Say more"})
     tell("command", user=ANN, channel=CHANNEL, command="/abeyance", text="list")
+    envelope = requests[-1]
+    check("a command is an envelope of its own", envelope.type == "slash_commands" and envelope.accepts_response_payload)
+    whole = {"token", "team_id", "team_domain", "channel_id", "channel_name", "user_id", "user_name", "command", "text",
+             "api_app_id", "is_enterprise_install", "response_url", "trigger_id"}
+    check("it has the fields Slack documents", set(envelope.payload) == whole)
     check("a command is answered", get("ephemerals", channel=CHANNEL, user=ANN)[-1]["text"] == "you said list")
+
+    place = next(one["name"] for one in INFO["workspace"]["channels"] if one["id"] == CHANNEL)
+    tell("command", user=ANN, channel=CHANNEL, command="/abeyance", text=f"ask @bob in #{place} <now> & here")
+    escaped = f"ask <@{BOB}|bob> in <#{CHANNEL}|{place}> &lt;now&gt; &amp; here"
+    check("people and characters are escaped", requests[-1].payload["text"] == escaped)
+    late = WebhookClient(requests[-1].payload["response_url"])
+    answer = late.send(text="later", response_type="ephemeral", replace_original=False, blocks=CARD[:2])
+    check("a command is answered later, with blocks", answer.status_code == 200)
+    whisper = get("ephemerals", channel=CHANNEL, user=ANN)[-1]
+    check("to that person alone", whisper["text"] == "later" and len(whisper["blocks"]) == 2)
 
     tell("sockets/disconnect", reason="refresh_requested")
     until("the new connection", lambda: [one["id"] for one in get("sockets")] not in ([], [1]))
@@ -149,6 +187,7 @@ def socket_mode():
 
 
 web_api()
+people()
 retries()
 signatures()
 socket_mode()

@@ -71,18 +71,36 @@ impl DoubleConfig {
         Self {
             interactivity: Interactivity::Http {
                 request_url: request_url.to_owned(),
+                command_url: None,
+            },
+            ..Self::default()
+        }
+    }
+
+    /// Interactions are posted to `request_url`, and slash commands to `command_url`.
+    #[must_use]
+    pub fn http_with_commands(request_url: &str, command_url: &str) -> Self {
+        Self {
+            interactivity: Interactivity::Http {
+                request_url: request_url.to_owned(),
+                command_url: Some(command_url.to_owned()),
             },
             ..Self::default()
         }
     }
 }
 
-/// The app's "Interactivity & Shortcuts" setting.
+/// The app's "Interactivity & Shortcuts" and "Slash Commands" settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Interactivity {
     Socket,
-    Http { request_url: String },
+    Http {
+        request_url: String,
+        /// The request URL of every slash command; that of interactions when left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        command_url: Option<String>,
+    },
     Off,
 }
 

@@ -52,10 +52,17 @@ pub(crate) async fn deliver(
                 .await;
             (delivery.outcome, delivery.attempts) = (outcome, attempts);
         }
-        Interactivity::Http { request_url } => {
+        Interactivity::Http {
+            request_url,
+            command_url,
+        } => {
             delivery.via = Via::Http;
             delivery.attempts = 1;
-            let request = signed(inner, &request_url, kind, &delivery.payload);
+            let url = match (kind, command_url) {
+                (Kind::SlashCommand, Some(url)) => url,
+                _ => request_url,
+            };
+            let request = signed(inner, &url, kind, &delivery.payload);
             delivery.outcome = outcome(send(inner, &request, inner.ack_limit).await);
             delivery.recorded = Some(request);
         }

@@ -58,7 +58,7 @@ pub(crate) async fn forge(inner: &Inner, forgery: Forgery) -> anyhow::Result<Ans
 
 fn request_url(inner: &Inner) -> anyhow::Result<String> {
     match inner.world().interactivity.clone() {
-        Interactivity::Http { request_url } => Ok(request_url),
+        Interactivity::Http { request_url, .. } => Ok(request_url),
         Interactivity::Socket | Interactivity::Off => {
             bail!("forging needs interactivity over HTTP")
         }

@@ -20,6 +20,9 @@ struct Flags {
     /// Post interactions here; without it they go over Socket Mode.
     #[arg(long)]
     interactivity_url: Option<String>,
+    /// Post slash commands here; without it they go where interactions go.
+    #[arg(long, requires = "interactivity_url")]
+    command_url: Option<String>,
     #[arg(long)]
     bot_token: Option<String>,
     #[arg(long)]
@@ -80,7 +83,11 @@ fn config(flags: Flags) -> anyhow::Result<DoubleConfig> {
         ..DoubleConfig::default()
     };
     if let Some(request_url) = flags.interactivity_url {
-        config.interactivity = Interactivity::Http { request_url };
+        let command_url = flags.command_url;
+        config.interactivity = Interactivity::Http {
+            request_url,
+            command_url,
+        };
     }
     if let Some(token) = flags.bot_token {
         config.bot_token = token;

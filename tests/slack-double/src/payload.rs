@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::{Map, Value, json};
 
 use crate::clock;
-use crate::config::User;
+use crate::config::{User, Workspace};
 use crate::inner::Inner;
 use crate::model::{View, elements};
 use crate::world::World;
@@ -196,6 +196,15 @@ fn state_values(blocks: &Value, values: &Value) -> anyhow::Result<Map<String, Va
             Value::Object(map) => map
                 .iter()
                 .for_each(|(name, part)| value[name] = part.clone()),
+            Value::String(choice) if chosen(kind) => {
+                let options = element["options"].as_array().into_iter().flatten();
+                let mut options = options.filter(|option| option["value"] == choice.as_str());
+                let option = options.next();
+                value["selected_option"] = option
+                    .with_context(|| format!("{block_id} has no option {choice}"))?
+                    .clone();
+            }
+            Value::Null if chosen(kind) => value["selected_option"] = Value::Null,
             Value::String(text) if text.is_empty() => value["value"] = Value::Null,
             other => value["value"] = other.clone(),
         }
@@ -217,6 +226,11 @@ fn state_values(blocks: &Value, values: &Value) -> anyhow::Result<Map<String, Va
         }
     }
     Ok(state)
+}
+
+/// Inputs of which one option is picked.
+fn chosen(kind: &str) -> bool {
+    matches!(kind, "radio_buttons" | "static_select")
 }
 
 /// What Slack's form checks before it sends anything.
@@ -248,6 +262,41 @@ fn check_input(block: &Value, element: &Value, given: &Value) -> anyhow::Result<
     Ok(())
 }
 
+/// As an app gets what was typed when its command has `should_escape`: entities for `&<>`, and ids for people and
+/// channels that were picked (<https://docs.slack.dev/interactivity/implementing-slash-commands>).
+fn escaped(workspace: &Workspace, typed: &str) -> String {
+    let typed = typed
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
+    let mut out = String::new();
+    let mut rest = typed.as_str();
+    while let Some(at) = rest.find(['@', '#']) {
+        let (before, after) = rest.split_at(at);
+        let begins_word = before
+            .chars()
+            .next_back()
+            .is_none_or(|c| c.is_whitespace() || c == ',');
+        let end = after[1..]
+            .find(|c: char| !(c.is_alphanumeric() || "._-".contains(c)))
+            .map_or(after.len(), |end| end + 1);
+        let (sign, name) = (&after[..1], &after[1..end]);
+        let picked = if !begins_word {
+            None
+        } else if sign == "@" {
+            let user = workspace.users.iter().find(|user| user.name == name);
+            user.map(|user| format!("<@{}|{name}>", user.id))
+        } else {
+            let place = workspace.channels.iter().find(|place| place.name == name);
+            place.map(|place| format!("<#{}|{name}>", place.id))
+        };
+        out.push_str(before);
+        out.push_str(picked.as_deref().unwrap_or(&after[..end]));
+        rest = &after[end..];
+    }
+    out + rest
+}
+
 /// The fields of a slash command; Slack sends them as a form, over Socket Mode as an object.
 pub(crate) fn slash_command(
     inner: &Inner,
@@ -275,7 +324,7 @@ pub(crate) fn slash_command(
         "user_id": user,
         "user_name": name,
         "command": command,
-        "text": text,
+        "text": escaped(workspace, text),
         "api_app_id": workspace.app_id,
         "is_enterprise_install": world.enterprise_install.to_string(),
         "response_url": format!("{}/{response_url}", inner.origin),

@@ -92,6 +92,11 @@ async fn the_page_works_in_chromium() {
     passes(PathBuf::from("node"), "page.mjs").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_apps_manifest_is_one_that_slack_takes() {
+    passes(PathBuf::from("node"), "manifest.mjs").await;
+}
+
 /// The verdicts of `check_blocks` on lines of JSON.
 async fn verdicts(lines: &[Value]) -> Vec<Value> {
     let mut child = Command::new(oracle().join("check_blocks"))

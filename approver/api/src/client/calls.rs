@@ -1,4 +1,4 @@
-//! The three desks as calls.
+//! The desks as calls.
 
 use std::time::Duration;
 
@@ -19,10 +19,12 @@ use super::{
 };
 use crate::{
     BindingDigest, BulkDecision, BulkOutcome, CardDesk, CardFailure, CardReceipt, CardTask,
-    ChatKind, Claimed, DecideError, DecisionDesk, DecisionRequest, DeskError, GrantDesk,
-    GrantRevocation, GrantView, HoldDesk, HoldFilter, HoldId, HoldReceipt, HoldRequest, HoldView,
-    LookRequest, NoticeFailure, NoticeTask, OncallDesk, Outcome, Override, OverrideRemoval,
-    OverrideRequest, PersonId, Resolution, StatementRecord, WithdrawReason,
+    ChatKind, Claimant, Claimed, DecideError, DecisionDesk, DecisionRequest, DeskError, GrantDesk,
+    GrantRevocation, GrantView, HoldDesk, HoldFilter, HoldHistory, HoldId, HoldReceipt,
+    HoldRequest, HoldSearch, HoldView, HoldsFound, LookRequest, NoticeFailure, NoticeTask,
+    OncallDesk, Outcome, Override, OverrideRemoval, OverrideRequest, PersonId, PersonRef,
+    RecordDesk, Resolution, ScheduleView, ShiftsQuery, StandIn, StatementRecord, Swap,
+    WithdrawReason,
 };
 
 impl HttpDesk {
@@ -184,6 +186,10 @@ impl DecisionDesk for HttpDesk {
         self.decide("/holds/decision".to_owned(), &request).await
     }
 
+    async fn holds_alike(&self, id: &HoldId) -> Result<Vec<HoldId>, DeskError> {
+        self.ask(&Call::get(format!("/holds/{id}/alike"))).await
+    }
+
     async fn hold_look(&self, request: LookRequest) -> Result<HoldView, DecideError> {
         self.decide(format!("/holds/{}/look", request.hold), &request)
             .await
@@ -218,6 +224,37 @@ impl OncallDesk for HttpDesk {
     async fn override_remove(&self, removal: OverrideRemoval) -> Result<(), DecideError> {
         let path = format!("/oncall/overrides/{}/remove", removal.id);
         self.decide(path, &removal).await
+    }
+
+    async fn shifts(&self, query: ShiftsQuery) -> Result<Vec<ScheduleView>, DecideError> {
+        self.decide("/oncall/shifts".to_owned(), &query).await
+    }
+
+    async fn stand_in(&self, request: StandIn) -> Result<Vec<Override>, DecideError> {
+        self.decide("/oncall/stand-ins".to_owned(), &request).await
+    }
+
+    async fn swap(&self, request: Swap) -> Result<Vec<Override>, DecideError> {
+        self.decide("/oncall/swaps".to_owned(), &request).await
+    }
+}
+
+#[async_trait]
+impl RecordDesk for HttpDesk {
+    async fn person(&self, claimant: &Claimant) -> Result<PersonRef, DecideError> {
+        self.decide("/record/person".to_owned(), claimant).await
+    }
+
+    async fn holds_search(&self, search: HoldSearch) -> Result<HoldsFound, DecideError> {
+        self.decide("/record/search".to_owned(), &search).await
+    }
+
+    async fn hold_history(
+        &self,
+        id: &HoldId,
+        claimant: &Claimant,
+    ) -> Result<HoldHistory, DecideError> {
+        self.decide(format!("/record/holds/{id}"), claimant).await
     }
 }
 

@@ -28,6 +28,7 @@ use tower::ServiceBuilder;
 
 pub(crate) use assets::Pages;
 pub(crate) use session::Sessions;
+pub(crate) use timeline::record_lines;
 
 use crate::{
     Approver,

@@ -1,7 +1,8 @@
 //! A hold's history as people read it.
 
-use abeyance_api::Decision;
+use abeyance_api::{Decision, RecordLine};
 use abeyance_holds::{AuditEvent, escalation};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::words::{self, Moment};
@@ -10,6 +11,8 @@ use crate::HoldEvent;
 /// One line of the history.
 #[derive(Debug, Serialize)]
 pub(super) struct Line {
+    #[serde(skip)]
+    when: DateTime<Utc>,
     at: Moment,
     /// `wait`, `go`, `good`, `bad` or `still`.
     tone: &'static str,
@@ -26,6 +29,17 @@ pub(super) fn timeline(events: &[HoldEvent], at_commit: bool) -> Vec<Line> {
             ..line
         })
         .collect()
+}
+
+/// The same for other surfaces.
+pub(crate) fn record_lines(events: &[HoldEvent], at_commit: bool) -> Vec<RecordLine> {
+    let lines = timeline(events, at_commit).into_iter();
+    let lines = lines.map(|line| RecordLine {
+        at: line.when,
+        text: line.text,
+        quote: line.quote,
+    });
+    lines.collect()
 }
 
 fn line(entry: &HoldEvent) -> Option<Line> {
@@ -177,6 +191,7 @@ fn line(entry: &HoldEvent) -> Option<Line> {
         }
     };
     Some(Line {
+        when: entry.at,
         at: entry.at.into(),
         tone,
         text,

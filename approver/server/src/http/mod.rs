@@ -7,6 +7,7 @@ mod cards;
 mod grants;
 mod holds;
 mod oncall;
+mod record;
 mod reply;
 
 use std::time::Duration;
@@ -61,6 +62,13 @@ impl Approver {
             .route("/holds/{id}/look", post(holds::look))
             .route("/oncall/overrides", get(oncall::list).post(oncall::add))
             .route("/oncall/overrides/{id}/remove", post(oncall::remove))
+            .route("/oncall/shifts", post(record::shifts))
+            .route("/oncall/stand-ins", post(record::stand_in))
+            .route("/oncall/swaps", post(record::swap))
+            .route("/record/person", post(record::person))
+            .route("/record/search", post(record::search))
+            .route("/record/holds/{id}", post(record::history))
+            .route("/holds/{id}/alike", get(record::alike))
             .route("/me", get(oncall::me))
             .route("/notices/due", post(cards::notices_due))
             .route("/notices/begin", post(cards::notice_begin))

@@ -39,8 +39,8 @@ pub(crate) enum RevokedGrant {
     NotFound,
 }
 
-/// What all holds that one grant may cover have in common.
-fn key(request: &HoldRequest) -> String {
+/// What all holds that one grant may cover have in common, and all that may be decided together.
+pub(super) fn key(request: &HoldRequest) -> String {
     let shape = shape(request);
     let place = [
         &request.agent.name,
@@ -220,17 +220,5 @@ impl Store {
                 })
             })
             .await
-    }
-
-    /// How many other holds of the same shape, agent and target wait, and which.
-    pub(crate) async fn holds_alike(&self, of: &HoldRecord) -> Result<Vec<HoldId>, StoreError> {
-        let pending = self.holds(true, None, limits::LIST_MAX).await?;
-        let alike = pending
-            .into_iter()
-            .filter(|other| other.id != of.id && key(&other.request) == key(&of.request));
-        Ok(alike
-            .map(|other| other.id)
-            .take(limits::BULK_MAX.saturating_sub(1))
-            .collect())
     }
 }

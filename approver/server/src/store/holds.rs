@@ -13,7 +13,7 @@ use super::{
     events,
     grants::{self, Coverable},
     instances::{self, Instance},
-    openings,
+    lookups, openings,
     record::{load, record, votes},
     row::{count_at, hold_id_at, json, maybe_instant_at, micros, state_at, to_i64},
     writer::Scope,
@@ -247,6 +247,7 @@ async fn open(scope: &mut Scope, new: NewRecord, now: DateTime<Utc>) -> Result<O
         save(scope, &mut record, hold, &events, now).await?;
         return Ok(Opened::New(record));
     }
+    lookups::company_changed(scope, &record).await?;
     for channel in &new.slack_channels {
         super::cards::insert(&mut scope.conn, &record, channel, now).await?;
     }
@@ -450,6 +451,10 @@ async fn save(
         save_votes(&mut scope.conn, record).await?;
     }
     super::cards::want(&mut scope.conn, &record.id, hold.version).await?;
+    // Who was covered by a grant was never anybody's company.
+    if lookups::ended(before.state, hold.state) && hold.terms.by_grant.is_none() {
+        lookups::company_changed(scope, record).await?;
+    }
     grants::keep(&mut scope.conn, record, events, now).await?;
     write_down(scope, record, events, now).await
 }
@@ -492,8 +497,9 @@ async fn insert(
     let hold = &record.hold;
     sql(
         "INSERT INTO hold (id, request_key, version, state, route, quorum, quorum_parts, binding, request, asked,
-                           created_at, updated_at, expires_at, deadline_at, terms, instance)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                           created_at, updated_at, expires_at, deadline_at, terms, instance, agent, target,
+                           alike_key)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
     )
     .bind(record.id.as_str())
     .bind(key)
@@ -511,6 +517,9 @@ async fn insert(
     .bind(hold.deadline().map(micros))
     .bind(json(&hold.terms)?)
     .bind(instance)
+    .bind(record.request.agent.name.as_str())
+    .bind(record.request.target.name.as_str())
+    .bind(grants::key(&record.request))
     .execute(&mut scope.conn)
     .await?;
     Ok(())

@@ -12,6 +12,7 @@ mod grants;
 mod holds;
 mod instances;
 mod location;
+mod lookups;
 mod notices;
 mod oncall;
 mod openings;
@@ -30,7 +31,7 @@ use std::pin::Pin;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use cards::{CardKey, StaleCard};
+pub(crate) use cards::CardKey;
 use db::{Conn, Pool, sql};
 pub use error::{OpenError, StoreError};
 pub use events::{AuditReport, HoldEvent};
@@ -43,6 +44,7 @@ pub(crate) use grants::{Coverable, RevokedGrant};
 pub(crate) use holds::{NewRecord, Opened, Stepped};
 pub(crate) use instances::{Instance, gone};
 pub use location::{PostgresStore, StoreLocation, StoreTls};
+pub(crate) use lookups::Wanted;
 pub(crate) use oncall::{DutyNow, DutyThen, NewOverrides, Removal};
 pub(crate) use record::HoldRecord;
 pub(crate) use sqlite::StoreLock;

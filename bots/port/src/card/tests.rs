@@ -263,7 +263,7 @@ fn the_owner_is_not_called() {
 fn a_second_tap_is_asked_only_where_the_cost_is_not_on_the_card() {
     let confirm = |view: &HoldView| match Card::of(view).buttons.remove(0) {
         Button::Approve { confirm } => confirm,
-        Button::Deny | Button::Look | Button::Grant | Button::BreakGlass => None,
+        Button::Deny | Button::Look | Button::Grant | Button::BreakGlass | Button::Alike => None,
     };
     assert_eq!(confirm(&pending()), None);
 

@@ -15,14 +15,9 @@ use tracing::{debug, info, warn};
 
 use super::{
     Stream,
-    envelope::{self, Message, Seen},
+    envelope::{self, Kind, Message, Seen},
 };
-use crate::{
-    CallError,
-    clicks::{Ack, Clicks},
-    complaints::Complaints,
-    limits,
-};
+use crate::{CallError, bot::Inbox, clicks::Ack, complaints::Complaints, limits};
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +31,7 @@ pub(super) enum Ended {
 }
 
 pub(super) struct Connection {
-    pub clicks: Arc<Clicks>,
+    pub inbox: Inbox,
     pub seen: Arc<Seen>,
     pub complaints: Arc<Complaints>,
     /// Cancelled when another connection should take over.
@@ -137,17 +132,13 @@ impl Connection {
                     .get_or_insert(Instant::now() + limits::SOCKET_DRAIN_MAX);
                 self.replace.cancel();
             }
-            Ok(Message::Envelope {
-                id,
-                interactive,
-                payload,
-            }) => {
+            Ok(Message::Envelope { id, kind, payload }) => {
                 answering.spawn(answer(
-                    Arc::clone(&self.clicks),
+                    self.inbox.clone(),
                     Arc::clone(&self.seen),
                     acks.clone(),
                     id,
-                    interactive,
+                    kind,
                     payload,
                 ));
             }
@@ -169,18 +160,19 @@ impl Life {
 
 /// Works on one envelope and hands its acknowledgement to the writer.
 async fn answer(
-    clicks: Arc<Clicks>,
+    inbox: Inbox,
     seen: Arc<Seen>,
     acks: mpsc::Sender<String>,
     id: String,
-    interactive: bool,
+    kind: Kind,
     payload: Value,
 ) {
-    let ack = if interactive && seen.first_time(&id) {
-        clicks.accept(&payload).await
-    } else {
-        // Events and commands this app does not use, and envelopes that were delivered again.
-        Ack::Empty
+    let ack = match kind {
+        // Envelopes that were delivered again are only acknowledged again.
+        _ if !seen.first_time(&id) => Ack::Empty,
+        Kind::Interactive => inbox.clicks.accept(&payload).await,
+        Kind::Command => inbox.commands.accept(&payload),
+        Kind::Other => Ack::Empty,
     };
     if let Some(text) = envelope::acknowledgement(&id, ack) {
         // The writer is gone only with its connection; Slack then shows the person that it failed.

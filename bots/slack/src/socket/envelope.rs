@@ -17,13 +17,22 @@ pub(super) enum Message {
     Replace,
     /// Socket Mode was turned off in the app's settings.
     Disabled,
-    /// Needs an acknowledgement. `interactive` when it is ours to handle.
+    /// Needs an acknowledgement.
     Envelope {
         id: String,
-        interactive: bool,
+        kind: Kind,
         payload: Value,
     },
     /// Something newer than us that wants no acknowledgement.
+    Other,
+}
+
+/// What an envelope is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Interactive,
+    Command,
+    /// Events, which this app does not use.
     Other,
 }
 
@@ -42,7 +51,11 @@ pub(super) fn read(text: &str) -> Result<Message, &'static str> {
         ("disconnect", _) => Ok(Message::Replace),
         (kind, Some(id)) if (1..=256).contains(&id.len()) => Ok(Message::Envelope {
             id: id.to_owned(),
-            interactive: kind == "interactive",
+            kind: match kind {
+                "interactive" => Kind::Interactive,
+                "slash_commands" => Kind::Command,
+                _ => Kind::Other,
+            },
             payload,
         }),
         (_, Some(_)) => Err("an envelope id of unlikely length"),
@@ -122,15 +135,21 @@ mod tests {
         for (text, want) in cases {
             assert_eq!(read(text), want, "{text}");
         }
-        let envelope = read(r#"{"type":"interactive","envelope_id":"e1","payload":{"type":"x"}}"#);
-        assert_eq!(
-            envelope,
-            Ok(Message::Envelope {
-                id: "e1".to_owned(),
-                interactive: true,
-                payload: json!({"type": "x"})
-            })
-        );
+        for (name, kind) in [
+            ("interactive", Kind::Interactive),
+            ("slash_commands", Kind::Command),
+            ("events_api", Kind::Other),
+        ] {
+            let text = json!({"type": name, "envelope_id": "e1", "payload": {"type": "x"}});
+            assert_eq!(
+                read(&text.to_string()),
+                Ok(Message::Envelope {
+                    id: "e1".to_owned(),
+                    kind,
+                    payload: json!({"type": "x"})
+                })
+            );
+        }
     }
 
     #[test]

@@ -1,19 +1,23 @@
 //! One connection against a server that says whatever the test wants. The Web API is the stand-in's.
 
+use abeyance_api::SystemClock;
+use abeyance_chat::command::Commands as Chat;
 use abeyance_slack_double::{DoubleConfig, SlackDouble};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::{accept_async, connect_async_with_config, tungstenite::Message as Frame};
-use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::{
     SlackConfig, SlackMode,
     api::tls_config,
+    clicks::Clicks,
+    commands::Commands,
     identity::Identity,
     port::SlackPort,
-    support::{BOB, CHANNEL, Desk, EVE, pending},
+    reception::Reception,
+    support::{BOB, CHANNEL, Desk, EVE, desks, pending},
 };
 
 const HOLD: &str = "HLD-7K3Q";
@@ -46,7 +50,7 @@ impl Rig {
         );
         let (replace, shutdown) = (CancellationToken::new(), CancellationToken::new());
         let connection = Connection {
-            clicks: clicks(&double, &desk),
+            inbox: inbox(&double, &desk),
             seen: Arc::default(),
             complaints: Arc::default(),
             replace: replace.clone(),
@@ -100,7 +104,7 @@ impl Rig {
     }
 }
 
-fn clicks(double: &SlackDouble, desk: &Arc<Desk>) -> Arc<Clicks> {
+fn inbox(double: &SlackDouble, desk: &Arc<Desk>) -> Inbox {
     let config = SlackConfig {
         bot_token: DoubleConfig::default().bot_token.into(),
         mode: SlackMode::Socket {
@@ -121,7 +125,12 @@ fn clicks(double: &SlackDouble, desk: &Arc<Desk>) -> Arc<Clicks> {
         places: Arc::default(),
         console: None,
     };
-    Arc::new(Clicks::new(port, Arc::clone(desk) as _, TaskTracker::new()))
+    let reception = Arc::new(Reception::new(port));
+    let chat = Chat::new(desks(desk), Arc::new(SystemClock));
+    Inbox {
+        clicks: Arc::new(Clicks::new(Arc::clone(&reception), Arc::clone(desk) as _)),
+        commands: Arc::new(Commands::new(reception, chat)),
+    }
 }
 
 fn envelope(id: &str, payload: &Value) -> Value {

@@ -8,14 +8,22 @@
     reason = "each test uses its part, and a test stops where it fails"
 )]
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use abeyance_api::{
-    AgentIdentity, BindingDigest, Blast, CardDesk, CardFailure, CardReceipt, CardTask, ChatKind,
-    Claimant, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError, Estimate,
-    HoldFilter, HoldId, HoldRequest, HoldState, HoldView, PersonRef, RedactedStatement, Resolution,
-    SessionId, SessionInfo, TargetInfo, TransactionContext, Vote,
+    AgentIdentity, BindingDigest, Blast, BulkDecision, BulkOutcome, CardDesk, CardFailure,
+    CardReceipt, CardTask, ChatKind, Claimant, DecideError, Decision, DecisionDesk,
+    DecisionRequest, DeskError, Estimate, GrantDesk, GrantRevocation, GrantView, HoldFilter,
+    HoldHistory, HoldId, HoldRequest, HoldSearch, HoldState, HoldView, HoldsFound, OncallDesk,
+    Override, OverrideRemoval, OverrideRequest, PersonRef, RecordDesk, RecordLine,
+    RedactedStatement, Resolution, ScheduleView, SessionId, SessionInfo, ShiftsQuery, StandIn,
+    Swap, TargetInfo, TransactionContext, Vote,
 };
+use abeyance_chat::command::CommandDesks;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::{sync::Notify, time::Instant};
@@ -132,6 +140,8 @@ pub struct Desk {
     pub lose_receipts: Mutex<u32>,
     /// Votes that a hold needs; one when zero.
     pub quorum: Mutex<usize>,
+    /// Every stand-in that was asked for.
+    pub stand_ins: Mutex<Vec<StandIn>>,
 }
 
 impl Desk {
@@ -240,6 +250,121 @@ impl DecisionDesk for Desk {
         }
         self.put(view.clone());
         Ok(view)
+    }
+
+    async fn holds_alike(&self, id: &HoldId) -> Result<Vec<HoldId>, DeskError> {
+        let holds = self.holds.lock().unwrap();
+        let others = holds.values().map(|(view, _)| view);
+        let others = others.filter(|view| view.id != *id && view.state == HoldState::Pending);
+        Ok(others.map(|view| view.id.clone()).collect())
+    }
+
+    async fn holds_decide(&self, request: BulkDecision) -> Result<Vec<BulkOutcome>, DecideError> {
+        let mut outcomes = Vec::new();
+        for hold in request.holds {
+            let one = DecisionRequest {
+                hold: hold.clone(),
+                claimant: request.claimant.clone(),
+                decision: request.decision,
+                reason: request.reason.clone(),
+                surface: request.surface,
+                break_glass: false,
+                grant: None,
+            };
+            let result = self.hold_decide(one).await.map(Box::new);
+            outcomes.push(BulkOutcome { hold, result });
+        }
+        Ok(outcomes)
+    }
+}
+
+/// One desk for every command.
+pub fn desks(desk: &Arc<Desk>) -> CommandDesks {
+    CommandDesks {
+        records: Arc::clone(desk) as _,
+        oncall: Arc::clone(desk) as _,
+        grants: Arc::clone(desk) as _,
+    }
+}
+
+#[async_trait]
+impl RecordDesk for Desk {
+    async fn person(&self, claimant: &Claimant) -> Result<PersonRef, DecideError> {
+        let people = [person("ann", "Ann", ANN), person("bob", "Bob", BOB)];
+        let Claimant::Slack { user } = claimant else {
+            panic!("not from Slack")
+        };
+        let mut people = people.into_iter();
+        let found = people.find(|person| person.slack.as_ref() == Some(user));
+        found.ok_or(DecideError::UnknownPerson)
+    }
+
+    async fn holds_search(&self, search: HoldSearch) -> Result<HoldsFound, DecideError> {
+        let holds = self.holds.lock().unwrap();
+        let found = holds.values().map(|(view, _)| view).filter(|view| {
+            let agent = search.agent.as_ref();
+            agent.is_none_or(|agent| *agent == view.request.agent.name)
+        });
+        let all: Vec<HoldView> = found.cloned().collect();
+        let total = all.len() as u64;
+        let limit = search.limit as usize;
+        Ok(HoldsFound {
+            holds: all.into_iter().take(limit).collect(),
+            total,
+        })
+    }
+
+    async fn hold_history(&self, id: &HoldId, _: &Claimant) -> Result<HoldHistory, DecideError> {
+        let hold = self.hold_view(id).await;
+        Ok(HoldHistory {
+            hold: hold.map_err(|_| DecideError::NotFound)?,
+            lines: vec![RecordLine {
+                at: at(0),
+                text: "Held; route dba was asked".to_owned(),
+                quote: None,
+            }],
+        })
+    }
+}
+
+#[async_trait]
+impl OncallDesk for Desk {
+    async fn overrides(&self, _: DateTime<Utc>) -> Result<Vec<Override>, DeskError> {
+        Ok(Vec::new())
+    }
+
+    async fn override_add(&self, _: OverrideRequest) -> Result<Vec<Override>, DecideError> {
+        Ok(Vec::new())
+    }
+
+    async fn override_remove(&self, _: OverrideRemoval) -> Result<(), DecideError> {
+        Ok(())
+    }
+
+    async fn shifts(&self, _: ShiftsQuery) -> Result<Vec<ScheduleView>, DecideError> {
+        Err(DecideError::Unavailable {
+            detail: "the store is away".to_owned(),
+        })
+    }
+
+    async fn stand_in(&self, request: StandIn) -> Result<Vec<Override>, DecideError> {
+        self.stand_ins.lock().unwrap().push(request);
+        Ok(Vec::new())
+    }
+
+    async fn swap(&self, _: Swap) -> Result<Vec<Override>, DecideError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl GrantDesk for Desk {
+    async fn grants(&self, _: bool) -> Result<Vec<GrantView>, DeskError> {
+        Ok(Vec::new())
+    }
+
+    async fn grant_revoke(&self, _: GrantRevocation) -> Result<GrantView, DecideError> {
+        Err(DecideError::NotFound)
     }
 }
 

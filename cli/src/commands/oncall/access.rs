@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use abeyance_api::{
-    Claimant, DecideError, DeskError, GrantDesk as _, GrantId, GrantRevocation, GrantView,
+    Claimant, DecideError, DeskError, GrantDesk as _, GrantId, GrantRevocation, GrantView, Moment,
     OncallDesk as _, Override, OverrideRemoval, OverrideRequest, OverrideSpan, PersonId, Surface,
+    Swap,
     client::{HttpDesk, HttpDeskConfig},
 };
 use abeyance_approver::{OncallSchedule, oncall::Exception};
@@ -82,6 +83,29 @@ impl Access {
             surface: Surface::Cli,
         };
         let made = self.runtime.block_on(self.desk.override_add(request));
+        made.map_err(refused)
+    }
+
+    /// Lets the shifts of two moments change people.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn swap(
+        &self,
+        schedule: &str,
+        shift: DateTime<Utc>,
+        with: DateTime<Utc>,
+        reason: &str,
+    ) -> Result<Vec<Override>, Failure> {
+        let request = Swap {
+            schedule: schedule.to_owned(),
+            shift: Moment::At { at: shift },
+            with: Moment::At { at: with },
+            reason: reason.to_owned(),
+            claimant: self.claimant()?,
+            surface: Surface::Cli,
+        };
+        let made = self.runtime.block_on(self.desk.swap(request));
         made.map_err(refused)
     }
 

@@ -1,24 +1,14 @@
 //! `oncall override` and `oncall swap`: who stands in, for a while.
 
 use abeyance_api::{Override, OverrideSpan, PersonId};
-use abeyance_approver::{
-    OncallSchedule,
-    oncall::{Shift, shifts},
-};
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use uuid::Uuid;
+use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::access::{Access, Counted};
+use super::access::Access;
 use crate::{
     args::{OncallFormat, OverrideAddArgs, OverrideListArgs, OverrideRemoveArgs, SwapArgs},
-    commands,
-    config::Role,
     exit::Failure,
     output,
 };
-
-/// How far around a moment its shift is looked for.
-const AROUND: TimeDelta = TimeDelta::days(62);
 
 /// Puts somebody on call for a while.
 ///
@@ -64,20 +54,15 @@ pub fn list(args: &OverrideListArgs, now: DateTime<Utc>) -> Result<(), Failure> 
 pub fn remove(args: &OverrideRemoveArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let access = Access::required(&args.approver)?;
     let overrides = access.overrides(now)?;
-    let matching: Vec<Uuid> = overrides
-        .iter()
-        .map(|one| one.id)
-        .filter(|id| id.to_string().starts_with(&args.id.to_ascii_lowercase()))
-        .collect();
-    let [id] = matching[..] else {
-        return Err(Failure::Usage(match matching.len() {
+    let id = Override::by_beginning(&overrides, &args.id).map_err(|count| {
+        Failure::Usage(match count {
             0 => format!(
                 "there is no override {}; `abeyance oncall override list` shows them",
                 args.id
             ),
             many => format!("{many} overrides begin with {}; give more of it", args.id),
-        }));
-    };
+        })
+    })?;
     access.remove(id, &args.reason)?;
     output::line(&format!("removed {id}"));
     Ok(())
@@ -87,69 +72,13 @@ pub fn remove(args: &OverrideRemoveArgs, now: DateTime<Utc>) -> Result<(), Failu
 ///
 /// # Errors
 /// When a moment has no shift, or the approver does not take it.
-pub fn swap(args: &SwapArgs, now: DateTime<Utc>) -> Result<(), Failure> {
-    let config = commands::load(&args.config.config, Role::Judge)?;
-    let all = config.schedules.iter();
-    let schedule = all
-        .into_iter()
-        .find(|schedule| schedule.schedule.name() == args.schedule);
-    let schedule = schedule.ok_or_else(|| {
-        let name = &args.schedule;
-        Failure::Usage(format!(
-            "the configuration has no [[schedule]] called {name}"
-        ))
-    })?;
+pub fn swap(args: &SwapArgs) -> Result<(), Failure> {
     let access = Access::required(&args.approver)?;
-    let counted = Counted::since(&args.approver, now)?;
-    let one = shift_at(schedule, &counted, args.shift, now)?;
-    let other = shift_at(schedule, &counted, args.with, now)?;
-    if one.from < other.until && other.from < one.until {
-        return Err(Failure::Usage(
-            "both moments are in the same shift".to_owned(),
-        ));
-    }
-    let spans = vec![
-        OverrideSpan {
-            from: one.from,
-            until: one.until,
-            people: other.duty.people.clone(),
-        },
-        OverrideSpan {
-            from: other.from,
-            until: other.until,
-            people: one.duty.people,
-        },
-    ];
+    let (shift, with) = (args.shift, args.with);
     shown(
-        &access.add(&args.schedule, spans, &args.reason)?,
+        &access.swap(&args.schedule, shift, with, &args.reason)?,
         args.format,
     )
-}
-
-/// The shift that covers a moment; of one that has begun, what is left of it.
-fn shift_at(
-    schedule: &OncallSchedule,
-    counted: &Counted,
-    at: DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> Result<Shift, Failure> {
-    if at < now {
-        return Err(Failure::Usage(format!("{} is over already", utc(at))));
-    }
-    let laid_out = shifts(
-        &schedule.schedule,
-        &counted.of(schedule),
-        at - AROUND,
-        at + AROUND,
-    );
-    let found = laid_out
-        .into_iter()
-        .find(|shift| shift.from <= at && at < shift.until);
-    let shift = found.filter(|shift| !shift.duty.people.is_empty());
-    let mut shift =
-        shift.ok_or_else(|| Failure::Usage(format!("nobody is on call at {}", utc(at))))?;
-    shift.from = shift.from.max(now);
-    Ok(shift)
 }
 
 fn shown(overrides: &[Override], format: OncallFormat) -> Result<(), Failure> {
