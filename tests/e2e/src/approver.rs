@@ -52,14 +52,25 @@ impl Approver {
     /// # Errors
     /// With the approver's words when the vote does not count.
     pub async fn decide(&self, hold: &str, decision: &str, reason: Option<&str>) -> Result<()> {
+        let body = json!({ "decision": decision, "reason": reason });
+        self.vote(hold, body).await
+    }
+
+    /// Approves, and the same shape for a quarter of an hour.
+    ///
+    /// # Errors
+    /// As [`Approver::decide`].
+    pub async fn grant(&self, hold: &str, uses: u32) -> Result<()> {
+        let grant = json!({ "minutes": 15, "uses": uses });
+        let body = json!({ "decision": "approve", "reason": null, "grant": grant });
+        self.vote(hold, body).await
+    }
+
+    async fn vote(&self, hold: &str, mut body: Value) -> Result<()> {
         let url = format!("{}/api/v1/holds/{hold}/decision", self.url);
-        let body = json!({
-            "hold": hold,
-            "claimant": {"by": "person", "id": self.person},
-            "decision": decision,
-            "reason": reason,
-            "surface": "cli",
-        });
+        body["hold"] = hold.into();
+        body["claimant"] = json!({ "by": "person", "id": self.person });
+        body["surface"] = "cli".into();
         let request = self.http.post(url).bearer_auth(console_token(&self.person));
         let answer = request.json(&body).send().await?;
         let status = answer.status();
