@@ -403,9 +403,10 @@ pub struct LogSince {
     /// How far to look back: 7d, 12h
     #[arg(long, default_value = "7d", value_parser = crate::commands::span)]
     pub since: std::time::Duration,
-    /// The approver's store (default: the one the configuration names)
-    #[arg(long, value_name = "FILE")]
-    pub store: Option<PathBuf>,
+    /// The approver's store: a file, or a database as `[approver] store` has it, { address = ... }
+    /// (default: the one the configuration names)
+    #[arg(long, value_name = "STORE")]
+    pub store: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@
 //!
 //! Pure: the moment is an argument. Knows no chat, no store and no holds.
 
+mod count;
 mod coverage;
 mod event;
 mod handoff;

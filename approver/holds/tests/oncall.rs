@@ -364,6 +364,159 @@ proptest! {
     }
 }
 
+/// How many handoffs there were since the anchor's own, one by one.
+fn counted_plainly(handoff: &Handoff, anchor: NaiveDate, at: DateTime<Utc>) -> Option<usize> {
+    let boundaries = handoff.boundaries(handoff.first_on(anchor)?);
+    let passed = boundaries.take_while(|boundary| *boundary <= at).count();
+    passed.checked_sub(1)
+}
+
+fn field(low: u32, high: u32) -> impl Strategy<Value = String> {
+    let number = low..=high;
+    prop_oneof![
+        3 => Just("*".to_owned()),
+        2 => number.clone().prop_map(|value| value.to_string()),
+        1 => (number.clone(), number.clone())
+            .prop_map(|(one, other)| format!("{}-{}", one.min(other), one.max(other))),
+        1 => prop::collection::vec(number, 1..4).prop_map(|values| {
+            let words: Vec<String> = values.iter().map(u32::to_string).collect();
+            words.join(",")
+        }),
+    ]
+}
+
+fn cron() -> impl Strategy<Value = String> {
+    let days = prop_oneof![
+        field(1, 31).prop_map(|day| format!("{day} *")),
+        field(0, 7).prop_map(|weekday| format!("* {weekday}")),
+    ];
+    let minute = prop_oneof![Just(0), 0_u32..60];
+    let hours = prop_oneof![Just("*".to_owned()), field(0, 23)];
+    (minute, hours, days, field(1, 12)).prop_map(|(minute, hour, days, month)| {
+        let (day, weekday) = days.split_once(' ').unwrap();
+        format!("{minute} {hour} {day} {month} {weekday}")
+    })
+}
+
+/// Those of the tests above as often as all others together.
+fn zone() -> impl Strategy<Value = String> {
+    let peculiar = [
+        "Australia/Lord_Howe",
+        "America/Sao_Paulo",
+        "America/New_York",
+        "America/St_Johns",
+        "Antarctica/Casey",
+        "Africa/Casablanca",
+        "Asia/Tehran",
+        "Pacific/Apia",
+        "Pacific/Kwajalein",
+    ];
+    let all: Vec<&str> = chrono_tz::TZ_VARIANTS
+        .iter()
+        .map(|zone| zone.name())
+        .collect();
+    prop_oneof![
+        prop::sample::select(peculiar.to_vec()),
+        prop::sample::select(all)
+    ]
+    .prop_map(str::to_owned)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Counted by the year, handoffs are as many as counted one by one, and so are they laid out.
+    #[test]
+    fn handoffs_are_counted_as_if_one_by_one(
+        cron in cron(),
+        zone in zone(),
+        year in prop_oneof![3 => 1965_i32..2030, 1 => 2030_i32..2099],
+        day in 1_u32..=365,
+        after in prop_oneof![-10_i64..600, -10_i64..9],
+        second in 0_i64..86_400,
+        edge in any::<bool>(),
+        millis in prop::sample::select(vec![0_i64, 1, 500, 999]),
+    ) {
+        let zone: Zone = zone.parse().unwrap();
+        let Ok(handoff) = Handoff::new(&cron, zone) else {
+            // 30 February.
+            return Ok(());
+        };
+        let anchor = NaiveDate::from_yo_opt(year, day).unwrap();
+        let mut moment = zone.instant(anchor.and_time(chrono::NaiveTime::MIN))
+            + TimeDelta::days(after)
+            + TimeDelta::seconds(second);
+        if edge {
+            // Around a change of the clocks, where mistakes would be.
+            let change = zone.changes(moment, 1).first().copied();
+            moment = change.unwrap_or(moment) + TimeDelta::seconds(second / 8 - 5_400);
+        }
+        moment += TimeDelta::milliseconds(millis);
+        let number = counted_plainly(&handoff, anchor, moment);
+        let turns: Vec<String> = (0..997).map(|turn| format!("p{turn}")).collect();
+        let turns: Vec<&str> = turns.iter().map(String::as_str).collect();
+        let mut layer = layer("0 0 * * *", "UTC", "2026-01-01", &turns);
+        (layer.handoff, layer.anchor) = (handoff.clone(), anchor);
+        let duty = |number: Option<usize>| match number {
+            Some(number) => vec![turns[number % turns.len()].to_owned()],
+            None => Vec::new(),
+        };
+        let names = |people: &[PersonId]| -> Vec<String> {
+            people.iter().map(|person| person.as_str().to_owned()).collect()
+        };
+        let dba = schedule(vec![layer]);
+        prop_assert_eq!(names(&dba.on_duty(moment, &[]).people), duty(number));
+        let laid_out = shifts(&dba, &[], moment, moment + TimeDelta::days(3));
+        let mut next = number;
+        for (index, shift) in laid_out.iter().enumerate() {
+            if index > 0 {
+                next = Some(next.map_or(0, |number| number + 1));
+            }
+            prop_assert_eq!(names(&shift.duty.people), duty(next), "{}", shift.from);
+        }
+        // The one before may be years ago.
+        let latest = handoff.latest(moment);
+        let since = latest.map_or(moment - TimeDelta::days(3_000), |latest| latest);
+        let plainly = handoff.boundaries(since).take_while(|boundary| *boundary <= moment).last();
+        prop_assert_eq!(latest, plainly);
+    }
+}
+
+/// The plain count looks at a hundred thousand boundaries here.
+#[test]
+fn an_old_anchor_is_as_good_as_a_new_one() {
+    let turns: Vec<String> = (0..997).map(|turn| format!("p{turn}")).collect();
+    let turns: Vec<&str> = turns.iter().map(String::as_str).collect();
+    let dba = schedule(vec![layer(
+        "0 * * * *",
+        "Europe/Berlin",
+        "2014-03-01",
+        &turns,
+    )]);
+    let layer = &dba.layers()[0];
+    let moment = "2026-03-29T01:00:00.5Z";
+    let number = counted_plainly(&layer.handoff, layer.anchor, at(moment)).unwrap();
+    assert_eq!(who(&dba, moment), turns[number % turns.len()]);
+    // Years of the turns that the calendar knows; then the last one stays.
+    assert_eq!(
+        who(&dba, "2150-01-01T00:00:00Z"),
+        who(&dba, "2100-12-31T23:30:00Z")
+    );
+}
+
+#[test]
+fn a_turn_begins_with_its_second_and_not_before() {
+    let dba = schedule(vec![layer(
+        "0 9 * * *",
+        "UTC",
+        "2026-11-20",
+        &["ann", "bob"],
+    )]);
+    assert_eq!(who(&dba, "2026-11-20T08:59:59.999Z"), "");
+    assert_eq!(who(&dba, "2026-11-21T08:59:59.999Z"), "ann");
+    assert_eq!(who(&dba, "2026-11-21T09:00:00Z"), "bob");
+}
+
 #[test]
 fn an_anchor_is_the_first_boundary_of_its_day() {
     let dba = schedule(vec![layer(

@@ -144,7 +144,23 @@ pub fn connectable(path: &Path, name: &str) -> Result<Target, String> {
 pub fn store_of(path: &Path) -> Result<StoreLocation, String> {
     let source = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let base = path.parent().filter(|base| !base.as_os_str().is_empty());
-    let base = std::path::absolute(base.unwrap_or(Path::new("."))).map_err(|e| e.to_string())?;
+    store_in(source, path, base.unwrap_or(Path::new(".")))
+}
+
+/// The store as a command line gives it: the path of a file, or the table of a database in braces.
+///
+/// # Errors
+/// What is wrong with the table.
+pub fn store_given(text: &str) -> Result<StoreLocation, String> {
+    if !text.trim_start().starts_with('{') {
+        return Ok(StoreLocation::Sqlite(text.into()));
+    }
+    let source = format!("[approver]\nstore = {text}\n");
+    store_in(source, Path::new("--store"), Path::new("."))
+}
+
+fn store_in(source: String, path: &Path, base: &Path) -> Result<StoreLocation, String> {
+    let base = std::path::absolute(base).map_err(|error| error.to_string())?;
     let around = Surroundings {
         base: &base,
         env: &|name| std::env::var(name).ok(),

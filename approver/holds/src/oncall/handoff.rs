@@ -10,6 +10,8 @@ use std::{fmt, str::FromStr};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
 
+use super::count::{Counts, Fields};
+
 /// A time zone by its IANA name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Zone(Tz);
@@ -135,6 +137,7 @@ pub struct Handoff {
     text: String,
     /// Sees wall-clock time as if it were UTC, where no clock ever changes.
     wall: cron::Schedule,
+    counts: Counts,
 }
 
 struct Field {
@@ -302,10 +305,18 @@ impl Handoff {
             list(weekdays, 1)
         );
         let wall = cron::Schedule::from_str(&translated).map_err(|_| HandoffError::Never)?;
+        let fields = Fields {
+            minute: minutes.first().copied().unwrap_or(0),
+            hours: hours.clone(),
+            days: days.clone(),
+            months: months.clone(),
+            weekdays: weekdays.clone(),
+        };
         let handoff = Self {
             zone,
             text: parts.join(" "),
             wall,
+            counts: Counts::new(zone, fields),
         };
         let epoch = NaiveDate::default().and_time(NaiveTime::MIN);
         if handoff.walls_from(epoch).next().is_none() {
@@ -338,6 +349,18 @@ impl Handoff {
             last = Some(instant);
             Some(instant)
         })
+    }
+
+    /// How many boundaries come after `from`, until `until` and at it. Counted by the year.
+    #[must_use]
+    pub fn count(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> usize {
+        self.counts.between(from, until)
+    }
+
+    /// The latest boundary until `until`, or at it.
+    #[must_use]
+    pub fn latest(&self, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.counts.latest(until)
     }
 
     /// The first boundary on or after the start of a day here.

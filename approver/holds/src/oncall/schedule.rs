@@ -159,19 +159,8 @@ impl Layer {
 
     /// How many boundaries have passed since the anchor's own; `None` before it.
     fn shift(&self, at: DateTime<Utc>) -> Option<usize> {
-        self.boundaries_until(at + TimeDelta::seconds(1))
-            .count()
-            .checked_sub(1)
-    }
-
-    /// The boundaries from the anchor's own on, before `until`.
-    fn boundaries_until(&self, until: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> + '_ {
-        let first = self.handoff.first_on(self.anchor);
-        let boundaries = first.map(|first| self.handoff.boundaries(first));
-        boundaries
-            .into_iter()
-            .flatten()
-            .take_while(move |boundary| *boundary < until)
+        let first = self.handoff.first_on(self.anchor)?;
+        (first <= at).then(|| self.handoff.count(first, at))
     }
 
     /// The shifts of a span: where each begins, and its number. The first may begin before the span.
@@ -180,14 +169,17 @@ impl Layer {
         from: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Vec<(DateTime<Utc>, usize)> {
-        let mut shifts = Vec::new();
-        for (number, boundary) in self.boundaries_until(until).enumerate() {
-            if boundary <= from {
-                shifts.clear();
-            }
-            shifts.push((boundary, number));
-        }
-        shifts
+        let Some(first) = self.handoff.first_on(self.anchor) else {
+            return Vec::new();
+        };
+        let begins = match first < from {
+            true => self.handoff.latest(from).unwrap_or(first),
+            false => first,
+        };
+        let number = self.handoff.count(first, begins);
+        let boundaries = self.handoff.boundaries(begins);
+        let boundaries = boundaries.take_while(|boundary| *boundary < until);
+        boundaries.zip(number..).collect()
     }
 
     /// Every moment in a span at which the hours this layer covers begin or end.

@@ -139,13 +139,18 @@ impl Access {
     /// Why not.
     pub fn grant_revoke(&self, id: GrantId, reason: &str) -> Result<GrantView, Failure> {
         let revocation = GrantRevocation {
-            id,
+            id: id.clone(),
             claimant: self.claimant()?,
             reason: Some(reason.to_owned()),
             surface: Surface::Cli,
         };
         let revoked = self.runtime.block_on(self.desk.grant_revoke(revocation));
-        revoked.map_err(refused)
+        revoked.map_err(|error| match error {
+            DecideError::NotFound => Failure::Usage(format!(
+                "there is no grant {id}; `abeyance grant list --all` shows them"
+            )),
+            other => refused(other),
+        })
     }
 
     /// Whose token it is.
@@ -176,7 +181,13 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn unavailable(error: &DeskError) -> Failure {
-    Failure::Unavailable(format!("the approver did not say: {error}"))
+    match error {
+        // Another try would be refused as well.
+        DeskError::Refused { detail } => Failure::Usage(format!(
+            "the approver does not take your console token, from {TOKEN_VARIABLE} or --token-file ({detail})"
+        )),
+        _ => Failure::Unavailable(format!("the approver did not say: {error}")),
+    }
 }
 
 fn refused(error: DecideError) -> Failure {

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use abeyance_api::{Clock as _, StatementRecord, SystemClock};
-use abeyance_approver::{StoreLocation, statements_logged};
+use abeyance_approver::statements_logged;
 use abeyance_gateway::context;
 use abeyance_policy::{Verdict, evaluate};
 use abeyance_sql::StatementFacts;
@@ -184,7 +184,8 @@ fn example(text: &str) -> String {
 /// The log's records since a while ago.
 fn logged(config: &Path, log: &LogSince) -> Result<Vec<StatementRecord>, Failure> {
     let store = match &log.store {
-        Some(file) => StoreLocation::Sqlite(file.clone()),
+        Some(given) => config::store_given(given)
+            .map_err(|error| Failure::Usage(format!("--store: {error}")))?,
         None => config::store_of(config)
             .map_err(|error| Failure::Usage(format!("{error}; or give --store")))?,
     };
