@@ -1,26 +1,32 @@
-//! The three desks, over the store.
+//! The three desks, over the store: here the one that opens holds and gives permits, beneath it those of reviewers
+//! and of chats.
+
+mod cards;
+mod checks;
+mod decision;
+mod wording;
 
 use std::time::Duration;
 
 use abeyance_api::{
-    BindingDigest, BulkDecision, BulkOutcome, CardDesk, CardFailure, CardReceipt, CardTask,
-    ChatKind, Claimed, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError, HoldDesk,
-    HoldFilter, HoldId, HoldReceipt, HoldRequest, HoldState, HoldView, LookRequest, NoticeFailure,
-    NoticeTask, Outcome, PersonRef, Resolution, StatementRecord, Surface, TransactionContext,
-    WithdrawReason,
+    BindingDigest, Claimed, DeskError, HoldDesk, HoldId, HoldReceipt, HoldRequest, Outcome,
+    Resolution, StatementRecord, TransactionContext, WithdrawReason,
 };
-use abeyance_holds::{Ballot, Event, Glance, escalation::in_words};
+use abeyance_holds::Event;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use checks::check_request;
+pub(crate) use checks::clean_reason;
+use wording::asked;
+
 use crate::{
-    Approver, Route, escalate, limits,
+    Approver, escalate, limits,
     overrides::exceptions,
     reconcile::until,
-    roster::Roster,
-    store::{CardKey, Coverable, HoldRecord, Instance, NewRecord, Opened, StaleCard, Stepped},
+    store::{Coverable, HoldRecord, Instance, NewRecord, Opened, Stepped},
 };
 
 /// The reconciler ends an overdue hold; a waiter does it itself only when that did not happen.
@@ -235,197 +241,6 @@ impl HoldDesk for Approver {
     }
 }
 
-#[async_trait]
-impl DecisionDesk for Approver {
-    async fn hold_view(&self, id: &HoldId) -> Result<HoldView, DeskError> {
-        let record = self.0.store.hold(id).await?.ok_or(DeskError::NotFound)?;
-        let mut alike = 0;
-        if record.hold.state == HoldState::Pending {
-            alike = self.0.store.holds_alike(&record).await?.len();
-        }
-        let mut view = self.view(record);
-        view.offers.alike = u32::try_from(alike).unwrap_or(u32::MAX);
-        Ok(view)
-    }
-
-    async fn hold_list(&self, filter: HoldFilter) -> Result<Vec<HoldView>, DeskError> {
-        let limit = filter.limit.clamp(1, limits::LIST_MAX);
-        let records = self.0.store.holds(filter.pending_only, None, limit).await?;
-        Ok(records
-            .into_iter()
-            .map(|record| self.view(record))
-            .collect())
-    }
-
-    async fn hold_decide(&self, request: DecisionRequest) -> Result<HoldView, DecideError> {
-        let reason = clean_reason(request.reason.clone())?;
-        let roster = self.roster();
-        let Some(person) = roster.claimant(&request.claimant) else {
-            tracing::warn!(hold = %request.hold, claimant = ?request.claimant, "a stranger tried to decide");
-            return Err(DecideError::UnknownPerson);
-        };
-        let person = person.to_ref();
-        let id = request.hold.clone();
-        let (decision, surface) = (request.decision, request.surface);
-        let record = self.0.store.hold(&id).await?.ok_or(DecideError::NotFound)?;
-        if request.break_glass {
-            let stepped = self
-                .glass_break(person.clone(), &record, request, reason)
-                .await?;
-            return self.voted(stepped, &person, decision, surface);
-        }
-        let ballot = Ballot {
-            quorum: roster.renewed(&record.hold),
-            person: person.clone(),
-            decision,
-            reason,
-            surface,
-            wish: request.grant,
-        };
-        let now = self.0.clock.now();
-        let event = Event::Vote(ballot);
-        let stepped = self.0.store.hold_step(&id, event, now).await?;
-        self.voted(stepped, &person, decision, surface)
-    }
-
-    async fn hold_look(&self, request: LookRequest) -> Result<HoldView, DecideError> {
-        self.look(request).await
-    }
-
-    async fn holds_decide(&self, request: BulkDecision) -> Result<Vec<BulkOutcome>, DecideError> {
-        self.decide_alike(request).await
-    }
-}
-
-impl Approver {
-    fn voted(
-        &self,
-        stepped: Stepped,
-        person: &PersonRef,
-        decision: Decision,
-        surface: Surface,
-    ) -> Result<HoldView, DecideError> {
-        match stepped {
-            Stepped::Done(record) => {
-                tracing::info!(hold = %record.id, person = %person.id, ?decision, ?surface,
-                    state = %record.hold.state, "vote counted");
-                Ok(self.view(*record))
-            }
-            Stepped::Refused(refusal) => {
-                tracing::info!(person = %person.id, %refusal, "vote refused");
-                Err(refusal.into())
-            }
-            Stepped::NotFound => Err(DecideError::NotFound),
-        }
-    }
-}
-
-impl Approver {
-    /// "I'm looking": the next step waits a while. Whoever may decide may say so, once a hold.
-    async fn look(&self, request: LookRequest) -> Result<HoldView, DecideError> {
-        let roster = self.roster();
-        let person = roster
-            .claimant(&request.claimant)
-            .ok_or(DecideError::UnknownPerson)?
-            .to_ref();
-        let record = self.0.store.hold(&request.hold).await?;
-        let record = record.ok_or(DecideError::NotFound)?;
-        let glance = Glance {
-            reviewers: roster.renewed(&record.hold).people(),
-            person,
-            surface: request.surface,
-        };
-        let now = self.0.clock.now();
-        let event = Event::Look(glance);
-        match self.0.store.hold_step(&request.hold, event, now).await? {
-            Stepped::Done(record) => Ok(self.view(*record)),
-            Stepped::Refused(refusal) => Err(refusal.into()),
-            Stepped::NotFound => Err(DecideError::NotFound),
-        }
-    }
-}
-
-#[async_trait]
-impl CardDesk for Approver {
-    async fn cards_due(&self, chat: ChatKind, limit: u32) -> Result<Vec<CardTask>, DeskError> {
-        let limit = limit.clamp(1, limits::CARDS_MAX);
-        let now = self.0.clock.now();
-        let cards = self.0.store.cards_lease(chat, limit, now).await?;
-        let task = |card: StaleCard| CardTask {
-            chat,
-            channel: card.channel,
-            hold: self.view(card.record),
-            message: card.message,
-            in_doubt: card.in_doubt,
-            failures: card.failures,
-        };
-        Ok(cards.into_iter().map(task).collect())
-    }
-
-    async fn card_begin(&self, task: &CardTask) -> Result<(), DeskError> {
-        let key = CardKey {
-            hold: task.hold.id.clone(),
-            chat: task.chat,
-            channel: task.channel.clone(),
-        };
-        Ok(self.0.store.card_begin(key).await?)
-    }
-
-    async fn card_delivered(&self, receipt: CardReceipt) -> Result<(), DeskError> {
-        Ok(self.0.store.card_delivered(receipt).await?)
-    }
-
-    async fn card_failed(&self, failure: CardFailure) -> Result<(), DeskError> {
-        let (hold, channel, error) = (&failure.hold, &failure.channel, &failure.error);
-        match failure.retry_in {
-            Some(_) => tracing::debug!(%hold, channel, error, "a card has to be tried again"),
-            None => tracing::warn!(%hold, channel, error, "a card was given up"),
-        }
-        Ok(self
-            .0
-            .store
-            .card_failed(failure, self.0.clock.now())
-            .await?)
-    }
-
-    async fn notices_due(&self, chat: ChatKind, limit: u32) -> Result<Vec<NoticeTask>, DeskError> {
-        let limit = limit.clamp(1, limits::NOTICES_MAX);
-        let now = self.0.clock.now();
-        Ok(self.0.store.notices_lease(chat, limit, now).await?)
-    }
-
-    async fn notice_begin(&self, id: Uuid) -> Result<(), DeskError> {
-        Ok(self.0.store.notice_begin(id).await?)
-    }
-
-    async fn notice_delivered(&self, id: Uuid) -> Result<(), DeskError> {
-        Ok(self.0.store.notice_done(id).await?)
-    }
-
-    async fn notice_failed(&self, failure: NoticeFailure) -> Result<(), DeskError> {
-        let now = self.0.clock.now();
-        Ok(self.0.store.notice_failed(failure, now).await?)
-    }
-
-    /// Subscribes before it looks, so that nothing slips between a caller's look and its wait.
-    async fn cards_changed(&self, at_most: Duration) {
-        let mut changed = self.0.signals.cards().subscribe();
-        let now = self.0.clock.now();
-        let cards = self.0.store.card_next_due(now).await.ok().flatten();
-        let notices = self.0.store.notice_next_due(now).await.ok().flatten();
-        let wait = match cards.into_iter().chain(notices).min() {
-            Some(due) if due <= TimeDelta::zero() => return,
-            Some(due) => until(due).min(at_most),
-            None => at_most,
-        };
-        // Both arms are cancel-safe.
-        tokio::select! {
-            _ = changed.changed() => {}
-            () = tokio::time::sleep(wait) => {}
-        }
-    }
-}
-
 fn done(stepped: Stepped) -> Result<Box<HoldRecord>, DeskError> {
     match stepped {
         Stepped::Done(record) => Ok(record),
@@ -451,80 +266,4 @@ fn stopping() -> DeskError {
 
 fn refused<T>(detail: String) -> Result<T, DeskError> {
     Err(DeskError::Refused { detail })
-}
-
-/// Who is asked, in words: `route dba (2 reviewers; 2 people have to agree)`, and its steps where it has any.
-fn asked(roster: &Roster, route: &Route, request: &HoldRequest) -> String {
-    let mut parts = Vec::new();
-    if route.plan.is_empty() || !route.reviewers.is_empty() {
-        let eligible = roster.eligible_count(route, &request.agent);
-        let plural = if eligible == 1 { "" } else { "s" };
-        parts.push(format!("{eligible} reviewer{plural}"));
-    }
-    for (index, step) in route.plan.steps().iter().enumerate() {
-        let who = in_words(&step.who);
-        parts.push(match (index, step.after_seconds) {
-            (0, 0) => who,
-            (_, after) => format!("then {who} after {}", in_time(after)),
-        });
-    }
-    if route.quorum.seats() > 1 {
-        parts.push(format!("{} have to agree", route.quorum));
-    }
-    format!("route {} ({})", route.name, parts.join("; "))
-}
-
-/// `5 min`, `90 s`
-fn in_time(seconds: u32) -> String {
-    match (seconds / 60, seconds % 60) {
-        (minutes, 0) if minutes > 0 => format!("{minutes} min"),
-        _ => format!("{seconds} s"),
-    }
-}
-
-/// Proxies bound what they send; a request past these bounds is a defect or an attack.
-fn check_request(request: &HoldRequest) -> Result<(), DeskError> {
-    let count = request.statements.len();
-    if count == 0 || count > limits::STATEMENTS_MAX {
-        return refused(format!(
-            "a held batch has 1 to {} statements, this one has {count}",
-            limits::STATEMENTS_MAX
-        ));
-    }
-    let agent_reason = request.agent_reason.as_deref().unwrap_or_default();
-    if agent_reason.chars().count() > limits::REASON_CHARS_MAX {
-        return refused(format!(
-            "the agent's reason is longer than {} characters",
-            limits::REASON_CHARS_MAX
-        ));
-    }
-    let bytes = serde_json::to_vec(request).map_or(usize::MAX, |json| json.len());
-    if bytes > limits::REQUEST_BYTES_MAX {
-        return refused(format!(
-            "the batch is too large to be shown to a reviewer ({bytes} bytes, at most {})",
-            limits::REQUEST_BYTES_MAX
-        ));
-    }
-    Ok(())
-}
-
-/// One line, no control characters, bounded; nothing when it says nothing.
-pub(crate) fn clean_reason(reason: Option<String>) -> Result<Option<String>, DecideError> {
-    let Some(reason) = reason else {
-        return Ok(None);
-    };
-    let spaced: String = reason
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let reason = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
-    if reason.chars().count() > limits::REASON_CHARS_MAX {
-        return Err(DecideError::Invalid {
-            detail: format!(
-                "the reason is longer than {} characters; shorten it",
-                limits::REASON_CHARS_MAX
-            ),
-        });
-    }
-    Ok(Some(reason).filter(|reason| !reason.is_empty()))
 }
