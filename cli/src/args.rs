@@ -77,6 +77,24 @@ pub enum Command {
     /// Catalogs: what a target's names stand for
     #[command(subcommand)]
     Catalog(CatalogCommand),
+    /// The store: what the approver remembers
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Copy a SQLite store into the empty database that the configuration names, all of it or nothing
+    Copy(StoreCopyArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct StoreCopyArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The file of a stopped approver
+    #[arg(long, value_name = "FILE")]
+    pub from: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -22,7 +22,7 @@ use clap::Parser as _;
 
 use args::{
     AgentCommand, CatalogCommand, Cli, Command, GrantCommand, OncallCommand, OverrideCommand,
-    PersonCommand, PolicyCommand,
+    PersonCommand, PolicyCommand, StoreCommand,
 };
 use config::Role;
 use exit::Failure;
@@ -72,6 +72,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Policy(PolicyCommand::Backtest(args)) => commands::policy_backtest(&args),
         Command::Policy(PolicyCommand::Shadow(args)) => commands::policy_shadow(&args),
         Command::Catalog(CatalogCommand::Dump(args)) => commands::catalog_dump(&args),
+        Command::Store(StoreCommand::Copy(args)) => commands::store::copy(&args),
     }
 }
 

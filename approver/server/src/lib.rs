@@ -36,4 +36,6 @@ pub use config::{
     TokenHash, TokenScope, new_token,
 };
 pub use serve::{Peer, TlsError, serve, tls_server_config};
-pub use store::{AuditReport, HoldEvent, OpenError, StoreError, statements_logged};
+pub use store::{
+    AuditReport, Copied, CopyError, HoldEvent, OpenError, StoreError, statements_logged, store_copy,
+};

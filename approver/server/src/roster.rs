@@ -134,7 +134,7 @@ impl Roster {
             };
             let one = seats_of(group);
             if let Some(one) = one.and_then(|name| self.routes.iter().find(|r| r.name == name)) {
-                let named = self.named(one);
+                let named = self.could_be_asked(one);
                 let asked: Vec<PersonId> = asked
                     .iter()
                     .filter(|id| named.contains(id))
@@ -149,7 +149,7 @@ impl Roster {
     }
 
     /// Everybody whom the steps of a route can come to, at whatever moment.
-    fn named(&self, route: &Route) -> Vec<PersonId> {
+    fn could_be_asked(&self, route: &Route) -> Vec<PersonId> {
         let mut named = Vec::new();
         for who in route.plan.whoever() {
             match who {

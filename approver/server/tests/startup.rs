@@ -14,9 +14,17 @@ use std::{
 use abeyance_api::{
     DecisionDesk as _, HoldDesk as _, HoldFilter, HoldState, ManualClock, Outcome, SystemClock,
 };
-use abeyance_approver::{Approver, ApproverConfig, ConfigError, OpenError, StoreError};
+use abeyance_approver::{
+    Approver, ApproverConfig, ConfigError, OpenError, PostgresStore, StoreError, StoreLocation,
+    StoreTls,
+};
 use chrono::DateTime;
-use sqlx::{Connection as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{
+    Column, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection,
+    TypeInfo as _, ValueRef as _,
+    postgres::PgConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteRow},
+};
 use support::{approve, binding, config, open};
 use tempfile::TempDir;
 
@@ -203,23 +211,105 @@ async fn every_mistake_of_the_configuration_is_said() {
     );
 }
 
-#[tokio::test]
-async fn a_store_of_an_older_version_is_taken_over_and_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let old = include_str!("fixtures/store-0010.sql");
+/// A store as the version with migrations up to 0010 left it, in memory.
+async fn older() -> SqliteConnection {
     let options = SqliteConnectOptions::new()
-        .filename(folder.path().join("abeyance.db"))
-        .create_if_missing(true)
+        .in_memory(true)
         .foreign_keys(false);
     let mut conn = SqliteConnection::connect_with(&options).await.unwrap();
+    let old = include_str!("fixtures/store-0010.sql");
     conn.execute(old).await.unwrap();
+    conn
+}
+
+/// What a column of a row is as a literal that PostgreSQL reads as whatever the column is there.
+fn literal(row: &SqliteRow, index: usize) -> String {
+    let value = row.try_get_raw(index).unwrap();
+    let text = match (value.is_null(), value.type_info().name()) {
+        (true, _) => return "NULL".to_owned(),
+        (_, "INTEGER") => row.get::<i64, _>(index).to_string(),
+        (_, "BLOB") => format!("\\x{}", hex::encode(row.get::<Vec<u8>, _>(index))),
+        _ => row.get::<String, _>(index),
+    };
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The same rows in a database with the tables of that version.
+async fn older_database() -> PostgresStore {
+    let server = support::postgres::server();
+    let database = server.database();
+    let options = PgConnectOptions::new_without_pgpass()
+        .host("127.0.0.1")
+        .port(server.port)
+        .username("postgres")
+        .database(&database);
+    let mut conn = PgConnection::connect_with(&options).await.unwrap();
+    let mut migrations = sqlx::migrate!("../../migrations/postgres");
+    migrations
+        .migrations
+        .to_mut()
+        .retain(|migration| migration.version <= 10);
+    migrations.run_direct(&mut conn).await.unwrap();
+
+    let mut old = older().await;
+    // What a table refers to comes first. The probe came with the tables.
+    for table in ["hold", "vote", "hold_event", "card", "statement"] {
+        let select = format!("SELECT * FROM {table}");
+        for row in sqlx::query(&select).fetch_all(&mut old).await.unwrap() {
+            let columns: Vec<&str> = row.columns().iter().map(Column::name).collect();
+            let values: Vec<String> = (0..columns.len())
+                .map(|index| literal(&row, index))
+                .collect();
+            let (columns, values) = (columns.join(", "), values.join(", "));
+            let insert = format!("INSERT INTO {table} ({columns}) VALUES ({values})");
+            sqlx::raw_sql(&insert).execute(&mut conn).await.unwrap();
+        }
+    }
+    conn.close().await.unwrap();
+    PostgresStore {
+        host: "127.0.0.1".to_owned(),
+        port: server.port,
+        user: "postgres".to_owned(),
+        password: None,
+        database,
+        tls: StoreTls::Off,
+        connections_max: 6,
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_version_is_taken_over_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("abeyance.db");
+    let mut old = older().await;
+    let copy = format!("VACUUM INTO '{}'", file.display());
+    sqlx::raw_sql(&copy).execute(&mut old).await.unwrap();
+    taken_over(&folder, file.into()).await;
+}
+
+#[tokio::test]
+async fn a_database_of_an_older_version_is_taken_over_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = older_database().await;
+    let name = database.database.clone();
+    let version = "SELECT max(version) FROM _sqlx_migrations";
+    let server = support::postgres::server();
+    assert_eq!(server.psql(&name, version), "10");
+    taken_over(&folder, StoreLocation::Postgres(database)).await;
+    assert_ne!(server.psql(&name, version), "10");
+    // An outbox that was full goes on, and knows what it has shown.
+    let cards = "SELECT count(*), count(message), count(*) FILTER (WHERE posting_begun) FROM card";
+    assert_eq!(server.psql(&name, cards), "7|0|0");
+}
+
+/// Opens an older store: what it holds is there, and can be decided, claimed and reported.
+async fn taken_over(folder: &TempDir, store: StoreLocation) {
     let newest: i64 = sqlx::query_scalar("SELECT max(updated_at) FROM hold")
-        .fetch_one(&mut conn)
+        .fetch_one(&mut older().await)
         .await
         .unwrap();
-    conn.close().await.unwrap();
-
-    let mut config = config(&folder);
+    let mut config = config(folder);
+    config.store = store;
     config.single_process = false;
     let clock = ManualClock::new(DateTime::from_timestamp_micros(newest + 1).unwrap());
     let approver = Approver::open(config, Arc::new(clock)).await.unwrap();

@@ -8,6 +8,7 @@ pub mod oncall;
 mod person;
 mod policy;
 mod stage;
+pub mod store;
 
 use std::path::Path;
 

@@ -1,34 +1,11 @@
 // A reviewer at the console, in a real browser: log in, see a hold appear by itself, approve it by clicking.
 // Tells what it sees, one word a line; the test acts in between.
 
-import { existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
-import { chromium } from "playwright-core";
+import { join } from "node:path";
+import { start } from "./browser.js";
 
 const [url, token, shots] = process.argv.slice(2);
-const names = ["chromium", "chromium-browser", "google-chrome"];
-const executablePath = process.env.PATH.split(delimiter)
-  .flatMap((folder) => names.map((name) => join(folder, name)))
-  .find(existsSync);
-if (!executablePath) throw new Error("chromium is not installed: run scripts/setup");
-
-const args = [
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-gpu",
-  "--disable-quic",
-  "--disable-sync",
-  "--no-first-run",
-];
-if (process.getuid() === 0) args.push("--no-sandbox");
-const browser = await chromium.launch({ executablePath, args });
-const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
-const troubles = [];
-page.on("console", (message) => message.type() === "error" && troubles.push(message.text()));
-page.on("pageerror", (error) => troubles.push(String(error)));
-page.on("request", (request) => {
-  if (!request.url().startsWith(url) && !request.url().startsWith("data:")) troubles.push(`foreign: ${request.url()}`);
-});
+const { browser, page, troubles } = await start(url);
 
 try {
   await page.goto(url);

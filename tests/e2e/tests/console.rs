@@ -1,11 +1,17 @@
-//! The console in a real browser: a hold appears by itself, a click approves it.
+//! The console in a real browser: a hold appears by itself, a click approves it; overrides, looks and grants.
 
 use std::process::Command;
 
+use abeyance_api::{Clock as _, SystemClock};
 use abeyance_e2e::{
-    Process, World, build_dir, config::console_token, driver::node_program, eventually, world::Mode,
+    Process, World, build_dir,
+    config::{PASSING, console_token},
+    driver::node_program,
+    eventually,
+    world::{CHANNEL, Mode},
 };
 use anyhow::{Result, ensure};
+use chrono::TimeDelta;
 
 async fn says(process: &mut Process, word: &str) -> Result<()> {
     eventually(&format!("the browser to say {word:?}"), || {
@@ -46,5 +52,69 @@ async fn a_reviewer_approves() -> Result<()> {
     ensure!(shots.join("console-done.png").exists());
     // What was decided in the console is shown in Slack.
     world.card_saying("ran: 4 rows").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn somebody_on_call_overrides_looks_and_grants() {
+    somebody_on_call().await.unwrap();
+}
+
+async fn somebody_on_call() -> Result<()> {
+    let rules = PASSING.replace("route = \"dba\"", "route = \"oncall\"");
+    let route = format!(
+        r#"
+[[schedule]]
+name = "dba"
+zone = "Europe/Berlin"
+stand_ins = ["cy"]
+
+[[schedule.layer]]
+name = "always"
+handoff = "0 9 * * *"
+anchor = "2026-01-05"
+turns = ["bob"]
+
+[[route]]
+name = "oncall"
+timeout = "20m"
+slack_channel = "{CHANNEL}"
+fallback = ["cy"]
+
+[[route.step]]
+ask = ["schedule:dba"]
+
+[[route.step]]
+ask = ["cy"]
+after = "5m"
+"#
+    );
+    let policy = format!("{route}{rules}");
+    let world = World::with(Mode::Socket, |config| config.policy = policy).await?;
+    let in_days = |days| {
+        let moment = SystemClock.now() + TimeDelta::days(days);
+        moment.format("%Y-%m-%dT%H:%M").to_string()
+    };
+    let mut command: Command = node_program("oncall.js")?;
+    command
+        .arg(world.abeyance.approver_url()?)
+        .arg(console_token("bob"))
+        .arg(build_dir("screenshots")?)
+        .args([in_days(1), in_days(2)]);
+    let mut browser = Process::start("chromium", &mut command)?;
+    says(&mut browser, "watching").await?;
+    let mut psql = world.psql("DELETE FROM rooms WHERE floor = 2")?;
+    says(&mut browser, "looking").await?;
+    world.card_saying("looking: <@U0BOB0001>").await?;
+    says(&mut browser, "done").await?;
+    ensure!(browser.wait().await?.success());
+    psql.wait().await?;
+    let said = psql.stdout().finished().join("\n");
+    ensure!(said.contains("DELETE 4"), "{said}");
+    // The grant covers it: nobody is asked.
+    let mut again = world.psql("DELETE FROM rooms WHERE floor = 2")?;
+    again.wait().await?;
+    let said = again.stdout().finished().join("\n");
+    ensure!(said.contains("DELETE 0"), "{said}");
     Ok(())
 }

@@ -21,6 +21,11 @@ pub enum StoreError {
     Io(String),
     #[error("the store did not answer in time")]
     Timeout,
+    /// Its certificate is not the one to expect.
+    #[error(
+        "the store's database cannot be trusted ({0}); check `ca`, and that its certificate is for the address in `store`"
+    )]
+    Untrusted(String),
     #[error(
         "the store's database cannot be reached ({0}); check that it runs and that the address is right"
     )]
@@ -89,6 +94,9 @@ impl From<sqlx::Error> for StoreError {
                 }
             }
             // SQLite speaks of its files by result codes: this is a connection.
+            sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::InvalidData => {
+                Self::Untrusted(io.to_string())
+            }
             sqlx::Error::Io(io) => Self::Unreachable(io.kind().to_string()),
             sqlx::Error::Tls(tls) => Self::Unreachable(format!("TLS: {tls}")),
             sqlx::Error::PoolTimedOut => Self::Timeout,

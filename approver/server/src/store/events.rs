@@ -225,37 +225,41 @@ impl Store {
 
     /// Walks the record from its first row and checks every link.
     pub(crate) async fn audit_verify(&self) -> Result<AuditReport, StoreError> {
-        let mut prev = GENESIS.to_vec();
-        let mut intact = 0;
-        let mut last = 0_i64;
-        loop {
-            let rows = sql("SELECT * FROM hold_event WHERE seq > $1 ORDER BY seq LIMIT $2")
-                .bind(last)
-                .bind(WALK_STEP)
-                .fetch_all(&mut self.reader().await?)
-                .await?;
-            if rows.is_empty() {
-                break;
-            }
-            for row in &rows {
-                let Some(hash) = link(row, last, &prev)? else {
-                    return Ok(AuditReport {
-                        intact,
-                        broken_at: Some(last + 1),
-                        head: hex::encode(prev),
-                    });
-                };
-                prev = hash;
-                last += 1;
-                intact += 1;
-            }
-        }
-        Ok(AuditReport {
-            intact,
-            broken_at: None,
-            head: hex::encode(prev),
-        })
+        walk(&mut self.reader().await?).await
     }
+}
+
+pub(super) async fn walk(conn: &mut Conn) -> Result<AuditReport, StoreError> {
+    let mut prev = GENESIS.to_vec();
+    let mut intact = 0;
+    let mut last = 0_i64;
+    loop {
+        let rows = sql("SELECT * FROM hold_event WHERE seq > $1 ORDER BY seq LIMIT $2")
+            .bind(last)
+            .bind(WALK_STEP)
+            .fetch_all(conn)
+            .await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in &rows {
+            let Some(hash) = link(row, last, &prev)? else {
+                return Ok(AuditReport {
+                    intact,
+                    broken_at: Some(last + 1),
+                    head: hex::encode(prev),
+                });
+            };
+            prev = hash;
+            last += 1;
+            intact += 1;
+        }
+    }
+    Ok(AuditReport {
+        intact,
+        broken_at: None,
+        head: hex::encode(prev),
+    })
 }
 
 /// The row's hash when it follows `last` and is what was written.

@@ -5,6 +5,7 @@
 //! (invariants 4 and 5). Holds redacted text only (invariant 7).
 
 mod cards;
+mod copy;
 mod db;
 mod error;
 mod events;
@@ -32,6 +33,7 @@ use std::pin::Pin;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use cards::CardKey;
+pub use copy::{Copied, CopyError, store_copy};
 use db::{Conn, Pool, sql};
 pub use error::{OpenError, StoreError};
 pub use events::{AuditReport, HoldEvent};
