@@ -102,6 +102,13 @@ pub struct CheckArgs {
     /// Which command the file is for; `none` does not look at the environment or at other files
     #[arg(long, value_name = "COMMAND", default_value = "serve")]
     pub role: Role,
+    /// Look for the tables and columns that rules and protections name in this catalog, as `abeyance catalog dump`
+    /// wrote it; with several targets `TARGET=FILE`, as often as needed
+    #[arg(long, value_name = "[TARGET=]FILE")]
+    pub catalog: Vec<String>,
+    /// Look for them in the targets themselves
+    #[arg(long, conflicts_with = "catalog")]
+    pub live: bool,
 }
 
 #[derive(Debug, Subcommand)]
