@@ -409,7 +409,7 @@ pub struct ShadowArgs {
 /// Which recorded statements.
 #[derive(Debug, Args)]
 pub struct LogSince {
-    /// How far to look back: 7d, 12h
+    /// How far to look back: 1w, 7d, 12h
     #[arg(long, default_value = "7d", value_parser = crate::commands::span)]
     pub since: std::time::Duration,
     /// The approver's store (default: the one the configuration names)

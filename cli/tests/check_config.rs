@@ -225,3 +225,40 @@ fn the_version_follows_whatever_verdicts_rest_on() {
     let display = sample.replace("display_name = \"Bob\"", "display_name = \"Robert\"");
     assert_eq!(version(&display), before);
 }
+
+#[test]
+fn one_mistake_hides_no_other() {
+    let more = "
+[[rule]]
+name = \"a\"
+verdict = \"allow\"
+route = \"dba\"
+when = \"blast.row > 100\"
+[[rule]]
+name = \"b\"
+verdict = \"alow\"
+when = \"statment.one_row\"
+[[schedule]]
+name = \"week\"
+zone = \"Europe/Berlim\"
+[[schedule.layer]]
+name = \"primary\"
+handoff = \"0 9 * * blue\"
+anchor = \"2026-01-05\"
+turns = [\"ann\"]
+cover = [{ days = [\"montag\"], from = \"09:00\", until = \"17:00\" }]
+";
+    let (code, said) = check(more, &[]);
+    assert_eq!(code, Some(64), "{said}");
+    for wanted in [
+        "`route` in [[rule]] `a` has no effect",
+        "`blast` has no field `row`",
+        "`verdict` in [[rule]] `b`",
+        "there is no variable `statment`",
+        "`zone` in [[schedule]] `week`",
+        "`handoff` in [[layer]] `primary`",
+        "`cover` in [[schedule]] `week`, [[layer]] `primary`",
+    ] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+}

@@ -193,3 +193,20 @@ fn patterns_that_match_nothing_are_warned_of() {
     assert_eq!(json["warnings"].as_array().map(Vec::len), Some(1));
     assert_eq!(json["verdict"], "allow");
 }
+
+/// Results are not masked yet, so nobody is told that they are.
+#[test]
+fn people_are_told_that_columns_are_protected() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/clinic.toml");
+    let output = Command::new(env!("CARGO_BIN_EXE_abeyance"))
+        .args(["explain", "--config", config, "--catalog", CATALOG])
+        .args(["--sql", "SELECT ssn FROM patients"])
+        .output()
+        .expect("abeyance ends");
+    let said = text(&output.stdout);
+    assert!(said.contains("touches protected columns (rule"), "{said}");
+    assert!(
+        !said.contains(", masked") && !said.contains("unknown (unknown"),
+        "{said}"
+    );
+}

@@ -200,6 +200,14 @@ fn decision(
     }
 }
 
+/// What stands for a verdict that could not be read, so that the rest of its rule is checked too: in shadow, where it is
+/// compared with no other rule.
+fn stand_in() -> Decision {
+    Decision::Hold {
+        route: "unread".to_owned(),
+    }
+}
+
 /// Reads one `[[rule]]`.
 pub fn rule(section: Section<'_>) -> Option<RuleEntry> {
     let name = section.require_string("name", "\"reads-pass\"");
@@ -245,11 +253,15 @@ pub fn rule(section: Section<'_>) -> Option<RuleEntry> {
                 columns: plain(columns.as_ref()),
                 predicates,
             },
-            decision: decision?,
+            mode: match (&decision, mode) {
+                (Some(_), Some(mode)) => mode.value,
+                (Some(_), None) => Mode::Enforce,
+                (None, _) => Mode::Shadow,
+            },
+            decision: decision.unwrap_or_else(stand_in),
             message,
             when: when.as_ref().map(|when| when.value.clone()),
             rows_max,
-            mode: mode.map_or(Mode::Enforce, |mode| mode.value),
             review,
         },
         span,

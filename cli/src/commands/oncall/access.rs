@@ -29,7 +29,7 @@ impl Access {
     pub fn required(args: &ApproverArgs) -> Result<Self, Failure> {
         let missing = || {
             Failure::Usage(
-                "name the approver with --approver URL or ABEYANCE_APPROVER: overrides are kept there"
+                "name the approver with --approver URL or ABEYANCE_APPROVER: overrides and grants are kept there"
                     .to_owned(),
             )
         };
@@ -152,7 +152,7 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn unavailable(error: &DeskError) -> Failure {
-    Failure::Unavailable(format!("the approver did not say: {error}"))
+    Failure::Unavailable(format!("no answer: {error}"))
 }
 
 fn refused(error: DecideError) -> Failure {
