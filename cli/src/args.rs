@@ -120,6 +120,13 @@ pub struct CheckArgs {
     /// Which command the file is for; `none` does not look at the environment or at other files
     #[arg(long, value_name = "COMMAND", default_value = "serve")]
     pub role: Role,
+    /// Look for the tables and columns that rules and protections name in this catalog, as `abeyance catalog dump`
+    /// wrote it; with several targets `TARGET=FILE`, as often as needed
+    #[arg(long, value_name = "[TARGET=]FILE")]
+    pub catalog: Vec<String>,
+    /// Look for them in the targets themselves
+    #[arg(long, conflicts_with = "catalog")]
+    pub live: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -418,7 +425,7 @@ pub struct ShadowArgs {
 /// Which recorded statements.
 #[derive(Debug, Args)]
 pub struct LogSince {
-    /// How far to look back: 7d, 12h
+    /// How far to look back: 1w, 7d, 12h
     #[arg(long, default_value = "7d", value_parser = crate::commands::span)]
     pub since: std::time::Duration,
     /// The approver's store: a file, or a database as `[approver] store` has it, { address = ... }

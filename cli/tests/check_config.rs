@@ -129,3 +129,136 @@ fn what_is_made_is_shown_once_and_apart() {
     );
     assert_eq!(abeyance(&["agent", "add", ""]).status.code(), Some(64));
 }
+
+const CATALOG: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../proxy/sql/tests/clinic_catalog.json"
+);
+
+/// `check-config` on the sample with this in it.
+fn check(more: &str, args: &[&str]) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("abeyance.toml");
+    let sample = std::fs::read_to_string(SAMPLE).expect("sample");
+    std::fs::write(&path, format!("{sample}\n{more}\n")).expect("write");
+    let path = path.display().to_string();
+    let mut all = vec!["check-config", "--role", "none", "--config", &path];
+    all.extend(args);
+    let output = abeyance(&all);
+    let said = text(&output.stdout) + &text(&output.stderr);
+    (output.status.code(), said)
+}
+
+const MISSPELT: &str = "[[protect]]\nname = \"p\"\ncolumns = [\"*.email\", \"patients.snn\"]";
+
+#[test]
+fn a_misspelt_protection_is_a_mistake_where_the_catalog_is_known() {
+    assert_eq!(check(MISSPELT, &[]).0, Some(0));
+    let (code, said) = check(MISSPELT, &["--catalog", CATALOG]);
+    assert_eq!(code, Some(64), "{said}");
+    assert_eq!(said.matches("error: ").count(), 1, "{said}");
+    let marked = format!(
+        "| {}^^^^^^^^^^^^^^",
+        " ".repeat("columns = [\"*.email\", ".len())
+    );
+    assert!(
+        said.contains(&marked) && said.contains("did you mean `patients.ssn`?"),
+        "{said}"
+    );
+    let right = MISSPELT.replace("snn", "ssn");
+    let named = format!("clinic={CATALOG}");
+    for catalog in [CATALOG, &named] {
+        let (code, said) = check(&right, &["--catalog", catalog]);
+        assert_eq!(code, Some(0), "{said}");
+    }
+}
+
+#[test]
+fn a_target_that_cannot_be_looked_at_is_no_good_news() {
+    let (code, said) = check(MISSPELT, &["--live"]);
+    assert_eq!(code, Some(69), "{said}");
+    assert!(said.contains("target clinic: "), "{said}");
+}
+
+#[test]
+fn capitals_in_a_pattern_are_hinted_at() {
+    let (code, said) = check(&MISSPELT.replace("patients.snn", "Patients.SSN"), &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("did you mean `patients.ssn`?"), "{said}");
+}
+
+#[test]
+fn the_version_follows_whatever_verdicts_rest_on() {
+    let sample = std::fs::read_to_string(SAMPLE).expect("sample");
+    let folder = tempfile::tempdir().expect("folder");
+    let version = |text: &str| {
+        let path = folder.path().join("abeyance.toml");
+        std::fs::write(&path, text).expect("write");
+        let path = path.display().to_string();
+        let output = abeyance(&["check-config", "--role", "none", "--config", &path]);
+        let said = self::text(&output.stdout);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}",
+            self::text(&output.stderr)
+        );
+        said.rsplit(' ').next().expect("version").to_owned()
+    };
+    let before = version(&sample);
+    let agent = "targets = [\"clinic\"]";
+    let label = "environment = \"production\"";
+    for (from, to) in [
+        (agent, "targets = [\"clinic\"]\naccess = \"read_only\""),
+        (agent, "targets = [\"clinic\"]\nactor = \"ann\""),
+        (label, "environment = \"staging\""),
+        (label, "vouched_functions = [\"public.f\"]"),
+        ("database = \"clinic\"", "database = \"clinics\""),
+        (
+            "default = \"hold\"",
+            "default = \"hold\"\nrows_tolerance = 2.0",
+        ),
+    ] {
+        assert!(sample.contains(from), "{from}");
+        assert_ne!(version(&sample.replace(from, to)), before, "{to}");
+    }
+    let display = sample.replace("display_name = \"Bob\"", "display_name = \"Robert\"");
+    assert_eq!(version(&display), before);
+}
+
+#[test]
+fn one_mistake_hides_no_other() {
+    let more = "
+[[rule]]
+name = \"a\"
+verdict = \"allow\"
+route = \"dba\"
+when = \"blast.row > 100\"
+[[rule]]
+name = \"b\"
+verdict = \"alow\"
+when = \"statment.one_row\"
+[[schedule]]
+name = \"week\"
+zone = \"Europe/Berlim\"
+[[schedule.layer]]
+name = \"primary\"
+handoff = \"0 9 * * blue\"
+anchor = \"2026-01-05\"
+turns = [\"ann\"]
+cover = [{ days = [\"montag\"], from = \"09:00\", until = \"17:00\" }]
+";
+    let (code, said) = check(more, &[]);
+    assert_eq!(code, Some(64), "{said}");
+    for wanted in [
+        "`route` in [[rule]] `a` has no effect",
+        "`blast` has no field `row`",
+        "`verdict` in [[rule]] `b`",
+        "there is no variable `statment`",
+        "`zone` in [[schedule]] `week`",
+        "`handoff` in [[layer]] `primary`",
+        "`cover` in [[schedule]] `week`, [[layer]] `primary`",
+    ] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+}

@@ -163,3 +163,50 @@ fn a_dumped_catalog_is_as_good_as_a_target() {
     let output = explain(&["--catalog", SAMPLE, "--sql", "SELECT 1"], b"");
     assert_eq!(output.status.code(), Some(74));
 }
+
+#[test]
+fn patterns_that_match_nothing_are_warned_of() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("abeyance.toml");
+    let sample = std::fs::read_to_string(SAMPLE).expect("sample");
+    let protect = "[[protect]]\nname = \"p\"\ncolumns = [\"patients.snn\"]\n";
+    std::fs::write(&path, format!("{sample}\n{protect}")).expect("write");
+    let path = path.display().to_string();
+    let explain = |format: &str| {
+        let args = ["--config", &path, "--catalog", CATALOG, "--sql", "SELECT 1"];
+        let output = Command::new(env!("CARGO_BIN_EXE_abeyance"))
+            .arg("explain")
+            .args(args)
+            .args(["--format", format])
+            .output();
+        let output = output.expect("abeyance ends");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let said = explain("text");
+    assert!(
+        said.contains("warning: [[protect]] `p`: the pattern `patients.snn` matches no column")
+            && said.contains("did you mean `patients.ssn`?"),
+        "{said}"
+    );
+    let json: Value = serde_json::from_str(&explain("json")).expect("JSON");
+    assert_eq!(json["warnings"].as_array().map(Vec::len), Some(1));
+    assert_eq!(json["verdict"], "allow");
+}
+
+/// Results are not masked yet, so nobody is told that they are.
+#[test]
+fn people_are_told_that_columns_are_protected() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/clinic.toml");
+    let output = Command::new(env!("CARGO_BIN_EXE_abeyance"))
+        .args(["explain", "--config", config, "--catalog", CATALOG])
+        .args(["--sql", "SELECT ssn FROM patients"])
+        .output()
+        .expect("abeyance ends");
+    let said = text(&output.stdout);
+    assert!(said.contains("touches protected columns (rule"), "{said}");
+    assert!(
+        !said.contains(", masked") && !said.contains("unknown (unknown"),
+        "{said}"
+    );
+}

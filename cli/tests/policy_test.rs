@@ -79,3 +79,13 @@ fn the_shipped_cases_pass() {
         String::from_utf8_lossy(&said)
     );
 }
+
+#[test]
+fn a_verdict_that_is_none_is_named_with_its_case() {
+    for wrong in ["\"alow\"", "[\"hold\", \"alow\"]"] {
+        let (code, said) = judge(&case(&format!("sql = \"SELECT 1\"\nexpect = {wrong}")));
+        assert_eq!(code, Some(64), "{said}");
+        let wanted = "case `one`: expect is allow, hold or deny, not `alow`";
+        assert!(said.contains(wanted), "{said}");
+    }
+}

@@ -125,7 +125,7 @@ pub fn read(file: &Path) -> Result<Catalog, Failure> {
 }
 
 /// Loads the catalog of a target over a connection of its own, with the credentials the configuration points at.
-fn live(config: &Path, target: &str) -> Result<LoadedCatalog, String> {
+pub fn live(config: &Path, target: &str) -> Result<LoadedCatalog, String> {
     let target = config::connectable(config, target)?;
     let limits = Limits {
         connect_timeout: CONNECT_TIMEOUT,

@@ -17,7 +17,7 @@ use std::{
 };
 
 use abeyance_gateway::{Agent, Limits, Rehearsal, Stage, Target};
-use abeyance_policy::RuleSet;
+use abeyance_policy::{RuleSet, Seen, Unmatched};
 use serde_json::Value;
 
 use self::{
@@ -43,6 +43,11 @@ use crate::{
 /// input was not a statement (after all the others were judged).
 pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
     let config = commands::load(&args.config.config, Role::Judge)?;
+    let labels: Vec<(String, Option<String>)> = config
+        .targets
+        .iter()
+        .map(|target| (target.name.clone(), target.environment.clone()))
+        .collect();
     let Chosen {
         rules,
         agent,
@@ -52,7 +57,9 @@ pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
     if let Some(note) = &sighted.note {
         output::remark(&format!("abeyance: {note}"));
     }
+    let warnings = warnings(&rules, &labels, &target, &sighted);
     let judge = Judge {
+        warnings,
         rules,
         agent,
         target,
@@ -74,9 +81,14 @@ pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
                     .collect(),
             };
             judge.show(&judge.judge(&case), None);
+            judge.warn();
             Ok(())
         }
-        (None, Some(file)) => judge.lines(open(file)?),
+        (None, Some(file)) => {
+            let read = judge.lines(open(file)?);
+            judge.warn();
+            read
+        }
         (None, None) => Err(Failure::Usage("give --sql or --jsonl".to_owned())),
     }
 }
@@ -90,8 +102,34 @@ fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
     Ok(Box::new(BufReader::new(opened)))
 }
 
+/// Patterns of the policy that match nothing in the target's catalog: what they were meant for was judged without
+/// them.
+fn warnings(
+    rules: &RuleSet,
+    labels: &[(String, Option<String>)],
+    target: &Target,
+    sighted: &Sighted,
+) -> Vec<String> {
+    let sight = sighted.sight.as_ref();
+    let seen: Vec<Seen<'_>> = labels
+        .iter()
+        .map(|(name, environment)| Seen {
+            target: name,
+            environment: environment.as_deref(),
+            catalog: sight
+                .filter(|_| *name == target.name)
+                .map(|sight| &*sight.catalog),
+        })
+        .collect();
+    let found = rules.unmatched(&seen);
+    let one = |one: &Unmatched| format!("{one} ({})", one.hint());
+    found.iter().map(one).collect()
+}
+
 /// Everything a judgement is made with.
 struct Judge {
+    /// About the policy, whatever the statement.
+    warnings: Vec<String>,
     rules: RuleSet,
     agent: Agent,
     target: Target,
@@ -157,9 +195,24 @@ impl Judge {
         }
     }
 
+    /// For people: once, after everything else.
+    fn warn(&self) {
+        if self.format == ExplainFormat::Text {
+            for warning in &self.warnings {
+                output::line(&format!("warning: {warning}"));
+            }
+        }
+    }
+
     fn show(&self, judgement: &Judgement, id: Option<&Value>) {
         match self.format {
-            ExplainFormat::Json => output::line(&judgement.json().to_string()),
+            ExplainFormat::Json => {
+                let mut json = judgement.json();
+                if let (Some(object), false) = (json.as_object_mut(), self.warnings.is_empty()) {
+                    object.insert("warnings".to_owned(), self.warnings.clone().into());
+                }
+                output::line(&json.to_string());
+            }
             ExplainFormat::Text => {
                 if let Some(id) = id {
                     output::line(&format!("== {}", text::id(id)));

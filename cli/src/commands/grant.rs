@@ -13,7 +13,11 @@ use crate::{
 /// When the approver does not answer.
 pub fn list(args: &GrantListArgs) -> Result<(), Failure> {
     let access = Access::required(&args.approver)?;
-    for grant in access.grants(!args.all)? {
+    let grants = access.grants(!args.all)?;
+    if grants.is_empty() && args.format != OncallFormat::Json {
+        output::remark("there are no grants");
+    }
+    for grant in grants {
         if args.format == OncallFormat::Json {
             let line = serde_json::to_string(&grant);
             output::line(&line.map_err(|error| Failure::Io(error.to_string()))?);

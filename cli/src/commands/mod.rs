@@ -5,6 +5,7 @@ mod catalog;
 mod explain;
 pub mod grant;
 pub mod oncall;
+mod patterns;
 mod person;
 mod policy;
 mod stage;
@@ -68,7 +69,8 @@ fn loaded(loaded: Result<(Config, Report), LoadError>) -> Result<Config, Failure
 /// When there is a mistake.
 pub fn check_config(args: &CheckArgs) -> Result<(), Failure> {
     let path = &args.config.config;
-    let config = load(path, args.role)?;
+    let (config, source) = load_with_source(path, args.role)?;
+    patterns::check(args, &config, source)?;
     output::line(&format!(
         "{}: good; {}, {}, {}, {} people, {}, policy {}",
         path.display(),

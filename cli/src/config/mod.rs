@@ -12,6 +12,7 @@ mod files;
 mod group;
 mod live;
 mod model;
+mod patterns;
 mod policy;
 mod problem;
 mod schedule;
@@ -35,6 +36,7 @@ pub use live::Fixed;
 pub use model::{
     Agent, Approver, Config, Person, Proxy, RemoteApprover, Role, Route, Slack, SlackMode, Target,
 };
+pub use patterns::report as patterns_report;
 pub use problem::{Problems, Report, plural};
 
 use check::Parts;
@@ -258,6 +260,12 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role, source: &str)
     root.finish();
     check::cross_check(&parts, problems);
     let rules = rule_set(&parts, role, problems, source)?;
+    let bytes_max = proxy
+        .as_ref()
+        .map_or_else(abeyance_gateway::Limits::default, |proxy| {
+            proxy.limits.clone()
+        })
+        .statement_bytes_max;
     let tolerance = parts
         .policy
         .as_ref()
@@ -265,13 +273,16 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role, source: &str)
     if rules_lost || protections_lost {
         return None;
     }
+    let targets = collect(parts.targets, |entry| entry.target)?;
+    let agents = collect(parts.agents, datapath::AgentEntry::into_agent)?;
+    let rules = rules.within(&surroundings(&targets, &agents, tolerance, bytes_max));
     Some(Config {
         proxy: proxy
             .filter(|_| role.proxies())
             .map(|proxy| tolerant(proxy, tolerance)),
         approver: approver.filter(|_| role.approves()),
-        targets: collect(parts.targets, |entry| entry.target)?,
-        agents: collect(parts.agents, datapath::AgentEntry::into_agent)?,
+        targets,
+        agents,
         people: collect(parts.people, |entry| entry.person)?,
         routes: collect(parts.routes, |entry| entry.into_route(&parts.groups))?,
         groups: parts
@@ -283,6 +294,42 @@ fn whole(root: Section<'_>, around: &Surroundings<'_>, role: Role, source: &str)
         slack: slack.filter(|_| role.approves()),
         rules,
     })
+}
+
+/// What else of the file verdicts rest on, besides the rules. The order of entries means nothing.
+fn surroundings(
+    targets: &[Target],
+    agents: &[Agent],
+    rows_tolerance: Option<f64>,
+    statement_bytes_max: usize,
+) -> String {
+    let mut lines: Vec<String> = targets
+        .iter()
+        .map(|target| {
+            let Target {
+                name,
+                database,
+                environment,
+                vouched_functions,
+                ..
+            } = target;
+            format!("target {name:?} {database:?} {environment:?} {vouched_functions:?}")
+        })
+        .collect();
+    lines.extend(agents.iter().map(|agent| {
+        let Agent {
+            name,
+            owner,
+            actor,
+            access,
+            targets,
+            ..
+        } = agent;
+        let targets: std::collections::BTreeSet<&String> = targets.iter().collect();
+        format!("agent {name:?} {owner:?} {actor:?} {access:?} {targets:?}")
+    }));
+    lines.sort();
+    format!("{lines:?} {rows_tolerance:?} {statement_bytes_max}")
 }
 
 /// Caps on rows are written beside the rules, and held by sessions.

@@ -131,6 +131,7 @@ pub fn protection(section: Section<'_>) -> Option<ProtectionEntry> {
     let agents = section.strings("agent");
     let targets = section.strings("target");
     let environments = section.strings("environment");
+    capitals(&section, columns.as_ref());
     let (keys, span) = (keys(&section), section.span().clone());
     section.finish();
     Some(ProtectionEntry {
@@ -149,6 +150,22 @@ pub fn protection(section: Section<'_>) -> Option<ProtectionEntry> {
         environments: environments.unwrap_or_default(),
         keys,
     })
+}
+
+/// Servers store names in lower case, unless they were created in quotes: capitals mostly match nothing.
+fn capitals(section: &Section<'_>, patterns: Option<&Vec<At<String>>>) {
+    for pattern in patterns.into_iter().flatten() {
+        let lower = pattern.value.to_lowercase();
+        if lower != pattern.value {
+            section.problems.warning(
+                &pattern.span,
+                format!("`{}` in {} has capitals", pattern.value, section.name()),
+                format!(
+                    "the server stores a name in lower case unless it was created in quotes: did you mean `{lower}`?"
+                ),
+            );
+        }
+    }
 }
 
 /// A verdict with its route: `hold` needs one, the others take none.
@@ -183,6 +200,14 @@ fn decision(
     }
 }
 
+/// What stands for a verdict that could not be read, so that the rest of its rule is checked too: in shadow, where it is
+/// compared with no other rule.
+fn stand_in() -> Decision {
+    Decision::Hold {
+        route: "unread".to_owned(),
+    }
+}
+
 /// Reads one `[[rule]]`.
 pub fn rule(section: Section<'_>) -> Option<RuleEntry> {
     let name = section.require_string("name", "\"reads-pass\"");
@@ -199,6 +224,8 @@ pub fn rule(section: Section<'_>) -> Option<RuleEntry> {
     let kinds = section.strings("kind");
     let tables = section.strings("table");
     let columns = section.strings("column");
+    capitals(&section, tables.as_ref());
+    capitals(&section, columns.as_ref());
     let predicates = section.choices("predicate", &words(Predicate::ALL, Predicate::as_str));
     let message = section.string("message").map(|at| at.value);
     let when = section.text("when");
@@ -226,11 +253,15 @@ pub fn rule(section: Section<'_>) -> Option<RuleEntry> {
                 columns: plain(columns.as_ref()),
                 predicates,
             },
-            decision: decision?,
+            mode: match (&decision, mode) {
+                (Some(_), Some(mode)) => mode.value,
+                (Some(_), None) => Mode::Enforce,
+                (None, _) => Mode::Shadow,
+            },
+            decision: decision.unwrap_or_else(stand_in),
             message,
             when: when.as_ref().map(|when| when.value.clone()),
             rows_max,
-            mode: mode.map_or(Mode::Enforce, |mode| mode.value),
             review,
         },
         span,

@@ -53,11 +53,12 @@ pub fn schedule(section: Section<'_>) -> Option<ScheduleEntry> {
         );
     }
     let given = section.sections("layer");
+    let label = section.name().to_owned();
     let count = given.len();
     let mut people = Vec::new();
     let layers: Vec<Layer> = given
         .into_iter()
-        .filter_map(|given| layer(given, zone, &mut people))
+        .filter_map(|given| layer(given, zone, &label, &mut people))
         .collect();
     let stand_ins: Vec<At<PersonId>> = section
         .strings("stand_ins")
@@ -105,12 +106,15 @@ pub fn schedule(section: Section<'_>) -> Option<ScheduleEntry> {
 fn layer(
     section: Section<'_>,
     zone: Option<Zone>,
+    schedule: &str,
     people: &mut Vec<At<PersonId>>,
 ) -> Option<Layer> {
     let name = section.require_string("name", "\"primary\"");
     let handoff = section.require_string("handoff", "\"0 9 * * 1\"");
     let handoff = handoff.and_then(|text| {
         told(&section, "handoff", &text, |text| {
+            // Where the zone is wrong, the rest is checked all the same.
+            let zone = zone.or_else(|| "UTC".parse().ok());
             zone.map(|zone| Handoff::new(text, zone)).transpose()
         })
     });
@@ -132,9 +136,13 @@ fn layer(
         .collect();
     let cover = section.sections("cover");
     let wanted = cover.len();
-    let coverage: Vec<Coverage> = cover.into_iter().filter_map(coverage).collect();
+    let coverage: Vec<Coverage> = cover
+        .into_iter()
+        .filter_map(|cover| coverage(cover, &format!("{schedule}, {}", section.name())))
+        .collect();
     let whole = turns.len() == given.len() && coverage.len() == wanted;
     section.finish();
+    zone?;
     Some(Layer {
         name: name?.value,
         turns,
@@ -163,7 +171,7 @@ fn turn(
     Some(together)
 }
 
-fn coverage(section: Section<'_>) -> Option<Coverage> {
+fn coverage(section: Section<'_>, layer: &str) -> Option<Coverage> {
     let days = section.strings("days");
     let from = section.require_string("from", "\"09:00\"");
     let until = section.require_string("until", "\"17:00\"");
@@ -176,10 +184,9 @@ fn coverage(section: Section<'_>) -> Option<Coverage> {
     let coverage = Coverage::new(days, &from.value, &until.value);
     if let Err(error) = &coverage {
         let hint = "such as { days = [\"mon\", \"tue\"], from = \"09:00\", until = \"17:00\" }";
-        let name = section.name();
         section
             .problems
-            .error(section.span(), format!("{name}: {error}"), hint);
+            .error(section.span(), format!("`cover` in {layer}: {error}"), hint);
     }
     section.finish();
     coverage.ok()

@@ -11,6 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Agent, ClientTls, GatewayConfig, Limits, Target,
     cancel::CancelRegistry,
+    catalog::PatternWatch,
     limits::PROBES_MAX,
     listener,
     session::{ReadingCache, Shapes},
@@ -30,6 +31,8 @@ pub struct Gateway {
     pub(crate) client_tls: Option<ClientTls>,
     /// Who may connect to what, and by which rules.
     pub(crate) current: Current,
+    /// Which patterns of the rules match nothing.
+    pub(crate) patterns: Arc<PatternWatch>,
     /// Statements pass whatever they are: in tests of the read-only floor alone.
     pub(crate) unjudged: Option<Unjudged>,
     pub(crate) limits: Limits,
@@ -130,6 +133,7 @@ impl Gateway {
         Ok(Self {
             client_tls,
             unjudged,
+            patterns: Arc::new(PatternWatch::new(&targets, &rules)),
             current: Current::new(Snapshot::new(targets, agents, rules)),
             desk,
             clock,
@@ -185,6 +189,7 @@ impl Gateway {
     /// batch on; those of an agent that may not be there any more end. Targets keep their addresses and credentials:
     /// a target that is new here is for new sessions only.
     pub fn reload(&self, targets: Vec<Target>, agents: Vec<Agent>, rules: RuleSet) {
+        self.patterns.reloaded(&targets, &rules);
         self.current.replace(targets, agents, rules);
     }
 }

@@ -97,6 +97,7 @@ impl Upstream {
             let keeper = Keeper {
                 catalog: Arc::clone(catalog),
                 target: Arc::clone(&self.target),
+                patterns: Arc::clone(&gateway.patterns),
                 scram: self.scram.clone(),
                 poll: self.target.catalog_poll?,
                 timeout: gateway.limits.catalog_timeout,

@@ -42,6 +42,14 @@ fn check_parts<'a>(parts: impl Iterator<Item = &'a str>) -> Result<(), &'static 
 }
 
 impl TablePattern {
+    pub(crate) fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether the relation is one of these. A name without a schema is doubtful for a pattern
     /// with one that could be meant: it is taken to be in `public`.
     pub(crate) fn matches(&self, relation: &RelationName) -> Truth {
@@ -105,6 +113,14 @@ impl FromStr for ColumnPattern {
 }
 
 impl ColumnPattern {
+    pub(crate) fn table(&self) -> &TablePattern {
+        &self.table
+    }
+
+    pub(crate) fn column(&self) -> &str {
+        &self.column
+    }
+
     /// Whether the column is one of these, as far as its own name tells.
     pub(crate) fn matches(&self, column: &ColumnName) -> Truth {
         let all = column.name == "*";

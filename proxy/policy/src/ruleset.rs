@@ -15,6 +15,9 @@ pub struct RuleSet {
     pub(crate) rules: Vec<Ready>,
     pub(crate) protections: Vec<ReadyProtection>,
     pub(crate) plain_tables: Vec<TablePattern>,
+    /// So many are the policy's own; those of packs come after them.
+    pub(crate) own_rules: usize,
+    pub(crate) own_protections: usize,
     default: Decision,
     version: String,
     needs_blast: bool,
@@ -104,6 +107,8 @@ impl RuleSet {
         Ok(Self {
             needs_blast: conditions().any(|when| when.uses_blast),
             needs_moment: conditions().any(|when| when.uses_moment),
+            own_rules: policy.rules.len(),
+            own_protections: policy.protections.len(),
             rules,
             protections,
             plain_tables,
@@ -115,6 +120,17 @@ impl RuleSet {
     /// The rules in the order given, those of packs last.
     pub fn rules(&self) -> impl ExactSizeIterator<Item = &Rule> {
         self.rules.iter().map(|ready| &ready.rule)
+    }
+
+    /// The same rules for these surroundings: whatever else of the configuration verdicts rest on, written out. The
+    /// version changes with it.
+    #[must_use]
+    pub fn within(mut self, surroundings: &str) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(&self.version);
+        digest.update(surroundings);
+        self.version = hex(digest);
+        self
     }
 
     /// Changes with anything that can change a verdict: 12 hex digits for records.
@@ -179,6 +195,10 @@ fn version(policy: &Policy) -> String {
     for pack in &policy.packs {
         digest.update(pack.source());
     }
+    hex(digest)
+}
+
+fn hex(digest: Sha256) -> String {
     let digest = digest.finalize();
     digest
         .iter()

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use abeyance_policy::{
-    Context, Decision, Matcher, Mode, Pack, Policy, Protection, Rule, RuleSet, Verdict,
+    Context, Decision, Matcher, Mode, Pack, Policy, Protection, Rule, RuleSet, Seen, Verdict,
     evaluate_batch, matches,
 };
 use abeyance_sql::{ReadOptions, StatementFacts, analyse};
@@ -579,4 +579,90 @@ fn the_version_follows_everything() {
     for policy in [other, another, third] {
         assert_ne!(same, version(policy));
     }
+    let within = |text| RuleSet::build(base()).unwrap().within(text);
+    assert_ne!(same, within("a").version());
+    assert_ne!(within("b").version(), within("a").version());
+    assert_eq!(within("a").version(), within("a").version());
+}
+
+fn unmatched(policy: Policy, seen: &[Seen<'_>]) -> Vec<(String, Option<String>)> {
+    let found = RuleSet::build(policy).unwrap().unmatched(seen);
+    let found = found.into_iter();
+    found.map(|one| (one.to_string(), one.nearest)).collect()
+}
+
+fn seen(target: &str) -> Seen<'_> {
+    Seen {
+        target,
+        environment: None,
+        catalog: Some(&support::SIGHT.catalog),
+    }
+}
+
+#[test]
+fn patterns_that_match_nothing_are_told_with_the_nearest_name() {
+    let matcher = Matcher {
+        tables: Some(vec!["public.romos".to_owned(), "pg_authid".to_owned()]),
+        columns: Some(vec![
+            "rooms.ctid".to_owned(),
+            "public.patients.ssm".to_owned(),
+        ]),
+        ..Matcher::default()
+    };
+    let columns = [
+        "patients.snn",
+        "Patients.SSN",
+        "patiens.email",
+        "*.ssn",
+        "public.patients.*",
+        "*.zzzzzzzz",
+    ];
+    let policy = || Policy {
+        rules: vec![Rule::new("r", matcher.clone(), Decision::Deny)],
+        protections: vec![protection("p", &columns)],
+        packs: vec![Pack::Phi],
+        ..Policy::new(hold())
+    };
+    let found = unmatched(policy(), &[seen("clinic")]);
+    let near: Vec<_> = found.iter().map(|(_, near)| near.as_deref()).collect();
+    assert_eq!(
+        near,
+        [
+            Some("public.rooms"),
+            Some("public.patients.ssn"),
+            Some("patients.ssn"),
+            Some("patients.ssn"),
+            Some("patients.email"),
+            None,
+        ]
+    );
+    assert_eq!(
+        found[2].0,
+        "[[protect]] `p`: the pattern `patients.snn` matches no column of target `clinic`, so it protects nothing"
+    );
+    let unread = Seen {
+        catalog: None,
+        ..seen("clinic")
+    };
+    assert_eq!(unmatched(policy(), &[unread]), []);
+}
+
+#[test]
+fn a_pattern_is_fine_when_any_of_its_targets_has_it() {
+    let empty = abeyance_sql::Catalog::default();
+    let other = Seen {
+        catalog: Some(&empty),
+        ..seen("other")
+    };
+    let policy = |target: Option<&str>| Policy {
+        protections: vec![Protection {
+            targets: target.map(|target| vec![target.to_owned()]),
+            ..protection("p", &["patients.ssn"])
+        }],
+        ..Policy::new(hold())
+    };
+    let both = [other, seen("clinic")];
+    assert_eq!(unmatched(policy(None), &both), []);
+    assert_eq!(unmatched(policy(Some("clinic")), &both), []);
+    assert_eq!(unmatched(policy(Some("other")), &both).len(), 1);
 }

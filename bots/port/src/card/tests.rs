@@ -271,7 +271,11 @@ fn a_second_tap_is_asked_only_where_the_cost_is_not_on_the_card() {
     unknown.request.blast = Blast::unknown("the probe timed out");
     assert!(confirm(&unknown).unwrap().contains("how many rows"));
 
-    for kind in ["ALTER TABLE", "drop table", "TRUNCATE", "CREATE INDEX"] {
+    let mut emptied = pending();
+    emptied.request.statements[0].kind = "TRUNCATE".to_owned();
+    assert!(confirm(&emptied).unwrap().contains("empties whole tables"));
+
+    for kind in ["ALTER TABLE", "drop table", "CREATE INDEX"] {
         let mut ddl = pending();
         ddl.request.statements[0].kind = kind.to_owned();
         assert!(confirm(&ddl).unwrap().contains("structure"), "{kind}");

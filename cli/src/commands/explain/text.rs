@@ -23,7 +23,7 @@ pub fn id(id: &Value) -> String {
 
 pub fn judgement(judgement: &Judgement) -> String {
     let mut out = decision(&judgement.decision);
-    let mask = if judgement.mask { ", masked" } else { "" };
+    let mask = touching(judgement.mask);
     let _ = writeln!(out, "{mask} (rule {})", judgement.rule);
     for reason in &judgement.reasons {
         let _ = writeln!(out, "  because: {reason}");
@@ -33,6 +33,15 @@ pub fn judgement(judgement: &Judgement) -> String {
     }
     rows(&mut out, &judgement.blast);
     out
+}
+
+/// Results are not masked yet: nothing here says they are.
+fn touching(mask: bool) -> &'static str {
+    if mask {
+        ", touches protected columns"
+    } else {
+        ""
+    }
 }
 
 fn decision(decision: &Decision) -> String {
@@ -52,7 +61,7 @@ fn statement(out: &mut String, judged: &Judged) {
     );
     match &judged.verdict {
         Some(verdict) => {
-            let masked = if verdict.mask { ", masked" } else { "" };
+            let masked = touching(verdict.mask);
             let _ = writeln!(
                 out,
                 "    verdict: {}{masked} (rule {})",
@@ -150,7 +159,12 @@ fn rows(out: &mut String, blast: &Value) {
     } else {
         format!("; {note}")
     };
-    let _ = writeln!(out, "  rows: {count} ({}{note})", text("source"));
+    // `unknown (unknown; …)` would say it twice.
+    let source = match text("source") {
+        "unknown" => note.trim_start_matches("; ").to_owned(),
+        source => format!("{source}{note}"),
+    };
+    let _ = writeln!(out, "  rows: {count} ({source})");
 }
 
 fn named<T: Display>(out: &mut String, what: &str, names: &BTreeSet<T>) {

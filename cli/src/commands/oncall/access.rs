@@ -30,7 +30,7 @@ impl Access {
     pub fn required(args: &ApproverArgs) -> Result<Self, Failure> {
         let missing = || {
             Failure::Usage(
-                "name the approver with --approver URL or ABEYANCE_APPROVER: overrides are kept there"
+                "name the approver with --approver URL or ABEYANCE_APPROVER: overrides and grants are kept there"
                     .to_owned(),
             )
         };
@@ -186,7 +186,7 @@ fn unavailable(error: &DeskError) -> Failure {
         DeskError::Refused { detail } => Failure::Usage(format!(
             "the approver does not take your console token, from {TOKEN_VARIABLE} or --token-file ({detail})"
         )),
-        _ => Failure::Unavailable(format!("the approver did not say: {error}")),
+        _ => Failure::Unavailable(format!("no answer: {error}")),
     }
 }
 

@@ -203,5 +203,9 @@ fn logged(config: &Path, log: &LogSince) -> Result<Vec<StatementRecord>, Failure
 
 /// Reads `7d`, `12h`.
 pub fn span(text: &str) -> Result<Duration, String> {
-    config::duration(text).ok_or_else(|| "give a time span such as 7d or 12h".to_owned())
+    let weeks = text.trim().strip_suffix('w');
+    let days = weeks.and_then(|weeks| weeks.parse::<u64>().ok()?.checked_mul(7));
+    let days = days.map(|days| format!("{days}d"));
+    config::duration(days.as_deref().unwrap_or(text))
+        .ok_or_else(|| "give a time span such as 1w, 7d or 12h".to_owned())
 }

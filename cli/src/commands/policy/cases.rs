@@ -52,33 +52,33 @@ struct Case {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Expected {
-    One(Word),
-    Any(Vec<Word>),
+    One(String),
+    Any(Vec<String>),
+    /// Told with the name of the case, which a parser would not know.
+    Other(serde::de::IgnoredAny),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Word {
-    Allow,
-    Hold,
-    Deny,
-}
-
-impl Word {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Hold => "hold",
-            Self::Deny => "deny",
-        }
-    }
-}
+const VERDICTS: [&str; 3] = ["allow", "hold", "deny"];
 
 impl Expected {
-    fn words(&self) -> Vec<&'static str> {
+    fn words(&self) -> Vec<&str> {
         match self {
-            Self::One(word) => vec![word.as_str()],
-            Self::Any(words) => words.iter().map(|word| word.as_str()).collect(),
+            Self::One(word) => vec![word],
+            Self::Any(words) => words.iter().map(String::as_str).collect(),
+            Self::Other(_) => Vec::new(),
+        }
+    }
+
+    /// What is wrong with it.
+    fn mistake(&self) -> Option<String> {
+        let words = self.words();
+        let wrong = words.iter().find(|word| !VERDICTS.contains(word));
+        match wrong {
+            Some(wrong) => Some(format!("expect is allow, hold or deny, not `{wrong}`")),
+            None if words.is_empty() => {
+                Some("expect is allow, hold or deny, or a list of them".to_owned())
+            }
+            None => None,
         }
     }
 }
@@ -162,6 +162,18 @@ fn read(file: &Path) -> Result<CaseFile, Failure> {
             "{}: it has no [[case]]",
             file.display()
         )));
+    }
+    let wrong = cases.cases.iter().filter_map(|case| {
+        let mistake = case.expect.mistake()?;
+        Some(format!(
+            "{}: case `{}`: {mistake}",
+            file.display(),
+            case.name
+        ))
+    });
+    let wrong: Vec<String> = wrong.collect();
+    if !wrong.is_empty() {
+        return Err(Failure::Usage(wrong.join("\n")));
     }
     Ok(cases)
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     cache::{TargetCatalog, lock},
     load::{Cause, Line, Loaded, State, within},
+    patterns::PatternWatch,
     view::Shared,
 };
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
 pub(crate) struct Keeper {
     pub(crate) catalog: Arc<TargetCatalog>,
     pub(crate) target: Arc<Target>,
+    pub(crate) patterns: Arc<PatternWatch>,
     pub(crate) scram: Option<Arc<ScramPassword>>,
     pub(crate) poll: Duration,
     pub(crate) timeout: Duration,
@@ -224,6 +226,7 @@ impl Keeper {
             ms = loaded.elapsed.as_millis(),
             "catalog read"
         );
+        self.patterns.read(&self.target.name, &loaded.catalog);
         let numbers = Arc::clone(&self.catalog.numbers);
         let bytes = loaded.json.len();
         let shared = Shared::new(

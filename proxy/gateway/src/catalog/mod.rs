@@ -8,12 +8,14 @@
 mod cache;
 mod keeper;
 mod load;
+mod patterns;
 mod view;
 
 pub(crate) use self::{
     cache::{Current, Presence, TargetCatalog},
     keeper::Keeper,
     load::{DIGEST_SQL, bounded, parse},
+    patterns::PatternWatch,
     view::{Shared, View},
 };
 pub use load::{CatalogUnavailable, LoadedCatalog, load_catalog};
