@@ -16,8 +16,12 @@ const CATALOG: &str = concat!(
 );
 
 fn explain(args: &[&str], input: &[u8]) -> Output {
+    explain_by(SAMPLE, args, input)
+}
+
+fn explain_by(config: &str, args: &[&str], input: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_abeyance"))
-        .args(["explain", "--config", SAMPLE])
+        .args(["explain", "--config", config])
         .args(args)
         .env_remove("CLINIC_PASSWORD")
         .stdin(Stdio::piped())
@@ -66,6 +70,34 @@ fn a_judgement_has_the_fields_others_read() {
         reasons.contains("without the target's catalog"),
         "{reasons}"
     );
+}
+
+#[test]
+fn a_review_at_the_commit_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("abeyance.toml");
+    let sample = std::fs::read_to_string(SAMPLE).expect("the sample");
+    let rule = "\n[[rule]]\nname = \"deferred\"\nkind = [\"DELETE\"]\nverdict = \"hold\"\nroute = \"dba\"\nreview = \"commit\"\n";
+    let reviewed = sample.replacen("\n[[rule]]", &format!("{rule}\n[[rule]]"), 1);
+    std::fs::write(&file, reviewed).expect("written");
+    let config = file.to_str().expect("a path");
+    for (sql, review) in [
+        ("DELETE FROM patients", json!("commit")),
+        ("UPDATE patients SET city = 'x'", json!("statement")),
+        ("SELECT 1", Value::Null),
+    ] {
+        let args = ["--offline", "--catalog", CATALOG, "--sql", sql];
+        let output = explain_by(config, &[&args[..], &["--format", "json"]].concat(), b"");
+        let judgement: Value = serde_json::from_str(&text(&output.stdout)).expect("JSON");
+        let told = &judgement["facts"]["verdicts"][0]["review"];
+        assert_eq!(*told, review, "{sql}: {judgement}");
+        let said = text(&explain_by(config, &args, b"").stdout);
+        assert_eq!(
+            said.contains("reviewed: at the COMMIT"),
+            review == "commit",
+            "{said}"
+        );
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A judgement as `--format json` prints it. The names of its fields are fixed: others read them.
 
 use abeyance_gateway::{PROXY, Rehearsed};
-use abeyance_policy::{Decision, Match, Verdict};
+use abeyance_policy::{Decision, Match, Review, Verdict};
 use abeyance_sql::StatementFacts;
 use serde_json::{Map, Value, json};
 
@@ -157,11 +157,20 @@ impl Judged {
             },
             "mask": verdict.mask,
             "rule": verdict.rule,
+            "review": review(verdict),
             "rows_max": verdict.rows_max,
             "matches": self.matching.iter().map(Matched::json).collect::<Vec<_>>(),
             "shadow": named(&verdict.shadow),
         })
     }
+}
+
+/// What a hold of it is about: itself, or the COMMIT of the transaction it ran in.
+fn review(verdict: &Verdict) -> Option<&'static str> {
+    matches!(verdict.decision, Decision::Hold { .. }).then_some(match verdict.review {
+        Review::Statement => "statement",
+        Review::Commit => "commit",
+    })
 }
 
 fn object(facts: &StatementFacts) -> Map<String, Value> {

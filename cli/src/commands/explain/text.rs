@@ -5,7 +5,7 @@ use std::{
     fmt::{Display, Write as _},
 };
 
-use abeyance_policy::Decision;
+use abeyance_policy::{Decision, Review};
 use abeyance_sql::{CatalogFacts, StatementFacts};
 use serde_json::Value;
 
@@ -68,6 +68,12 @@ fn statement(out: &mut String, judged: &Judged) {
                 decision(&verdict.decision),
                 verdict.rule
             );
+            if verdict.review == Review::Commit {
+                let _ = writeln!(
+                    out,
+                    "    reviewed: at the COMMIT of a transaction it can be rolled back with; elsewhere it waits itself"
+                );
+            }
             if let Some(rows) = verdict.rows_max {
                 let _ = writeln!(out, "    rolled back beyond: {rows} rows");
             }
