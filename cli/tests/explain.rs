@@ -77,13 +77,14 @@ fn a_review_at_the_commit_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("abeyance.toml");
     let sample = std::fs::read_to_string(SAMPLE).expect("the sample");
-    let rule = "\n[[rule]]\nname = \"deferred\"\nkind = [\"DELETE\"]\nverdict = \"hold\"\nroute = \"dba\"\nreview = \"commit\"\n";
-    let reviewed = sample.replacen("\n[[rule]]", &format!("{rule}\n[[rule]]"), 1);
+    let writes = "class = [\"write\"]\n";
+    assert!(sample.contains(writes));
+    let reviewed = sample.replace(writes, &format!("{writes}review = \"commit\"\n"));
     std::fs::write(&file, reviewed).expect("written");
     let config = file.to_str().expect("a path");
     for (sql, review) in [
         ("DELETE FROM patients", json!("commit")),
-        ("UPDATE patients SET city = 'x'", json!("statement")),
+        ("ALTER TABLE patients ADD COLUMN x int", json!("statement")),
         ("SELECT 1", Value::Null),
     ] {
         let args = ["--offline", "--catalog", CATALOG, "--sql", sql];

@@ -63,7 +63,7 @@ try {
   const choices = await page.locator("select[name=grant] option").allInnerTexts();
   if (choices.join() !== "this once,15 minutes,30 minutes,60 minutes") fail(`choices: ${choices}`);
   await page.getByLabel("Approve this shape also for").selectOption("15");
-  await page.getByLabel("Uses").fill("3");
+  await page.getByRole("spinbutton", { name: "Uses" }).fill("3");
   await page.getByRole("button", { name: "Approve", exact: true }).click();
   await page.getByText(/4 rows/).first().waitFor({ timeout: 60000 });
   await page.getByRole("link", { name: "Grants" }).click();

@@ -204,13 +204,10 @@ async fn swapped() -> Result<()> {
     ensure!(one != other, "{one} {other}");
     let (shift, with) = (plan.tomorrow.to_rfc3339(), plan.later.to_rfc3339());
     let swap = |schedule, with| {
-        let plan = &plan;
         let shift = &shift;
         [
             "oncall",
             "swap",
-            "--config",
-            &plan.file,
             "--schedule",
             schedule,
             "--shift",
@@ -223,7 +220,7 @@ async fn swapped() -> Result<()> {
     };
     by(&world, "bob", &swap("nights", &with))
         .await?
-        .refused(64, "no [[schedule]] called nights")?;
+        .refused(64, "there is no schedule nights")?;
     by(&world, "bob", &swap("dba", &shift))
         .await?
         .refused(64, "same shift")?;
@@ -336,8 +333,6 @@ async fn no_way_in() -> Result<()> {
     let swap: &[&str] = &[
         "oncall",
         "swap",
-        "--config",
-        &plan.file,
         "--schedule",
         "dba",
         "--shift",
