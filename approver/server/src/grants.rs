@@ -117,6 +117,8 @@ impl Approver {
                 && first.agent.name == one.agent.name
                 && first.target.name == one.target.name
                 && first.target.database == one.target.database
+                && first.manner.shape == one.manner.shape
+                && first.rule == one.rule
                 && first.route == one.route;
             if !same {
                 return invalid(&format!(

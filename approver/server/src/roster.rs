@@ -17,6 +17,12 @@ use crate::config::{
     joined::seats_of,
 };
 
+/// Whom a step asked, and who that was.
+struct Reached<'a> {
+    who: &'a [Who],
+    people: Vec<PersonId>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Roster {
     people: Vec<Person>,
@@ -122,25 +128,35 @@ impl Roster {
         let Some(route) = self.route(&hold.route) else {
             return hold.quorum.with_people(|_| Vec::new());
         };
-        let asked: Vec<PersonId> = hold.escalation.people().map(|one| one.id.clone()).collect();
+        let asked: Vec<Reached<'_>> = hold
+            .escalation
+            .asked()
+            .iter()
+            .map(|step| Reached {
+                who: hold.escalation.plan().who(step.step),
+                people: step.people.iter().map(|one| one.id.clone()).collect(),
+            })
+            .collect();
         self.seats(&hold.quorum, &route, &asked)
     }
 
-    /// The seats of a quorum with the people its route has for them, and with those who were asked besides.
-    fn seats(&self, quorum: &Quorum, route: &Route, asked: &[PersonId]) -> Quorum {
+    /// The seats of a quorum with the people its route has for them, and with those who were asked besides. Among routes
+    /// that are asked together, whoever was asked for one takes no seat of another.
+    fn seats(&self, quorum: &Quorum, route: &Route, asked: &[Reached<'_>]) -> Quorum {
         quorum.with_people(|group| {
             let Some(group) = group else {
-                return with_more(&route.reviewers, asked);
+                let asked: Vec<PersonId> =
+                    asked.iter().flat_map(|one| one.people.clone()).collect();
+                return with_more(&route.reviewers, &asked);
             };
             let one = seats_of(group);
             if let Some(one) = one.and_then(|name| self.routes.iter().find(|r| r.name == name)) {
-                let named = self.could_be_asked(one);
-                let asked: Vec<PersonId> = asked
-                    .iter()
-                    .filter(|id| named.contains(id))
-                    .cloned()
-                    .collect();
-                return with_more(&one.reviewers, &asked);
+                let mut own = Vec::new();
+                for step in asked {
+                    let people = step.people.iter();
+                    own.extend(people.filter(|id| self.came_by(one, step.who, id)).cloned());
+                }
+                return with_more(&one.reviewers, &own);
             }
             let parts = route.quorum.parts().iter();
             let same = parts.filter(|part| part.group.as_deref() == Some(group));
@@ -148,21 +164,18 @@ impl Roster {
         })
     }
 
-    /// Everybody whom the steps of a route can come to, at whatever moment.
-    fn could_be_asked(&self, route: &Route) -> Vec<PersonId> {
-        let mut named = Vec::new();
-        for who in route.plan.whoever() {
-            match who {
-                Who::Person(id) => named.push(id.clone()),
-                Who::Group(name) => named.extend(self.group(name).iter().cloned()),
-                Who::Schedule(name) => {
-                    let people = self.schedule(name).into_iter();
-                    named.extend(people.flat_map(OncallSchedule::people).cloned());
-                }
-                Who::Channel(_) => {}
-            }
-        }
-        named
+    /// Whether a step that asked `who` came to this person by the route's own plan, and by nothing else.
+    fn came_by(&self, route: &Route, who: &[Who], person: &PersonId) -> bool {
+        let own = |who: &&Who| route.plan.whoever().any(|own| own == *who);
+        let names = |who: &Who| match who {
+            Who::Person(id) => id == person,
+            Who::Group(name) => self.group(name).contains(person),
+            Who::Schedule(name) => self
+                .schedule(name)
+                .is_some_and(|schedule| schedule.people().any(|id| id == person)),
+            Who::Channel(_) => false,
+        };
+        who.iter().filter(own).any(names) && !who.iter().filter(|who| !own(who)).any(names)
     }
 
     /// Everybody who may decide a hold now: its route's reviewers, and whomever a step asked, until the hold ends.
@@ -263,23 +276,27 @@ impl Roster {
         exceptions: impl Fn(&str) -> &'a [Exception],
     ) -> bool {
         let mut everybody = route.reviewers.clone();
+        let mut reached = Vec::new();
         for who in route.plan.whoever() {
-            match who {
+            let people: Vec<PersonId> = match who {
                 Who::Schedule(name) => {
                     let schedule = self.schedule(name);
                     let ahead =
                         schedule.map(|s| shifts(&s.schedule, exceptions(name), from, until));
                     let ahead = ahead.into_iter().flatten();
-                    everybody.extend(ahead.flat_map(|shift| shift.duty.people));
+                    ahead.flat_map(|shift| shift.duty.people).collect()
                 }
                 Who::Person(_) | Who::Group(_) | Who::Channel(_) => {
-                    everybody.extend(self.on_step(std::slice::from_ref(who), from, &exceptions));
+                    self.on_step(std::slice::from_ref(who), from, &exceptions)
                 }
-            }
+            };
+            everybody.extend(people.iter().cloned());
+            let who = std::slice::from_ref(who);
+            reached.push(Reached { who, people });
         }
         let eligible = self.eligible_of(&everybody, agent);
         let (owner, actor) = (agent.owner.as_ref(), agent.actor.as_deref());
-        let quorum = self.seats(&route.quorum, route, &everybody);
+        let quorum = self.seats(&route.quorum, route, &reached);
         let alone = eligible.is_empty() && !route.plan.is_empty();
         alone || quorum_possible(&eligible, &quorum, owner, actor)
     }

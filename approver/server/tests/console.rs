@@ -417,8 +417,12 @@ async fn holds_that_are_alike_go_together() {
     let bob = Browser::log_in(&s.approver, "bob").await;
     let page = bob.get(&format!("/holds/{first}")).await.text;
     assert!(page.contains("Decide all 2 that are alike"), "{page}");
+    let shown = format!("name=\"alike\" value=\"{second}\"");
+    assert!(page.contains(&shown), "{page}");
+    // Nobody has looked at what comes while the page is open.
+    let later = desk.hold_open(capped("c")).await.unwrap().id;
     let form = format!(
-        "csrf={}&decision=deny&reason=no&alike=yes&grant=&uses=10",
+        "csrf={}&decision=deny&reason=no&alike={second}&grant=&uses=10",
         bob.csrf().await
     );
     let path = format!("/holds/{first}/decision");
@@ -427,4 +431,5 @@ async fn holds_that_are_alike_go_together() {
     for id in [first, second] {
         assert_eq!(state(&s, &id).await, HoldState::Denied);
     }
+    assert_eq!(state(&s, &later).await, HoldState::Pending);
 }

@@ -15,8 +15,9 @@ use abeyance_api::{
     PersonId,
 };
 use abeyance_approver::{
-    Approver, Route, RouteTerms,
+    Approver, OncallSchedule, Route, RouteTerms,
     escalation::{Notify, Plan, Step, Who},
+    oncall::{Handoff, Layer, Schedule, Zone},
     quorum::Quorum,
 };
 use chrono::TimeDelta;
@@ -100,6 +101,64 @@ async fn each_route_has_its_own_seat() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn whoever_one_route_asked_takes_no_seat_of_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder);
+    let zone: Zone = "UTC".parse().unwrap();
+    let layer = Layer {
+        name: "only".to_owned(),
+        turns: vec![ids(&["bob"])],
+        handoff: Handoff::new("0 0 1 1 *", zone).unwrap(),
+        anchor: "2020-01-01".parse().unwrap(),
+        coverage: Vec::new(),
+    };
+    config.schedules = vec![OncallSchedule {
+        schedule: Schedule::new("duty", vec![layer]).unwrap(),
+        stand_ins: ids(&["cho"]),
+        announce: None,
+        slack_group: None,
+    }];
+    let route = |name: &str, reviewers: &[&str], who: Who| Route {
+        name: name.to_owned(),
+        reviewers: ids(reviewers),
+        quorum: Quorum::of(NonZeroU32::MIN, ids(reviewers)),
+        plan: Plan::new(
+            vec![Step {
+                who: vec![who],
+                after_seconds: 0,
+                notify: Notify::Both,
+            }],
+            Vec::new(),
+            TimeDelta::minutes(2),
+        )
+        .unwrap(),
+        timeout: Duration::from_secs(120),
+        slack_channel: None,
+        terms: RouteTerms::default(),
+    };
+    // Cho could stand in on the schedule of `dba`, but it is `privacy` that asks her.
+    config.routes = vec![
+        route("dba", &[], Who::Schedule("duty".to_owned())),
+        route("privacy", &["dan"], Who::Person("cho".parse().unwrap())),
+    ];
+    let mut dan = config.people[1].clone();
+    dan.id = "dan".parse().unwrap();
+    dan.slack = None;
+    dan.console_token_hash = None;
+    config.people.push(dan);
+    let clock = Arc::new(ManualClock::new(start()));
+    let approver = Approver::open(config, clock).await.unwrap();
+    let hold = open(&approver).await.unwrap();
+    approver.settle().await.unwrap();
+    for who in ["dan", "cho"] {
+        let voted = approves(&approver, &hold, who).await;
+        assert_eq!(voted, Ok(HoldState::Pending), "{who}");
+    }
+    let decided = approves(&approver, &hold, "bob").await;
+    assert_eq!(decided, Ok(HoldState::Approved));
 }
 
 #[tokio::test]

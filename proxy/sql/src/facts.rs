@@ -67,6 +67,10 @@ pub struct StatementFacts {
     /// Everything that makes EXPLAIN of this statement safe without a catalog is known: only
     /// SELECT, INSERT, UPDATE, DELETE, MERGE whose functions and casts are known built-ins.
     pub explainable: bool,
+    /// What it does depends on where a cursor, a sequence or the like stands in this session: the same text elsewhere
+    /// does something else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub positioned: bool,
     /// What running it would do to others.
     pub impact: Impact,
     /// What the catalog adds; `None` when analysis had none.
@@ -106,6 +110,7 @@ impl StatementFacts {
             opaque: Some(reason),
             doubts: BTreeSet::new(),
             explainable: false,
+            positioned: true,
             impact: Impact::unknown(),
             catalog: None,
             redacted: String::new(),
@@ -165,6 +170,7 @@ impl StatementFacts {
         resolved.casts.extend(self.casts.iter().cloned());
         resolved.columns.extend(self.columns.iter().cloned());
         resolved.doubts.extend(self.doubts.iter().cloned());
+        resolved.positioned |= self.positioned;
         if !resolved.doubts.is_empty() {
             resolved.impact.undo = Undo::Unknown;
         }

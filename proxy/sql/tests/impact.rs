@@ -146,3 +146,20 @@ fn how_far_it_reaches() {
         assert_eq!(format!("{:?}", read(sql).impact.reach), reach, "{sql}");
     }
 }
+
+#[test]
+fn what_depends_on_the_session_s_own_state_is_told() {
+    for (sql, positioned) in [
+        ("UPDATE rooms SET floor = 1 WHERE CURRENT OF c", true),
+        ("DELETE FROM rooms WHERE CURRENT OF c RETURNING room", true),
+        ("PREPARE p AS DELETE FROM rooms WHERE CURRENT OF c", true),
+        ("DELETE FROM visits WHERE id = lastval()", true),
+        (
+            "DELETE FROM visits WHERE id = pg_catalog.currval('s')",
+            true,
+        ),
+        ("DELETE FROM visits WHERE id = 7", false),
+    ] {
+        assert_eq!(read(sql).positioned, positioned, "{sql}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use abeyance_api::{
     BulkDecision, Claimant, DecideError, Decision, DecisionDesk as _, DecisionRequest, DeskError,
-    GrantWish, HoldId, LookRequest, Surface,
+    GrantWish, HoldId, HoldView, LookRequest, Surface,
 };
 use axum::{
     Form,
@@ -19,7 +19,7 @@ use super::{
     timeline::timeline,
     views::{HoldPage, HoldRow, Me},
 };
-use crate::{Approver, store::HoldRecord};
+use crate::{Approver, limits, store::HoldRecord};
 
 /// Holds on one page of the history.
 const HISTORY_SHOWN: u32 = 50;
@@ -139,18 +139,34 @@ async fn show(
         Ok(events) => events,
         Err(error) => return trouble(app, &error.into()),
     };
+    let alike = match alike(app, &view).await {
+        Ok(alike) => alike,
+        Err(error) => return trouble(app, &error),
+    };
     let now = app.0.clock.now();
     let (error, reason) = trouble_with_decision
         .map(|trouble| (Some(trouble.text), trouble.reason))
         .unwrap_or_default();
     let values = context! {
         me => Me::new(caller),
-        hold => HoldPage::new(&view, &caller.person, now),
+        hold => HoldPage::new(&view, &caller.person, &alike, now),
         timeline => timeline(&events, view.request.manner.at_commit),
         error,
         reason,
     };
     app.0.pages.render(status, "hold.html", values)
+}
+
+/// The holds like it that wait at this moment, as far as they can be decided with it at once.
+async fn alike(app: &Approver, view: &HoldView) -> Result<Vec<HoldId>, DeskError> {
+    if view.offers.alike == 0 {
+        return Ok(Vec::new());
+    }
+    let record = app.0.store.hold(&view.id).await?;
+    let record = record.ok_or(DeskError::NotFound)?;
+    let mut alike = app.0.store.holds_alike(&record).await?;
+    alike.truncate(limits::BULK_MAX.saturating_sub(1));
+    Ok(alike)
 }
 
 #[derive(Deserialize)]
@@ -159,7 +175,7 @@ pub(super) struct DecisionForm {
     decision: Decision,
     #[serde(default)]
     reason: String,
-    /// All holds that are alike.
+    /// The ids of the holds that were alike when the page was shown.
     alike: Option<String>,
     /// So many minutes; empty for not.
     #[serde(default)]
@@ -213,8 +229,8 @@ pub(super) async fn decide(
         break_glass: form.break_glass.is_some(),
         grant: form.wish(),
     };
-    let decided = match form.alike {
-        Some(_) => decide_alike(&app, &id, request).await,
+    let decided = match &form.alike {
+        Some(shown) => decide_alike(&app, &id, shown, request).await,
         None => app.hold_decide(request).await.map(|_| ()),
     };
     match decided {
@@ -229,15 +245,23 @@ pub(super) async fn decide(
     }
 }
 
-/// The hold itself and all that are alike; the first that did not count is told.
+/// The hold itself and those that were alike when the page was shown; the first that did not count is told. What came
+/// since was not looked at.
 async fn decide_alike(
     app: &Approver,
     id: &HoldId,
+    shown: &str,
     request: DecisionRequest,
 ) -> Result<(), DecideError> {
-    let record = app.0.store.hold(id).await?.ok_or(DecideError::NotFound)?;
     let mut holds = vec![id.clone()];
-    holds.extend(app.0.store.holds_alike(&record).await?);
+    for other in shown.split_whitespace() {
+        let other: HoldId = other.parse().map_err(|_| DecideError::Invalid {
+            detail: "the page named a hold that is none; load it anew".to_owned(),
+        })?;
+        if !holds.contains(&other) {
+            holds.push(other);
+        }
+    }
     let bulk = BulkDecision {
         holds,
         claimant: request.claimant,

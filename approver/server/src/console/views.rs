@@ -1,6 +1,6 @@
 //! Holds as pages show them.
 
-use abeyance_api::{AskedStep, HoldState, HoldView, RedactedStatement, TransactionContext};
+use abeyance_api::{AskedStep, HoldId, HoldState, HoldView, RedactedStatement, TransactionContext};
 use abeyance_holds::{Ineligible, Roster, eligible};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -122,7 +122,9 @@ pub(super) struct HoldPage {
     /// The grant its approval gave, in words.
     grant: Option<String>,
     /// Others of the same shape that wait.
-    alike: u32,
+    alike: usize,
+    /// Their ids, as the form gives them back.
+    alike_ids: String,
     grant_choices: Vec<u32>,
     may_break_glass: bool,
     /// Who approved it alone.
@@ -178,7 +180,12 @@ struct Reviewer {
 }
 
 impl HoldPage {
-    pub(super) fn new(hold: &HoldView, viewer: &Person, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(
+        hold: &HoldView,
+        viewer: &Person,
+        alike: &[HoldId],
+        now: DateTime<Utc>,
+    ) -> Self {
         let request = &hold.request;
         Self {
             row: HoldRow::new(hold, viewer, now),
@@ -194,7 +201,12 @@ impl HoldPage {
             at_commit: request.manner.at_commit,
             ticket: request.manner.ticket,
             grant: hold.grant.as_ref().map(words::grant),
-            alike: hold.offers.alike,
+            alike: alike.len(),
+            alike_ids: alike
+                .iter()
+                .map(HoldId::as_str)
+                .collect::<Vec<_>>()
+                .join(" "),
             grant_choices: GRANT_CHOICES
                 .into_iter()
                 .filter(|minutes| *minutes <= hold.offers.grant_minutes)

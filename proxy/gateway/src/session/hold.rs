@@ -59,8 +59,10 @@ impl Session {
         let (rule, reasons) = (held.rule.clone(), held.reasons.clone());
         let route = held.route.clone();
         let manner = Manner {
-            // What ran already cannot be sent again.
-            ticket: self.gives_tickets() && !held.at_commit,
+            // What ran already cannot be sent again, and what depends on where a cursor stands would be another thing then.
+            ticket: self.gives_tickets()
+                && !held.at_commit
+                && !held.statements.iter().any(|facts| facts.positioned),
             at_commit: held.at_commit,
             plain: card::plain(&held.statements),
             shape: card::shape(&held.statements).filter(|_| self.sight.confirmed),

@@ -10,13 +10,6 @@ use crate::limits::REASON_CHARS_MAX;
 const REASON: &str = "abeyance.reason";
 const ON_HOLD: &str = "abeyance.on_hold";
 
-/// Whether a parameter is one of these: it means nothing to the target.
-pub(super) fn is_ours(parameter: &str) -> bool {
-    [REASON, ON_HOLD]
-        .iter()
-        .any(|name| parameter.eq_ignore_ascii_case(name))
-}
-
 /// What `abeyance.on_hold` may be: whether holds answer at once with a ticket.
 pub(crate) fn on_hold(value: &str) -> Option<bool> {
     match value.trim().to_ascii_lowercase().as_str() {

@@ -12,7 +12,6 @@ use abeyance_wire::postgres::{Frame, TransactionStatus};
 use super::{
     Session,
     judge::{JudgedBatch, Shown},
-    settings,
 };
 
 /// What a batch may do to the way later ones are read.
@@ -63,10 +62,8 @@ fn unreadable(facts: &StatementFacts) -> bool {
 fn tells(facts: &StatementFacts) -> bool {
     match &facts.session {
         SessionEffect::None | SessionEffect::Notify => false,
-        SessionEffect::Set { parameter, .. } => {
-            !settings::is_ours(parameter) && !parameter.eq_ignore_ascii_case("application_name")
-        }
-        SessionEffect::Role | SessionEffect::Reset => true,
+        // Whatever it is: statements can read every setting back.
+        SessionEffect::Set { .. } | SessionEffect::Role | SessionEffect::Reset => true,
     }
 }
 
@@ -88,10 +85,8 @@ impl Default for Context {
 impl Context {
     /// A new session with these start-up settings.
     pub(crate) fn begun(settings: &[(String, String)]) -> Self {
-        let kept = settings.iter().filter(|(name, _)| {
-            !name.eq_ignore_ascii_case("application_name") && !settings::is_ours(name)
-        });
-        let kept: Vec<(String, &str)> = kept
+        let kept: Vec<(String, &str)> = settings
+            .iter()
             .map(|(name, value)| (name.to_ascii_lowercase(), value.as_str()))
             .collect();
         let parts = kept
@@ -174,14 +169,15 @@ mod tests {
         for sql in [
             "SELECT * FROM patients",
             "DELETE FROM rooms WHERE id = 1",
-            "SET abeyance.on_hold = 'ticket'",
-            "SET application_name = 'x'",
             "BEGIN",
         ] {
             assert_eq!(drift(sql), Drift::None, "{sql}");
         }
         for sql in [
             "SET datestyle = 'DMY'",
+            "SET application_name = 'x'",
+            "SET abeyance.reason = 'x'",
+            "SET abeyance.on_hold = 'ticket'",
             "SET search_path = a",
             "RESET datestyle",
         ] {

@@ -81,6 +81,21 @@ pub(super) fn rule_meaning(rule: &pb::RuleStmt, mut resolver: Resolver<'_>) -> E
     expanded
 }
 
+/// What these give is the session's own: the client brings it about without a setting.
+const OF_THIS_SESSION: [&str; 11] = [
+    "currval",
+    "lastval",
+    "random",
+    "random_normal",
+    "setseed",
+    "inet_client_addr",
+    "inet_client_port",
+    "pg_backend_pid",
+    "pg_cursor",
+    "pg_listening_channels",
+    "pg_prepared_statement",
+];
+
 /// What was gathered so far.
 #[derive(Debug)]
 struct Walk<'c> {
@@ -104,6 +119,8 @@ struct Walk<'c> {
     /// Relations of the system that show more than is the session's own.
     revealing: BTreeSet<RelationName>,
     explained: bool,
+    /// There is a WHERE CURRENT OF.
+    at_cursor: bool,
     notation: notation::Notation,
     resolver: Resolver<'c>,
     /// INSERT, UPDATE, DELETE and MERGE, wherever they stand.
@@ -143,6 +160,7 @@ impl<'c> Walk<'c> {
             doubts: BTreeSet::new(),
             revealing: BTreeSet::new(),
             explained: false,
+            at_cursor: false,
             notation: notation::Notation::default(),
             resolver,
             changes: 0,
@@ -255,6 +273,8 @@ impl<'c> Walk<'c> {
                     "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE"
                 )
             });
+        let own = |function: &FunctionName| OF_THIS_SESSION.contains(&function.name.as_str());
+        let positioned = self.at_cursor || self.functions.iter().any(own);
         StatementFacts {
             span: 0..0,
             kind,
@@ -279,6 +299,7 @@ impl<'c> Walk<'c> {
             opaque: self.opaque,
             doubts: self.doubts,
             explainable,
+            positioned,
             impact: Impact::unknown(),
             catalog: resolved.catalog,
             redacted: String::new(),

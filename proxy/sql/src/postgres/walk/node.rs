@@ -22,7 +22,6 @@ impl Walk<'_> {
             | N::ParamRef(_)
             | N::AStar(_)
             | N::SetToDefault(_)
-            | N::CurrentOfExpr(_)
             | N::SqlvalueFunction(_)
             | N::MergeSupportFunc(_)
             | N::RoleSpec(_)
@@ -33,6 +32,7 @@ impl Walk<'_> {
             | N::AtalterConstraint(_)
             | N::ReplicaIdentityStmt(_)
             | N::CtesearchClause(_) => {}
+            N::CurrentOfExpr(_) => self.at_cursor = true,
             N::List(list) => self.nodes(&list.items),
             N::IntList(list) => self.nodes(&list.items),
             N::OidList(list) => self.nodes(&list.items),
