@@ -114,6 +114,19 @@ pub enum AuditEvent {
     ClaimRefused {
         presented: BindingDigest,
     },
+    /// A proxy that neither opened the hold nor runs its batch spoke for it. The hold did not change.
+    ProxyRefused {
+        call: ProxyCall,
+    },
+}
+
+/// What only a hold's own proxy may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyCall {
+    Claim,
+    Withdraw,
+    Report,
 }
 
 /// Why an approval was never used.
@@ -174,6 +187,7 @@ impl AuditEvent {
             Self::ReportedLate { .. } => "reported_late",
             Self::VoteRefused { .. } => "vote_refused",
             Self::ClaimRefused { .. } => "claim_refused",
+            Self::ProxyRefused { .. } => "proxy_refused",
         }
     }
 }

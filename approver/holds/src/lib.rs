@@ -17,7 +17,7 @@ pub mod quorum;
 mod terms;
 mod transition;
 
-pub use audit::{AuditEvent, LapseCause};
+pub use audit::{AuditEvent, LapseCause, ProxyCall};
 pub use eligible::{Ineligible, Roster, eligible, quorum_possible};
 pub use hold::{Hold, NewHold};
 pub use terms::{ByGrant, Grantable, Terms};

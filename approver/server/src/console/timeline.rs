@@ -1,7 +1,7 @@
 //! A hold's history as people read it.
 
 use abeyance_api::{Decision, RecordLine};
-use abeyance_holds::{AuditEvent, escalation};
+use abeyance_holds::{AuditEvent, ProxyCall, escalation};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -188,6 +188,15 @@ fn line(entry: &HoldEvent) -> Option<Line> {
         AuditEvent::ClaimRefused { .. } => {
             let text = "A claim for another batch was refused; nothing ran";
             ("bad", text.to_owned(), None)
+        }
+        AuditEvent::ProxyRefused { call } => {
+            let what = match call {
+                ProxyCall::Claim => "use its approval",
+                ProxyCall::Withdraw => "take it back",
+                ProxyCall::Report => "report what came of it",
+            };
+            let text = format!("Another proxy than its own tried to {what} and was refused");
+            ("bad", text, None)
         }
     };
     Some(Line {

@@ -95,9 +95,11 @@ pub(super) async fn withdraw(
     _: Proxy,
     State(approver): State<Approver>,
     HoldPath(id): HoldPath,
+    ProxyId(proxy): ProxyId,
     Body(withdraw): Body<WithdrawBody>,
 ) -> Result<StatusCode, Desk> {
-    approver.hold_withdraw(&id, withdraw.reason).await?;
+    let reason = withdraw.reason;
+    approver.hold_withdraw_by(&id, reason, proxy).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -116,9 +118,10 @@ pub(super) async fn report(
     _: Proxy,
     State(approver): State<Approver>,
     HoldPath(id): HoldPath,
+    ProxyId(proxy): ProxyId,
     Body(outcome): Body<Outcome>,
 ) -> Result<StatusCode, Desk> {
-    approver.hold_report(&id, outcome).await?;
+    approver.hold_report_by(&id, outcome, proxy).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -174,7 +174,7 @@ pub(super) async fn append_refusal(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let row = sql("SELECT count(*) AS recorded FROM hold_event
-         WHERE hold = $1 AND name IN ('vote_refused', 'claim_refused')")
+         WHERE hold = $1 AND name IN ('vote_refused', 'claim_refused', 'proxy_refused')")
     .bind(record.id.as_str())
     .fetch_one(conn)
     .await?;

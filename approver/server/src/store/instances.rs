@@ -123,6 +123,20 @@ pub(super) async fn beat(
     Ok(())
 }
 
+/// Which instance waits for the hold or runs its batch.
+pub(super) async fn whose(conn: &mut Conn, hold: &HoldId) -> Result<Option<Uuid>, StoreError> {
+    let row = sql("SELECT instance FROM hold WHERE id = $1 AND instance IS NOT NULL")
+        .bind(hold.as_str())
+        .fetch_optional(conn)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let id: &str = row.try_get("instance")?;
+    let id = id
+        .parse()
+        .map_err(|_| StoreError::unreadable("an instance"))?;
+    Ok(Some(id))
+}
+
 /// The instance runs the batch of a hold from now on.
 pub(super) async fn takes(
     conn: &mut Conn,

@@ -1,0 +1,154 @@
+//! What people decide, by whatever surface.
+
+use abeyance_api::{
+    BulkDecision, BulkOutcome, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError,
+    HoldFilter, HoldId, HoldState, HoldView, LookRequest, PersonRef, Surface,
+};
+use abeyance_holds::{Ballot, Event, Glance};
+use async_trait::async_trait;
+
+use crate::{
+    Approver, limits,
+    store::{HoldRecord, Stepped, StoreError},
+};
+
+#[async_trait]
+impl DecisionDesk for Approver {
+    async fn hold_view(&self, id: &HoldId) -> Result<HoldView, DeskError> {
+        let record = self.0.store.hold(id).await?.ok_or(DeskError::NotFound)?;
+        Ok(self.view_in_company(record).await?)
+    }
+
+    async fn hold_list(&self, filter: HoldFilter) -> Result<Vec<HoldView>, DeskError> {
+        let limit = filter.limit.clamp(1, limits::LIST_MAX);
+        let records = self.0.store.holds(filter.pending_only, None, limit).await?;
+        Ok(records
+            .into_iter()
+            .map(|record| self.view(record))
+            .collect())
+    }
+
+    async fn hold_decide(&self, request: DecisionRequest) -> Result<HoldView, DecideError> {
+        let reason = clean_reason(request.reason.clone())?;
+        let roster = self.roster();
+        let Some(person) = roster.claimant(&request.claimant) else {
+            tracing::warn!(hold = %request.hold, claimant = ?request.claimant, "a stranger tried to decide");
+            return Err(DecideError::UnknownPerson);
+        };
+        let person = person.to_ref();
+        let id = request.hold.clone();
+        let (decision, surface) = (request.decision, request.surface);
+        let record = self.0.store.hold(&id).await?.ok_or(DecideError::NotFound)?;
+        if request.break_glass {
+            let stepped = self
+                .glass_break(person.clone(), &record, request, reason)
+                .await?;
+            return self.voted(stepped, &person, decision, surface);
+        }
+        let ballot = Ballot {
+            quorum: roster.renewed(&record.hold),
+            person: person.clone(),
+            decision,
+            reason,
+            surface,
+            wish: request.grant,
+        };
+        let now = self.0.clock.now();
+        let event = Event::Vote(ballot);
+        let stepped = self.0.store.hold_step(&id, event, now).await?;
+        self.voted(stepped, &person, decision, surface)
+    }
+
+    async fn hold_look(&self, request: LookRequest) -> Result<HoldView, DecideError> {
+        self.look(request).await
+    }
+
+    async fn holds_alike(&self, id: &HoldId) -> Result<Vec<HoldId>, DeskError> {
+        let record = self.0.store.hold(id).await?.ok_or(DeskError::NotFound)?;
+        Ok(self.0.store.holds_alike(&record).await?)
+    }
+
+    async fn holds_decide(&self, request: BulkDecision) -> Result<Vec<BulkOutcome>, DecideError> {
+        self.decide_alike(request).await
+    }
+}
+
+impl Approver {
+    /// A hold, and how many others like it wait.
+    pub(crate) async fn view_in_company(&self, record: HoldRecord) -> Result<HoldView, StoreError> {
+        let mut alike = 0;
+        if record.hold.state == HoldState::Pending {
+            alike = self.0.store.holds_alike(&record).await?.len();
+        }
+        let mut view = self.view(record);
+        view.offers.alike = u32::try_from(alike).unwrap_or(u32::MAX);
+        Ok(view)
+    }
+
+    fn voted(
+        &self,
+        stepped: Stepped,
+        person: &PersonRef,
+        decision: Decision,
+        surface: Surface,
+    ) -> Result<HoldView, DecideError> {
+        match stepped {
+            Stepped::Done(record) => {
+                tracing::info!(hold = %record.id, person = %person.id, ?decision, ?surface,
+                    state = %record.hold.state, "vote counted");
+                Ok(self.view(*record))
+            }
+            Stepped::Refused(refusal) => {
+                tracing::info!(person = %person.id, %refusal, "vote refused");
+                Err(refusal.into())
+            }
+            Stepped::Foreign | Stepped::NotFound => Err(DecideError::NotFound),
+        }
+    }
+}
+
+impl Approver {
+    /// "I'm looking": the next step waits a while. Whoever may decide may say so, once a hold.
+    async fn look(&self, request: LookRequest) -> Result<HoldView, DecideError> {
+        let roster = self.roster();
+        let person = roster
+            .claimant(&request.claimant)
+            .ok_or(DecideError::UnknownPerson)?
+            .to_ref();
+        let record = self.0.store.hold(&request.hold).await?;
+        let record = record.ok_or(DecideError::NotFound)?;
+        let glance = Glance {
+            reviewers: roster.renewed(&record.hold).people(),
+            person,
+            surface: request.surface,
+        };
+        let now = self.0.clock.now();
+        let event = Event::Look(glance);
+        match self.0.store.hold_step(&request.hold, event, now).await? {
+            Stepped::Done(record) => Ok(self.view(*record)),
+            Stepped::Refused(refusal) => Err(refusal.into()),
+            Stepped::Foreign | Stepped::NotFound => Err(DecideError::NotFound),
+        }
+    }
+}
+
+/// One line, no control characters, bounded; nothing when it says nothing.
+pub(crate) fn clean_reason(reason: Option<String>) -> Result<Option<String>, DecideError> {
+    let Some(reason) = reason else {
+        return Ok(None);
+    };
+    let spaced: String = reason
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let reason = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
+    if reason.chars().count() > limits::REASON_CHARS_MAX {
+        return Err(DecideError::Invalid {
+            detail: format!(
+                "the reason is longer than {} characters; shorten it",
+                limits::REASON_CHARS_MAX
+            ),
+        });
+    }
+    Ok(Some(reason).filter(|reason| !reason.is_empty()))
+}
