@@ -63,3 +63,10 @@ pub struct Agent {
     /// Sessions of it at once; `None` for no bound of its own.
     pub sessions_max: Option<usize>,
 }
+
+impl Agent {
+    /// Whether the same people may not approve for it.
+    pub(crate) fn answers_to_the_same(&self, other: &Self) -> bool {
+        (&self.owner, &self.actor) == (&other.owner, &other.actor)
+    }
+}

@@ -147,8 +147,11 @@ impl Session {
             who.push(b"what ran".to_vec());
             who.push(deferred.digest().to_string().into_bytes());
         }
+        let agent = &identity.agent;
         who.push(identity.target.name.as_bytes().to_vec());
-        who.push(identity.agent.name.as_bytes().to_vec());
+        who.push(agent.name.as_bytes().to_vec());
+        // Who may not approve it; a ticket outlives the configuration that said so.
+        who.push(format!("{:?}", (&agent.owner, &agent.actor)).into_bytes());
         judged.binding(who)
     }
 }

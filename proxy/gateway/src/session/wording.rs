@@ -196,6 +196,16 @@ impl Story<'_> {
         )
     }
 
+    /// Approved, but people who may not approve for this agent were not known as such.
+    pub(super) fn owned_otherwise(&self) -> ErrorFields {
+        self.error(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "was approved, but the agent's owner or actor has changed meanwhile",
+            "They never approve for their own agent, and the reviewers were asked without the new ones in mind.",
+            "Nothing ran. Send the statement again; it will be asked about anew.",
+        )
+    }
+
     fn error(&self, state: SqlState, what: &str, detail: &str, hint: &str) -> ErrorFields {
         let id = &self.receipt.id;
         let hint = if self.at_commit {
