@@ -14,58 +14,27 @@ use std::{
 };
 
 use abeyance_api::{
-    CardDesk, CardFailure, CardReceipt, ChatKind, DecideError, Decision, DecisionDesk, DeskError,
-    HoldDesk, HoldFilter, HoldId, HoldState, HoldView, Outcome, Permit, Resolution, Surface,
-    WithdrawReason,
+    CardDesk, CardFailure, CardReceipt, ChatKind, Claimant, DecideError, Decision, DecisionDesk,
+    DeskError, HoldDesk, HoldFilter, HoldId, HoldState, HoldView, Outcome, Permit, RecordDesk,
+    Resolution, Surface, WithdrawReason,
     client::{HttpDesk, HttpDeskConfig},
 };
 use abeyance_approver::{Approver, serve, tls_server_config};
 use secrecy::ExposeSecret as _;
 use support::{
     BOT_TOKEN, PROXY_TOKEN, approve, binding, console_token, decision, live, open, request,
+    served::{Served, desk, serving},
 };
-use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
-
-struct Served {
-    approver: Approver,
-    address: SocketAddr,
-    _tasks: JoinSet<()>,
-    _stop: DropGuard,
-    _folder: TempDir,
-}
+use tokio_util::sync::CancellationToken;
 
 async fn served(tls: Option<Arc<rustls::ServerConfig>>) -> Served {
-    let _already = rustls::crypto::ring::default_provider().install_default();
     let (approver, folder) = live(Duration::from_secs(60)).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let stop = CancellationToken::new();
-    let mut tasks = JoinSet::new();
-    let (router, until) = (approver.router(), stop.clone());
-    tasks.spawn(async move { serve(listener, router, tls, until).await.unwrap() });
-    Served {
-        approver,
-        address,
-        _tasks: tasks,
-        _stop: stop.drop_guard(),
-        _folder: folder,
-    }
-}
-
-fn desk(address: SocketAddr, token: &str) -> HttpDesk {
-    HttpDesk::new(HttpDeskConfig {
-        urls: vec![format!("http://{address}")],
-        token: token.into(),
-        ca_pem: None,
-        client_identity_pem: None,
-    })
-    .unwrap()
+    serving(approver, folder, tls).await
 }
 
 #[tokio::test]
@@ -126,6 +95,53 @@ async fn the_whole_life_of_a_hold() {
     assert_eq!(
         proxy.hold_wait(&nowhere).await.unwrap_err(),
         DeskError::NotFound
+    );
+}
+
+/// The token is every proxy's; a hold is one proxy's.
+#[tokio::test]
+async fn only_its_own_proxy_speaks_for_a_hold() {
+    let s = served(None).await;
+    let (own, other) = (desk(s.address, PROXY_TOKEN), desk(s.address, PROXY_TOKEN));
+    let bot = desk(s.address, BOT_TOKEN);
+    let id = open(&own).await;
+    let outcome = || Outcome::Executed {
+        tags: vec!["DELETE 1".to_owned()],
+        rows: Some(1),
+        elapsed: Duration::from_millis(3),
+    };
+    let state = async || bot.hold_view(&id).await.unwrap().state;
+    let gone = WithdrawReason::ClientGone;
+    let foreign = |error: DeskError| {
+        let text = error.to_string();
+        assert!(text.contains("another proxy's hold"), "{text}");
+    };
+    foreign(other.hold_withdraw(&id, gone).await.unwrap_err());
+    approve(&bot, &id).await;
+    let claim = Permit::claim(&other, &id, binding("batch")).await;
+    foreign(claim.unwrap_err());
+    foreign(other.hold_withdraw(&id, gone).await.unwrap_err());
+    assert_eq!(state().await, HoldState::Approved);
+    Permit::claim(&own, &id, binding("batch")).await.unwrap();
+    foreign(other.hold_report(&id, outcome()).await.unwrap_err());
+    assert_eq!(state().await, HoldState::Claimed);
+    own.hold_report(&id, outcome()).await.unwrap();
+    assert_eq!(state().await, HoldState::Executed);
+
+    let bob = Claimant::Person {
+        id: "bob".parse().unwrap(),
+    };
+    let history = bot.hold_history(&id, &bob).await.unwrap();
+    let tried = history.lines.iter().map(|line| line.text.as_str());
+    let tried: Vec<&str> = tried.filter(|line| line.contains("tried")).collect();
+    assert_eq!(
+        tried,
+        [
+            "Another proxy than its own tried to take it back and was refused",
+            "Another proxy than its own tried to use its approval and was refused",
+            "Another proxy than its own tried to take it back and was refused",
+            "Another proxy than its own tried to report what came of it and was refused",
+        ]
     );
 }
 
@@ -266,10 +282,10 @@ async fn a_lost_answer_makes_no_second_hold_and_loses_no_permit() {
     assert_eq!(s.approver.hold_list(filter).await.unwrap().len(), 1);
     approve(&s.approver, &id).await;
 
-    let (address, seen) = lossy(s.address, 1, &mut tasks).await;
-    let proxy = desk(address, PROXY_TOKEN);
+    // The next answer is lost, too.
+    seen.store(1, Ordering::SeqCst);
     Permit::claim(&proxy, &id, binding("batch")).await.unwrap();
-    assert_eq!(seen.load(Ordering::SeqCst), 2);
+    assert_eq!(seen.load(Ordering::SeqCst), 3);
     let again = Permit::claim(&proxy, &id, binding("batch"))
         .await
         .unwrap_err();

@@ -16,7 +16,13 @@ use abeyance_approver::{
     oncall::{Handoff, Layer, Schedule},
 };
 use chrono::TimeDelta;
-use support::{config, decision, request, start};
+use secrecy::ExposeSecret as _;
+use support::{
+    BOT_TOKEN, PROXY_TOKEN, config, console_token, decision, request,
+    served::{desk, serving},
+    start,
+};
+use tempfile::TempDir;
 
 fn slack(name: &str) -> Claimant {
     Claimant::Slack {
@@ -47,15 +53,20 @@ fn schedule() -> OncallSchedule {
     }
 }
 
-async fn approver() -> (Approver, Arc<ManualClock>) {
-    let folder = tempfile::tempdir().unwrap();
+async fn approver_in(folder: &TempDir) -> (Approver, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(start()));
-    let mut config = config(&folder);
+    let mut config = config(folder);
     config.schedules = vec![schedule()];
     let approver = Approver::open(config, clock.clone()).await.unwrap();
+    (approver, clock)
+}
+
+async fn approver() -> (Approver, Arc<ManualClock>) {
+    let folder = tempfile::tempdir().unwrap();
+    let made = approver_in(&folder).await;
     // The folder goes with the process.
     let _kept = folder.keep();
-    (approver, clock)
+    made
 }
 
 async fn open(approver: &Approver, agent: &str, target: &str) -> HoldId {
@@ -190,6 +201,103 @@ async fn strangers_learn_nothing_not_even_what_there_is() {
         schedule.clone_into(&mut wish.schedule);
         assert_eq!(approver.stand_in(wish).await.unwrap_err(), nobody);
     }
+}
+
+/// A bot speaks for whoever it authenticated, somebody with their own token for themselves, a proxy for nobody.
+#[tokio::test]
+async fn over_http_answers_are_the_same_and_everybody_is_who_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (approver, _clock) = approver_in(&folder).await;
+    let id = open(&approver, "billing-bot", "clinic").await;
+    let second = open(&approver, "billing-bot", "clinic").await;
+    let served = serving(approver.clone(), folder, None).await;
+    let bot = desk(served.address, BOT_TOKEN);
+    let cho = slack("cho");
+
+    let person = bot.person(&cho).await.unwrap();
+    assert_eq!(person, approver.person(&cho).await.unwrap());
+    let found = bot.holds_search(search(Which::Waiting)).await.unwrap();
+    let here = approver.holds_search(search(Which::Waiting)).await.unwrap();
+    assert_eq!((found.total, json(&found)), (2, json(&here)));
+    let shown = bot.hold_history(&id, &cho).await.unwrap();
+    assert_eq!(shown.lines.len(), 1);
+    let here = approver.hold_history(&id, &cho).await.unwrap();
+    assert_eq!(json(&shown), json(&here));
+    assert_eq!(bot.holds_alike(&id).await.unwrap(), [second]);
+    let query = |claimant| ShiftsQuery {
+        claimant,
+        schedule: Some("dba".to_owned()),
+    };
+    let shifts = bot.shifts(query(cho.clone())).await.unwrap();
+    assert!(!shifts[0].shifts.is_empty());
+    let here = approver.shifts(query(cho.clone())).await.unwrap();
+    assert_eq!(json(&shifts), json(&here));
+
+    let made = bot.stand_in(stand_in("bob", "2026-03-03T18:00")).await;
+    assert_eq!(json(&made.unwrap()), json(&all_of(&approver).await));
+    let swap = Swap {
+        schedule: "dba".to_owned(),
+        shift: wall("2026-03-04T15:00"),
+        with: wall("2026-03-05T15:00"),
+        reason: "dentist".to_owned(),
+        claimant: slack("bob"),
+        surface: Surface::Slack,
+    };
+    assert_eq!(bot.swap(swap.clone()).await.unwrap().len(), 2);
+    assert_eq!(all_of(&approver).await.len(), 3);
+
+    let token = console_token("bob");
+    let bob = desk(served.address, token.expose_secret());
+    let refused = [
+        bob.person(&cho).await.map(drop),
+        bob.holds_search(search(Which::Waiting)).await.map(drop),
+        bob.hold_history(&id, &cho).await.map(drop),
+        bob.shifts(query(cho.clone())).await.map(drop),
+        bob.stand_in(stand_in("bob", "2026-03-03T18:00"))
+            .await
+            .map(drop),
+        // Also as oneself by another name: what chat says of people is the bot's to say.
+        bob.swap(swap.clone()).await.map(drop),
+    ];
+    for answer in refused {
+        let error = answer.unwrap_err().to_string();
+        assert!(error.contains("act as yourself only"), "{error}");
+    }
+    let own = Claimant::Person {
+        id: "bob".parse().unwrap(),
+    };
+    assert_eq!(bob.person(&own).await.unwrap().display_name, "Bob");
+    bob.shifts(query(own)).await.unwrap();
+
+    let proxy = desk(served.address, PROXY_TOKEN);
+    let refused = [
+        proxy.person(&cho).await.map(drop),
+        proxy.holds_search(search(Which::Waiting)).await.map(drop),
+        proxy.hold_history(&id, &cho).await.map(drop),
+        proxy.shifts(query(cho)).await.map(drop),
+        proxy
+            .stand_in(stand_in("bob", "2026-03-03T18:00"))
+            .await
+            .map(drop),
+        proxy.swap(swap).await.map(drop),
+    ];
+    for answer in refused {
+        let error = answer.unwrap_err().to_string();
+        assert!(error.contains("token"), "{error}");
+    }
+    assert!(proxy.holds_alike(&id).await.is_err());
+    assert_eq!(all_of(&approver).await.len(), 3, "nothing was added");
+}
+
+fn json(value: &impl serde::Serialize) -> serde_json::Value {
+    serde_json::to_value(value).unwrap()
+}
+
+async fn all_of(approver: &Approver) -> Vec<abeyance_api::Override> {
+    approver
+        .overrides(chrono::DateTime::UNIX_EPOCH)
+        .await
+        .unwrap()
 }
 
 fn wall(text: &str) -> Moment {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
 
 pub mod postgres;
+pub mod served;
 
 use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
