@@ -36,7 +36,10 @@ async fn answered(rig: &Rig, user: &str, typed: &str, text: &str) -> String {
     assert_eq!(body, "", "{typed}");
     let read = |double: &abeyance_slack_double::SlackDouble| {
         let said = double.ephemerals(CHANNEL, user);
-        let said = said.get(before..)?.iter().map(|one| one.all_text());
+        let said = said
+            .get(before..)?
+            .iter()
+            .map(abeyance_slack_double::Ephemeral::all_text);
         said.into_iter().find(|said| said.contains(text))
     };
     let found = rig.double.wait_for(SOON, "an answer", read).await;

@@ -58,7 +58,7 @@ pub fn revoke(args: &GrantRevokeArgs) -> Result<(), Failure> {
         .parse()
         .map_err(|error: abeyance_api::InvalidId| Failure::Usage(error.to_string()))?;
     let access = Access::required(&args.approver)?;
-    let grant = access.grant_revoke(id, &args.reason)?;
+    let grant = access.grant_revoke(&id, &args.reason)?;
     output::line(&format!(
         "{} is revoked; it was used {} of {} times",
         grant.id, grant.used, grant.uses

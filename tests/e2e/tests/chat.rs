@@ -48,7 +48,10 @@ async fn typed(world: &World, user: &str, command: &str, text: &str) -> Result<S
     ensure!(sent.acked(), "{command}: {sent:?}");
     let read = |slack: &SlackDouble| {
         let said = slack.ephemerals(CHANNEL, user);
-        let mut said = said.get(before..)?.iter().map(|one| one.all_text());
+        let mut said = said
+            .get(before..)?
+            .iter()
+            .map(abeyance_slack_double::Ephemeral::all_text);
         said.find(|said| said.contains(text))
     };
     let found = slack.wait_for(PATIENCE, "an answer", read).await;

@@ -234,7 +234,7 @@ async fn attack(inside: &Inside, sql: &[u8]) -> Result<()> {
                 None => {
                     let mut fresh = inside.connect().await?;
                     // Nothing here takes long, but for what sleeps on purpose.
-                    play(&mut fresh, &query(b"SET statement_timeout = '2s'")).await?;
+                    play(&mut fresh, &query(b"SET statement_timeout = '400ms'")).await?;
                     fresh
                 }
             };

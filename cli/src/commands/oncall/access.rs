@@ -137,7 +137,7 @@ impl Access {
     ///
     /// # Errors
     /// Why not.
-    pub fn grant_revoke(&self, id: GrantId, reason: &str) -> Result<GrantView, Failure> {
+    pub fn grant_revoke(&self, id: &GrantId, reason: &str) -> Result<GrantView, Failure> {
         let revocation = GrantRevocation {
             id: id.clone(),
             claimant: self.claimant()?,

@@ -112,7 +112,7 @@ fn what_is_reached_has_another_digest_when_it_is_defined_otherwise() {
     let in_body = edited("rooms", &|one| one["detail"] = "other".into());
     assert!(!same(&in_body, deep));
     let view = edited("rooms_v", &|one| {
-        one["definition"] = " SELECT room, floor FROM public.rooms LIMIT 1".into()
+        one["definition"] = " SELECT room, floor FROM public.rooms LIMIT 1".into();
     });
     assert!(!same(&view, "SELECT room FROM rooms_v"));
     assert!(same(&view, "SELECT room FROM rooms"));
@@ -123,7 +123,7 @@ fn what_is_reached_has_another_digest_when_it_is_defined_otherwise() {
         "by a cascade"
     );
     let policy = edited("patients", &|one| {
-        one["on_read"] = serde_json::json!(["helper(1) > 0"])
+        one["on_read"] = serde_json::json!(["helper(1) > 0"]);
     });
     assert!(!same(&policy, "SELECT name FROM patients"));
     // Its size is no definition.
