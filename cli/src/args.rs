@@ -135,7 +135,7 @@ pub enum OncallCommand {
     Who(OncallWhoArgs),
     /// Lay schedules out in time
     Preview(OncallPreviewArgs),
-    /// Find gaps and people who cannot be asked; exit code 64 when there are any
+    /// Find spans nobody has; exit code 64 when there are any
     Lint(OncallLintArgs),
     /// Put somebody on call for a while; kept by the approver
     #[command(subcommand)]

@@ -10,7 +10,7 @@ use abeyance_approver::{
     OncallSchedule,
     oncall::{Duty, DutySource, Exception, Schedule, Shift, shifts},
 };
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
 
 use access::Counted;
@@ -18,7 +18,7 @@ use access::Counted;
 use crate::{
     args::{OncallFormat, OncallLintArgs, OncallPreviewArgs, OncallWhoArgs},
     commands,
-    config::{Config, Role},
+    config::{Config, Role, plural},
     exit::Failure,
     output,
 };
@@ -44,13 +44,17 @@ struct Line<'a> {
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Finding {
+    /// The first of those that begin at the same time of day and last as long.
     Gap {
         schedule: String,
         from: String,
         until: String,
+        /// How many there are, this one counted.
+        times: usize,
         text: String,
     },
-    NoIdentity {
+    /// Somebody whom Slack cannot call, and who decides in the console all the same.
+    ConsoleOnly {
         schedule: String,
         person: PersonId,
         text: String,
@@ -133,19 +137,19 @@ pub fn preview(args: &OncallPreviewArgs, now: DateTime<Utc>) -> Result<(), Failu
 /// Says what is wrong with the schedules, and when clocks change.
 ///
 /// # Errors
-/// When somebody is missing: a gap, or a person without a way to be asked.
+/// When there is a gap. Somebody who has no way to decide is a mistake of the configuration already.
 pub fn lint(args: &OncallLintArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let config = commands::load(&args.config.config, Role::Judge)?;
     let counted = Counted::since(&args.approver, now)?;
-    let mut problems = Vec::new();
+    let (mut problems, mut remarks) = (Vec::new(), Vec::new());
     for given in chosen(&config, None)? {
         problems.extend(gaps(&given.schedule, &counted.of(given), now));
-        problems.extend(unreachable(given, &config));
+        remarks.extend(console_only(given, &config));
     }
     let found = problems.len();
-    let zones = zones(&config, now);
+    remarks.extend(zones(&config, now));
     if args.format == OncallFormat::Json {
-        for finding in problems.iter().chain(&zones) {
+        for finding in problems.iter().chain(&remarks) {
             output::line(
                 &serde_json::to_string(finding)
                     .map_err(|error| Failure::Internal(error.to_string()))?,
@@ -155,7 +159,7 @@ pub fn lint(args: &OncallLintArgs, now: DateTime<Utc>) -> Result<(), Failure> {
         problems
             .iter()
             .for_each(|finding| output::line(finding.text()));
-        zones
+        remarks
             .iter()
             .for_each(|finding| output::remark(finding.text()));
     }
@@ -163,7 +167,8 @@ pub fn lint(args: &OncallLintArgs, now: DateTime<Utc>) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Usage(format!(
-        "{found} problems in the next {LINT_DAYS} days"
+        "{} in the next {LINT_DAYS} days",
+        plural(found, "problem")
     )))
 }
 
@@ -171,39 +176,60 @@ impl Finding {
     fn text(&self) -> &str {
         match self {
             Self::Gap { text, .. }
-            | Self::NoIdentity { text, .. }
+            | Self::ConsoleOnly { text, .. }
             | Self::ClockChanges { text, .. } => text,
         }
     }
 }
 
-/// Spans nobody has, by a layer that covers too little or an override that names nobody any more.
+/// Spans nobody has, by a layer that covers too little or an override that names nobody any more. Those that recur are
+/// one finding.
 fn gaps(schedule: &Schedule, exceptions: &[Exception], now: DateTime<Utc>) -> Vec<Finding> {
     let until = now + TimeDelta::days(LINT_DAYS);
-    let laid_out = shifts(schedule, exceptions, now, until).into_iter();
-    let gaps = laid_out.filter(|shift| shift.duty.people.is_empty());
-    gaps.map(|gap| Finding::Gap {
+    let mut alike: Vec<((NaiveTime, TimeDelta), Shift, usize)> = Vec::new();
+    for gap in shifts(schedule, exceptions, now, until) {
+        if !gap.duty.people.is_empty() {
+            continue;
+        }
+        // As the clock shows it: its changes make no gap another one.
+        let (from, until) = (wall(schedule, gap.from), wall(schedule, gap.until));
+        let key = (from.time(), until - from);
+        match alike.iter_mut().find(|(known, ..)| *known == key) {
+            Some((_, _, times)) => *times += 1,
+            None => alike.push((key, gap, 1)),
+        }
+    }
+    let finding = |(_, gap, times): (_, Shift, usize)| Finding::Gap {
         schedule: schedule.name().to_owned(),
         from: utc(gap.from),
         until: utc(gap.until),
+        times,
         text: format!(
-            "{}: nobody is on call from {} until {}",
+            "{}: nobody is on call from {} until {}{}",
             schedule.name(),
             local(schedule, gap.from),
-            local(schedule, gap.until)
+            local(schedule, gap.until),
+            match times {
+                1 => String::new(),
+                _ => format!(", the first of {times} such gaps in the next {LINT_DAYS} days"),
+            }
         ),
-    })
-    .collect()
+    };
+    alike.into_iter().map(finding).collect()
 }
 
-fn unreachable(given: &OncallSchedule, config: &Config) -> Vec<Finding> {
+fn console_only(given: &OncallSchedule, config: &Config) -> Vec<Finding> {
     let people = config.people.iter();
     people
         .filter(|person| given.people().any(|id| *id == person.id) && person.slack.is_none())
-        .map(|person| Finding::NoIdentity {
+        .map(|person| Finding::ConsoleOnly {
             schedule: given.schedule.name().to_owned(),
             person: person.id.clone(),
-            text: format!("{}: {} has no `slack` id", given.schedule.name(), person.id),
+            text: format!(
+                "{}: {} decides in the console and is not called in Slack, having no `slack` id",
+                given.schedule.name(),
+                person.id
+            ),
         })
         .collect()
 }
@@ -306,14 +332,16 @@ fn utc(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// On the wall clock of the schedule's first layer.
+/// On the wall clock of the schedule.
 fn local(schedule: &Schedule, at: DateTime<Utc>) -> String {
+    wall(schedule, at).format("%a %Y-%m-%d %H:%M").to_string()
+}
+
+/// What the clock of the schedule's first layer shows.
+fn wall(schedule: &Schedule, at: DateTime<Utc>) -> NaiveDateTime {
     match schedule.layers().first() {
-        Some(layer) => {
-            let wall = layer.handoff.zone().wall(at);
-            wall.format("%a %Y-%m-%d %H:%M").to_string()
-        }
-        None => utc(at),
+        Some(layer) => layer.handoff.zone().wall(at),
+        None => at.naive_utc(),
     }
 }
 
