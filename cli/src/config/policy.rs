@@ -6,7 +6,7 @@ use abeyance_policy::{
 use abeyance_sql::{Predicate, StatementClass};
 
 use super::{
-    problem::{Problems, Span},
+    problem::{self, Problems, Span},
     section::{At, Section},
 };
 
@@ -398,11 +398,35 @@ fn place(error: &RuleError, entries: Entries<'_>, problems: &Problems, source: &
         (Some((span, _)), _) | (None, Some((_, span))) => span,
         (None, None) => whole,
     };
+    let other = error.other.and_then(|other| written_at(other, entries));
+    let other = other.map_or_else(String::new, |span| {
+        format!(" (see line {})", problem::line_of(source, span))
+    });
     problems.error(
         span,
-        format!("{name}{column}: {}", error.message),
+        format!("{name}{column}: {}{other}", error.message),
         error.hint.clone(),
     );
+}
+
+/// Where the name of a rule or protection stands.
+fn written_at<'a>(entry: Entry, entries: Entries<'a>) -> Option<&'a Span> {
+    let (whole, keys) = match entry {
+        Entry::Rule(index) => {
+            let entry = entries.rules.get(index)?;
+            (&entry.span, &entry.keys)
+        }
+        Entry::Protection(index) => {
+            let entry = entries.protections.get(index)?;
+            (&entry.span, &entry.keys)
+        }
+        Entry::Policy => {
+            let entry = entries.policy?;
+            (&entry.span, &entry.keys)
+        }
+    };
+    let name = keys.iter().find(|(key, _)| *key == "name");
+    Some(name.map_or(whole, |(_, span)| span))
 }
 
 fn unplaced(error: &RuleError, problems: &Problems) {

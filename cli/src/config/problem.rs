@@ -63,7 +63,7 @@ impl Problems {
         if errors.is_empty() {
             return;
         }
-        let line_of = |span: &Span| Place::find(source, span).line;
+        let line_of = |span: &Span| line_of(source, span);
         let spans: Vec<Span> = errors
             .iter()
             .map(|error| error.span().unwrap_or(0..0))
@@ -297,6 +297,11 @@ impl<'a> Place<'a> {
             text: rest.lines().next().unwrap_or_default(),
         }
     }
+}
+
+/// The line of the file that something begins on, from 1.
+pub fn line_of(source: &str, span: &Span) -> usize {
+    Place::find(source, span).line
 }
 
 fn floor_char_boundary(source: &str, at: usize) -> usize {

@@ -18,6 +18,7 @@ pub(crate) fn policy(policy: &Policy, errors: &mut Vec<RuleError>) {
     let mut mistake = |field, message: String, hint: &str| {
         errors.push(RuleError {
             entry: Entry::Policy,
+            other: None,
             field,
             within: None,
             message,
@@ -69,6 +70,7 @@ fn names(policy: &Policy, errors: &mut Vec<RuleError>) {
         let pack = name
             .split_once('/')
             .filter(|(pack, _)| Pack::named(pack).is_some());
+        let mut other = None;
         let (message, hint) = if name.trim().is_empty() {
             (
                 "the name is empty".to_owned(),
@@ -85,13 +87,14 @@ fn names(policy: &Policy, errors: &mut Vec<RuleError>) {
                 "choose another, so that records tell them apart",
             )
         } else if let Some(earlier) = taken.insert(name, entry) {
+            other = Some(earlier);
             let earlier = match earlier {
-                Entry::Rule(index) => format!("rule {index}"),
-                Entry::Protection(index) => format!("protection {index}"),
-                Entry::Policy => "the policy".to_owned(),
+                Entry::Rule(_) => "a rule",
+                Entry::Protection(_) => "a protection",
+                Entry::Policy => "the policy",
             };
             (
-                format!("the name `{name}` is used by {earlier} too"),
+                format!("the name `{name}` is used by {earlier} already"),
                 "names tell rules apart in the record; choose another",
             )
         } else {
@@ -99,6 +102,7 @@ fn names(policy: &Policy, errors: &mut Vec<RuleError>) {
         };
         errors.push(RuleError {
             entry,
+            other,
             field: "name",
             within: None,
             message,
@@ -175,6 +179,7 @@ impl Check<'_> {
     fn mistake(&mut self, field: &'static str, message: String, hint: impl Into<String>) {
         self.errors.push(RuleError {
             entry: self.entry,
+            other: None,
             field,
             within: None,
             message,
@@ -297,6 +302,7 @@ impl Check<'_> {
                 for error in found {
                     self.errors.push(RuleError {
                         entry: self.entry,
+                        other: None,
                         field: "when",
                         within: error.span,
                         message: error.message,

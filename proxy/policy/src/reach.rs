@@ -13,10 +13,13 @@ pub(crate) fn check(rules: &[Ready], errors: &mut Vec<RuleError>) {
         let beaten = others
             .iter()
             .filter(enforced)
-            .find_map(|(other, stronger)| beaten_by((index, ready), (*other, stronger)));
-        if let Some((field, message, hint)) = beaten {
+            .find_map(|(other, stronger)| {
+                Some((*other, beaten_by((index, ready), (*other, stronger))?))
+            });
+        if let Some((other, (field, message, hint))) = beaten {
             errors.push(RuleError {
                 entry: Entry::Rule(index),
+                other: Some(Entry::Rule(other)),
                 field,
                 within: None,
                 message,

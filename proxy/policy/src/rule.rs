@@ -159,6 +159,8 @@ pub enum Entry {
 #[error("{entry:?}: {message}")]
 pub struct RuleError {
     pub entry: Entry,
+    /// The one it clashes with.
+    pub other: Option<Entry>,
     /// The field at fault.
     pub field: &'static str,
     /// Bytes within the field's text, when it is about a part of it.
