@@ -129,11 +129,13 @@ fn lint_tells_gaps_that_recur_once() {
     // Nights, weekends, and what the looked-at span cuts off at its beginning and end.
     assert!((2..=4).contains(&told.len()), "{gaps}");
     assert!(
-        told.iter().any(|line| line.contains(" such gaps in the next 92 days")),
+        told.iter()
+            .any(|line| line.contains(" such gaps in the next 92 days")),
         "{gaps}"
     );
     let json = said(&oncall(days, &["lint", "--format", "json"]));
-    let times = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["times"].as_u64();
+    let times =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["times"].as_u64();
     let all: u64 = json.lines().filter_map(times).sum();
     assert!((60..=70).contains(&all), "{json}");
 }

@@ -11,6 +11,7 @@ mod duration;
 mod files;
 mod group;
 mod live;
+mod mentions;
 mod model;
 mod patterns;
 mod policy;
@@ -347,6 +348,9 @@ fn rule_set(parts: &Parts, role: Role, problems: &Problems, source: &str) -> Opt
         protections: &parts.protections,
     };
     let rules = policy::rule_set(entries, problems, source);
+    if let Some(rules) = &rules {
+        mentions::check(rules.mentions(), parts, problems, source);
+    }
     rules.filter(|_| parts.policy.is_some() || !role.judges())
 }
 

@@ -47,7 +47,7 @@ pub struct RuleEntry {
     pub targets: Vec<At<String>>,
     pub environments: Vec<At<String>>,
     /// The condition as the file spells it, for places inside it.
-    when: Option<At<String>>,
+    pub when: Option<At<String>>,
     keys: Vec<(&'static str, Span)>,
 }
 
@@ -337,10 +337,17 @@ pub fn rule_set(entries: Entries<'_>, problems: &Problems, source: &str) -> Opti
     };
     route_is_used(&policy, route, problems);
     match RuleSet::build(policy) {
-        Ok(set) => Some(set),
+        Ok(set) => {
+            for remark in set.remarks() {
+                let (span, message) = placed(remark, entries, source);
+                problems.warning(&span, message, remark.hint.clone());
+            }
+            Some(set)
+        }
         Err(errors) => {
             for error in &errors {
-                place(error, entries, problems, source);
+                let (span, message) = placed(error, entries, source);
+                problems.error(&span, message, error.hint.clone());
             }
             None
         }
@@ -361,7 +368,9 @@ fn route_is_used(policy: &Policy, route: Option<&At<String>>, problems: &Problem
     }
 }
 
-fn place(error: &RuleError, entries: Entries<'_>, problems: &Problems, source: &str) {
+/// Where a finding stands in the file, and what it says there.
+fn placed(error: &RuleError, entries: Entries<'_>, source: &str) -> (Span, String) {
+    let unplaced = || (0..0, error.message.clone());
     let (name, whole, keys, when) = match error.entry {
         Entry::Rule(index) => match entries.rules.get(index) {
             Some(entry) => (
@@ -370,7 +379,7 @@ fn place(error: &RuleError, entries: Entries<'_>, problems: &Problems, source: &
                 &entry.keys,
                 entry.when.as_ref(),
             ),
-            None => return unplaced(error, problems),
+            None => return unplaced(),
         },
         Entry::Protection(index) => match entries.protections.get(index) {
             Some(entry) => (
@@ -379,11 +388,11 @@ fn place(error: &RuleError, entries: Entries<'_>, problems: &Problems, source: &
                 &entry.keys,
                 None,
             ),
-            None => return unplaced(error, problems),
+            None => return unplaced(),
         },
         Entry::Policy => match entries.policy {
             Some(entry) => ("[policy]".to_owned(), &entry.span, &entry.keys, None),
-            None => return unplaced(error, problems),
+            None => return unplaced(),
         },
     };
     let key = keys.iter().find(|(field, _)| *field == error.field);
@@ -402,11 +411,10 @@ fn place(error: &RuleError, entries: Entries<'_>, problems: &Problems, source: &
     let other = other.map_or_else(String::new, |span| {
         format!(" (see line {})", problem::line_of(source, span))
     });
-    problems.error(
-        span,
+    (
+        span.clone(),
         format!("{name}{column}: {}{other}", error.message),
-        error.hint.clone(),
-    );
+    )
 }
 
 /// Where the name of a rule or protection stands.
@@ -429,13 +437,9 @@ fn written_at<'a>(entry: Entry, entries: Entries<'a>) -> Option<&'a Span> {
     Some(name.map_or(whole, |(_, span)| span))
 }
 
-fn unplaced(error: &RuleError, problems: &Problems) {
-    problems.error(&(0..0), error.message.clone(), error.hint.clone());
-}
-
 /// Where a part of a condition stands in the file, when the file spells it as it is, and its
 /// column in the condition, from 1.
-fn within(when: &At<String>, part: &Span, source: &str) -> Option<(Span, usize)> {
+pub fn within(when: &At<String>, part: &Span, source: &str) -> Option<(Span, usize)> {
     let column = when.value.get(..part.start)?.chars().count() + 1;
     let written = source.get(when.span.clone())?;
     let Some(start) = written.find(&when.value) else {

@@ -80,7 +80,8 @@ impl Problems {
             }
             shown.push(line);
             self.conceal_value_on_line(source, span);
-            self.error(span, format!("not TOML: {}", error.message()), "");
+            let hint = quotes(Place::find(source, span).text);
+            self.error(span, format!("not TOML: {}", error.message()), hint);
         }
     }
 
@@ -233,7 +234,9 @@ impl Report {
     /// The line with its secrets blotted out, and the marker below it.
     fn shown_line(&self, place: &Place<'_>, span: &Span) -> (String, String) {
         let line_end = place.start + place.text.len();
-        let marked = span.start..span.end.min(line_end);
+        // A place without a length is the letter there.
+        let end = span.end.max(span.start + 1);
+        let marked = span.start..end.min(line_end);
         let (mut text, mut mark) = (String::new(), String::new());
         let mut blotted_until = 0;
         for (offset, char) in place.text.char_indices() {
@@ -296,6 +299,22 @@ impl<'a> Place<'a> {
             start,
             text: rest.lines().next().unwrap_or_default(),
         }
+    }
+}
+
+/// What to do about a text that has the quote in it that it is written in; empty when that is not so.
+fn quotes(line: &str) -> &'static str {
+    let value = line.split_once('=').map_or("", |(_, value)| value.trim());
+    let inside = |quote: &str| {
+        let whole = value.starts_with(quote) && !value.starts_with(&quote.repeat(3));
+        whole && value.matches(quote).count() > 2
+    };
+    if inside("\"") {
+        "a text with double quotes in it stands in single quotes: when = 'agent.name == \"x\"'"
+    } else if inside("'") {
+        "inside single quotes write double quotes: when = 'agent.name == \"x\"'"
+    } else {
+        ""
     }
 }
 

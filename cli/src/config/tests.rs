@@ -334,6 +334,21 @@ const CASES: &[(&str, &str, &str)] = &[
         "[[protect]]\nname = \"p\"\n\n[[rule]]\nname = \"schema\"",
     ),
     (
+        "double quotes inside double quotes",
+        "class = [\"ddl\"]",
+        "when = \"agent.name == \"billing-bot\"\"",
+    ),
+    (
+        "single quotes inside single quotes",
+        "class = [\"ddl\"]",
+        "when = 'agent.name == 'billing-bot''",
+    ),
+    (
+        "what conditions compare with and never find",
+        "class = [\"ddl\"]",
+        "when = 'time.hour > 24 || agent.name == \"biling-bot\" || target.environment in [\"production\", \"test\"]'",
+    ),
+    (
         "two rules that say the same",
         "name = \"schema\"",
         "name = \"more-reads\"\nclass = [\"read\"]\nverdict = \"allow\"\n\n[[rule]]\nname = \"schema\"",

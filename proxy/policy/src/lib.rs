@@ -22,7 +22,7 @@ mod words;
 
 pub use context::{Access, Blast, Context, Moment};
 pub use pack::Pack;
-pub use rule::{Entry, Matcher, Mode, Policy, Protection, Review, Rule, RuleError};
+pub use rule::{Entry, Matcher, Mention, Mode, Named, Policy, Protection, Review, Rule, RuleError};
 pub use ruleset::RuleSet;
 pub use unmatched::{Seen, Unmatched};
 pub use verdict::{Decision, Match, Verdict, evaluate, evaluate_batch, matches};

@@ -154,6 +154,28 @@ pub enum Entry {
     Protection(usize),
 }
 
+/// A name that a condition compares with, and that only the rest of the configuration knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mention {
+    pub entry: Entry,
+    pub of: Named,
+    pub name: String,
+    /// Bytes within the condition.
+    pub within: Option<std::ops::Range<usize>>,
+}
+
+/// Whose name it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    Agent,
+    /// Of an agent: a person.
+    Owner,
+    Target,
+    Environment,
+    /// Of a target.
+    Database,
+}
+
 /// A policy that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{entry:?}: {message}")]

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Decision, Matcher, Mode, Pack, Policy, Protection, Rule, RuleError, check,
+    Decision, Entry, Matcher, Mention, Mode, Pack, Policy, Protection, Rule, RuleError, check,
     pattern::{ColumnPattern, TablePattern},
     reach,
     when::When,
@@ -22,6 +22,8 @@ pub struct RuleSet {
     version: String,
     needs_blast: bool,
     needs_moment: bool,
+    remarks: Vec<RuleError>,
+    mentions: Vec<Mention>,
 }
 
 /// A rule with its patterns and condition.
@@ -103,6 +105,7 @@ impl RuleSet {
             errors.sort_by_key(|error| error.entry);
             return Err(errors);
         }
+        let (remarks, mentions) = told(rules.get(..policy.rules.len()).unwrap_or_default());
         let conditions = || rules.iter().filter_map(|ready| ready.when.as_ref());
         Ok(Self {
             needs_blast: conditions().any(|when| when.uses_blast),
@@ -114,7 +117,21 @@ impl RuleSet {
             plain_tables,
             default: policy.default,
             version,
+            remarks,
+            mentions,
         })
+    }
+
+    /// What can be and will hardly be meant, as mistakes are told: a number that is never its value.
+    #[must_use]
+    pub fn remarks(&self) -> &[RuleError] {
+        &self.remarks
+    }
+
+    /// Names in conditions, for whoever knows which there are.
+    #[must_use]
+    pub fn mentions(&self) -> &[Mention] {
+        &self.mentions
     }
 
     /// The rules in the order given, those of packs last.
@@ -185,6 +202,31 @@ impl Ready {
         let matcher: &Matcher = &self.rule.matcher;
         matcher.takes_any_statement() && matcher.takes_anyone() && self.rule.when.is_none()
     }
+}
+
+/// What the conditions of rules have to be told of.
+fn told(rules: &[Ready]) -> (Vec<RuleError>, Vec<Mention>) {
+    let (mut remarks, mut mentions) = (Vec::new(), Vec::new());
+    for (index, ready) in rules.iter().enumerate() {
+        let Some(when) = &ready.when else { continue };
+        let entry = Entry::Rule(index);
+        remarks.extend(when.remarks.iter().map(|remark| RuleError {
+            entry,
+            other: None,
+            field: "when",
+            within: remark.span.clone(),
+            message: remark.message.clone(),
+            hint: remark.hint.clone(),
+        }));
+        let named = when.mentions.iter().cloned();
+        mentions.extend(named.map(|(of, name, within)| Mention {
+            entry,
+            of,
+            name,
+            within,
+        }));
+    }
+    (remarks, mentions)
 }
 
 /// Of the policy as given and of this program's packs.

@@ -7,7 +7,7 @@
 )]
 
 use abeyance_policy::{
-    Access, Blast, Context, Decision, Matcher, Moment, Rule, RuleError, RuleSet, evaluate,
+    Access, Blast, Context, Decision, Matcher, Moment, Named, Rule, RuleError, RuleSet, evaluate,
 };
 use abeyance_sql::{ReadOptions, StatementFacts, analyse};
 use chrono::{DateTime, Utc};
@@ -92,6 +92,11 @@ fn mistakes_have_a_place_and_a_hint() {
         r#"statement.one_row == "true""#,
         r#"(agent).name.contains(1)"#,
         r#"{"a": 1} == {"a": 1}"#,
+        r#"session.age < 5m"#,
+        r#"session.age < "5m" || session.age > duration("2h")"#,
+        r#"agent.name == bot"#,
+        r#"agent.name == “bot”"#,
+        r#"agent.name == "bot"#,
     ]
     .into_iter()
     .map(shown)
@@ -101,6 +106,89 @@ fn mistakes_have_a_place_and_a_hint() {
         assert!(page.contains(mistake), "not in docs/policy.md:\n{mistake}");
     }
     insta::assert_snapshot!(all.join("\n"));
+}
+
+/// What loads as before, with a word of warning.
+#[test]
+fn numbers_that_never_are_are_told() {
+    let told = |when: &str| {
+        let set = RuleSet::new(vec![rule(Decision::Deny, when)], Decision::Deny);
+        let set = set.unwrap_or_else(|errors| panic!("{when}: {errors:#?}"));
+        let remarks = set.remarks().iter().map(|remark| {
+            let within = remark.within.clone().and_then(|within| when.get(within));
+            format!("{}: {}", within.unwrap_or_default(), remark.message)
+        });
+        remarks.collect::<Vec<_>>()
+    };
+    for fine in [
+        "time.hour < 24",
+        "24 > time.hour && time.hour > 21",
+        "time.hour >= 0 && time.hour <= 23",
+        "time.hour in [22, 23, 0]",
+        "time.month == 12 || time.day == 31",
+        "blast.rows > 9223372036854775806",
+        "blast.rows > -1",
+        "size(tables) < 0 - 1",
+    ] {
+        assert_eq!(told(fine), Vec::<String>::new(), "{fine}");
+    }
+    for (when, wanted) in [
+        (
+            "time.hour > 24",
+            "time.hour > 24: this is never true: `time.hour` is 0 to 23",
+        ),
+        (
+            "time.hour > 23",
+            "time.hour > 23: this is never true: `time.hour` is 0 to 23",
+        ),
+        (
+            "time.hour >= 22 && time.hour <= 24",
+            "time.hour <= 24: this is always true: `time.hour` is 0 to 23",
+        ),
+        (
+            "24 == time.hour",
+            "24 == time.hour: this is never true: `time.hour` is 0 to 23",
+        ),
+        (
+            "time.zone(\"Europe/Berlin\").hour in [23, 24]",
+            "24: 24 is never its value: `time.hour` is 0 to 23",
+        ),
+        (
+            "time.month != 0",
+            "time.month != 0: this is always true: `time.month` is 1 to 12",
+        ),
+        (
+            "blast.rows < 0",
+            "blast.rows < 0: this is never true: `blast.rows` is 0 or more",
+        ),
+    ] {
+        assert_eq!(told(when), [wanted]);
+    }
+}
+
+/// Names that the policy does not know are passed on to who does.
+#[test]
+fn names_in_conditions_are_mentioned() {
+    let when = r#"agent.name in ["a", "b"] && (target.environment != "prod" || "ann" == agent.owner)
+        && target.name.startsWith("x") && agent.owner != "" && actor == "zoe""#;
+    let set = RuleSet::new(vec![rule(Decision::Deny, when)], Decision::Deny).unwrap();
+    let found: Vec<(Named, &str, &str)> = set
+        .mentions()
+        .iter()
+        .map(|one| {
+            let within = one.within.clone().and_then(|within| when.get(within));
+            (one.of, one.name.as_str(), within.unwrap_or_default())
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (Named::Agent, "a", "\"a\""),
+            (Named::Agent, "b", "\"b\""),
+            (Named::Environment, "prod", "\"prod\""),
+            (Named::Owner, "ann", "\"ann\""),
+        ]
+    );
 }
 
 const SOME_BLAST: Blast = Blast {

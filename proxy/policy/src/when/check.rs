@@ -1,13 +1,15 @@
 //! From CEL's tree to a typed condition. Everything that is not understood is a mistake, with its
 //! place and a hint.
 
+mod duration;
 mod function;
 mod names;
 mod operator;
 mod place;
+mod remark;
 mod syntax;
 
-use std::ops::Range;
+use std::{mem, ops::Range};
 
 use cel::{
     common::ast::{Expr, IdedExpr, LiteralValue, SourceInfo, operators},
@@ -23,6 +25,7 @@ use super::{
     sense,
     vocabulary::{Object, TextFact, Words},
 };
+use crate::Named;
 
 /// Parses and checks a condition.
 pub(super) fn compile(source: &str) -> Result<When, Vec<WhenError>> {
@@ -49,11 +52,18 @@ pub(super) fn compile(source: &str) -> Result<When, Vec<WhenError>> {
         info: &info,
         scope: Vec::new(),
         errors: Vec::new(),
+        remarks: Vec::new(),
+        mentions: Vec::new(),
         nodes: 0,
         uses_blast: false,
         uses_moment: false,
     };
     let condition = check.condition(&tree);
+    // The parts are read once more.
+    let (remarks, mentions) = (
+        mem::take(&mut check.remarks),
+        mem::take(&mut check.mentions),
+    );
     let parts = condition.is_some().then(|| check.parts(&tree));
     let Check {
         mut errors,
@@ -69,10 +79,13 @@ pub(super) fn compile(source: &str) -> Result<When, Vec<WhenError>> {
     Ok(When {
         condition,
         parts,
+        remarks,
+        mentions,
         uses_blast,
         uses_moment,
     })
 }
+
 /// What a part of the tree is.
 enum Typed {
     Bool(Condition),
@@ -113,6 +126,8 @@ struct Check<'s> {
     /// Names bound by `exists` and `all`, outermost first.
     scope: Vec<(String, List)>,
     errors: Vec<WhenError>,
+    remarks: Vec<WhenError>,
+    mentions: Vec<(Named, String, Option<Range<usize>>)>,
     nodes: usize,
     uses_blast: bool,
     uses_moment: bool,

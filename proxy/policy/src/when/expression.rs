@@ -39,6 +39,17 @@ pub(crate) enum Order {
 }
 
 impl Order {
+    /// With its sides changed.
+    pub(super) const fn turned(self) -> Self {
+        match self {
+            Self::Equal | Self::NotEqual => self,
+            Self::Less => Self::Greater,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+        }
+    }
+
     pub(super) fn holds(self, found: std::cmp::Ordering) -> bool {
         match self {
             Self::Equal => found.is_eq(),

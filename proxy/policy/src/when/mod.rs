@@ -16,7 +16,7 @@ use std::ops::Range;
 pub(crate) use eval::Env;
 use expression::Condition;
 
-use crate::truth::Truth;
+use crate::{Named, truth::Truth};
 
 /// A condition that was checked.
 #[derive(Debug, Clone)]
@@ -24,6 +24,10 @@ pub(crate) struct When {
     condition: Condition,
     /// What it is made of: parts joined by `&&`, each with its text.
     parts: Vec<(String, Condition)>,
+    /// What will hardly be meant.
+    pub(crate) remarks: Vec<WhenError>,
+    /// Names it compares with, which the rest of the configuration knows, each with its place.
+    pub(crate) mentions: Vec<(Named, String, Option<Range<usize>>)>,
     pub(crate) uses_blast: bool,
     pub(crate) uses_moment: bool,
 }

@@ -163,6 +163,17 @@ pub(super) fn fields(object: Object) -> &'static [(&'static str, Leaf)] {
     }
 }
 
+/// As a condition writes it: `time.hour`.
+pub(super) fn written(leaf: Leaf) -> Option<String> {
+    GLOBALS.iter().find_map(|(name, known)| match known {
+        Leaf::Object(object) => {
+            let (field, _) = fields(*object).iter().find(|(_, known)| *known == leaf)?;
+            Some(format!("{name}.{field}"))
+        }
+        known => (*known == leaf).then(|| (*name).to_owned()),
+    })
+}
+
 const STATEMENT: &[(&str, Leaf)] = &[
     ("kind", Leaf::Text(TextFact::Kind)),
     ("kinds", Leaf::Texts(TextList::Kinds)),
@@ -301,6 +312,25 @@ impl Words {
             .map(|access| access.as_str().to_owned())
             .collect(),
             Self::Weekday => own(&WEEKDAYS),
+        }
+    }
+}
+
+impl IntFact {
+    /// The numbers it can be, both ends counted.
+    pub(super) const fn range(self) -> (i64, i64) {
+        match self {
+            Self::Month => (1, 12),
+            Self::Day => (1, 31),
+            Self::Hour => (0, 23),
+            Self::Minute => (0, 59),
+            Self::RowsMax
+            | Self::StatementsInBatch
+            | Self::BlastRows
+            | Self::BlastCascadeRows
+            | Self::BlastBlockedSessions
+            | Self::SessionAge
+            | Self::Year => (0, i64::MAX),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue};
 
-use super::{Check, Typed, as_text};
+use super::{Check, Typed, as_text, duration};
 use crate::{
     suggest,
     when::{
@@ -146,6 +146,11 @@ impl Check<'_> {
             "getHours" | "getMinutes" | "getDayOfWeek" | "timestamp" | "now" => {
                 "use `time.hour`, `time.weekday` or `time.zone(\"Europe/Berlin\").hour`".to_owned()
             }
+            "duration" => match args {
+                [word] => self.text_of(word).as_deref().and_then(duration::hint),
+                _ => None,
+            }
+            .unwrap_or_else(|| "time is counted in seconds: write 300 for 5m".to_owned()),
             "int" | "uint" | "string" | "double" | "dyn" | "type" => {
                 "types are fixed; nothing is converted".to_owned()
             }
@@ -223,6 +228,14 @@ impl Check<'_> {
         } else {
             Condition::Some(list, body)
         }))
+    }
+
+    /// A text that is written out.
+    fn text_of(&self, expr: &IdedExpr) -> Option<String> {
+        match &expr.expr {
+            Expr::Literal(LiteralValue::String(text)) => Some(text.inner().to_owned()),
+            _ => None,
+        }
     }
 
     fn name_span(&self, expr: &IdedExpr, name: &str) -> Option<Range<usize>> {

@@ -26,7 +26,7 @@ impl Check<'_> {
                 None => match owner_of(name) {
                     Some(object) => format!("did you mean `{}.{name}`?", object.as_str()),
                     None => format!(
-                        "the variables are {}",
+                        "a text stands in quotes, \"{name}\"; the variables are {}",
                         suggest::listed(GLOBALS.iter().map(|(known, _)| *known))
                     ),
                 },

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use cel::common::ast::{CallExpr, IdedExpr, operators};
 
-use super::{Check, Literal, Typed, as_text, names::fields_hint};
+use super::{Check, Literal, Typed, as_text, duration, names::fields_hint};
 use crate::{
     suggest,
     when::{
@@ -128,7 +128,10 @@ impl Check<'_> {
                     Condition::Not(Box::new(same))
                 }
             }
-            (Typed::Int(left), Typed::Int(right)) => Condition::Ints(order, left, right),
+            (Typed::Int(left), Typed::Int(right)) => {
+                self.remark_order(expr, order, &left, &right);
+                Condition::Ints(order, left, right)
+            }
             (Typed::Text(left, left_words), Typed::Text(right, right_words)) => {
                 if !equality && (left_words.is_some() || right_words.is_some()) {
                     return self.mistake(
@@ -139,6 +142,12 @@ impl Check<'_> {
                 }
                 let left = self.word(one, left, right_words)?;
                 let right = self.word(other, right, left_words)?;
+                for (of, name, at) in [(&left, &right, other), (&right, &left, one)] {
+                    if let (true, Text::Constant(name)) = (equality, name) {
+                        let span = self.range(at);
+                        self.mention(of, name, span);
+                    }
+                }
                 Condition::Texts(order, left, right)
             }
             (left, right) => {
@@ -154,9 +163,12 @@ impl Check<'_> {
                     (Typed::Element(..), _) | (_, Typed::Element(..)) => {
                         "compare its `name` or `schema`".to_owned()
                     }
-                    (Typed::Int(_), Typed::Text(..)) | (Typed::Text(..), Typed::Int(_)) => {
-                        "numbers stand without quotes".to_owned()
+                    (Typed::Int(_), Typed::Text(text, _))
+                    | (Typed::Text(text, _), Typed::Int(_)) => match text {
+                        Text::Constant(word) => duration::hint(word),
+                        Text::Fact(..) | Text::Element(..) => None,
                     }
+                    .unwrap_or_else(|| "numbers stand without quotes".to_owned()),
                     (Typed::Bool(_), Typed::Text(..)) | (Typed::Text(..), Typed::Bool(_)) => {
                         "true and false stand without quotes".to_owned()
                     }
@@ -217,10 +229,13 @@ impl Check<'_> {
                 let mut texts = Vec::new();
                 for (literal, span) in literals {
                     texts.push(match (literal, words) {
-                        (Literal::Text(text), Some(words)) => {
-                            self.spelled(Some(span), &text, words)?
+                        (Literal::Text(one), Some(words)) => {
+                            self.spelled(Some(span), &one, words)?
                         }
-                        (Literal::Text(text), None) => text,
+                        (Literal::Text(one), None) => {
+                            self.mention(&text, &one, Some(span));
+                            one
+                        }
                         (Literal::Int(_), _) => {
                             return self.mistake_at(
                                 Some(span),
@@ -236,7 +251,10 @@ impl Check<'_> {
                 let mut numbers = Vec::new();
                 for (literal, span) in literals {
                     match literal {
-                        Literal::Int(number) => numbers.push(number),
+                        Literal::Int(one) => {
+                            self.remark_among(&number, one, &span);
+                            numbers.push(one);
+                        }
                         Literal::Text(_) => {
                             return self.mistake_at(
                                 Some(span),

@@ -1,5 +1,6 @@
 //! What the parser says, in our words and with its place in bytes.
 
+use super::duration;
 use crate::when::WhenError;
 
 /// The mistakes of a source that cannot be parsed.
@@ -39,7 +40,15 @@ fn hint_for(source: &str, at: Option<usize>) -> String {
         source.get(at.saturating_sub(4)..).unwrap_or(source)
     });
     let lower = source.to_ascii_lowercase();
-    if lower.contains(" and ")
+    let (outside, open) = outside_texts(source);
+    let mut words = outside.split(|c: char| !c.is_ascii_alphanumeric());
+    if outside.contains(['“', '”', '„', '‘', '’']) {
+        "texts stand in straight quotes, as in \"DELETE\"".to_owned()
+    } else if open {
+        "a text ends with the quote it begins with; inside it a quote is written `\\\"`".to_owned()
+    } else if let Some(hint) = words.find_map(duration::hint) {
+        hint
+    } else if lower.contains(" and ")
         || lower.contains(" or ")
         || lower.starts_with("not ")
         || lower.contains(" not ")
@@ -50,6 +59,31 @@ fn hint_for(source: &str, at: Option<usize>) -> String {
     } else {
         "conditions are CEL, such as `statement.kind == \"DELETE\" && blast.rows > 100`".to_owned()
     }
+}
+
+/// What stands outside of texts, and whether the last text is left open.
+fn outside_texts(source: &str) -> (String, bool) {
+    let mut outside = String::new();
+    let mut quote = None;
+    let mut letters = source.chars();
+    while let Some(letter) = letters.next() {
+        match quote {
+            Some(_) if letter == '\\' => {
+                letters.next();
+            }
+            Some(open) => {
+                if letter == open {
+                    quote = None;
+                }
+            }
+            None if letter == '"' || letter == '\'' => {
+                outside.push(' ');
+                quote = Some(letter);
+            }
+            None => outside.push(letter),
+        }
+    }
+    (outside, quote.is_some())
 }
 
 /// Line from 1 and column from 0 or 1, as the parser counts them, to a byte.
