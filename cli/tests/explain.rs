@@ -243,3 +243,56 @@ fn people_are_told_that_columns_are_protected() {
         "{said}"
     );
 }
+
+/// What a rule in shadow mode would do is as uncertain as its facts, and rows that no rule gets are not called known.
+#[test]
+fn what_could_not_be_known_is_not_told_as_known() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("abeyance.toml");
+    let sample = std::fs::read_to_string(SAMPLE).expect("sample");
+    let rules = r#"
+[[rule]]
+name = "tried"
+mode = "shadow"
+kind = ["DELETE"]
+when = "blast.rows > 10"
+verdict = "deny"
+
+[[rule]]
+name = "tried-for-sure"
+mode = "shadow"
+kind = ["DELETE"]
+verdict = "deny"
+"#;
+    std::fs::write(&path, format!("{sample}\n{rules}")).expect("write");
+    let config = path.display().to_string();
+    let args = ["--catalog", CATALOG, "--sql", "DELETE FROM rooms"];
+    let said = text(&explain_by(&config, &args, b"").stdout);
+    assert!(
+        said.contains("in shadow, may match: tried (deny); could not be known: blast.rows\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("in shadow: tried-for-sure (deny)\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("rows: not known to rules before the proxy counts them; the catalog says "),
+        "{said}"
+    );
+    let json = text(&explain_by(&config, &[&args[..], &["--format", "json"]].concat(), b"").stdout);
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    let shadow = &json["facts"]["verdicts"][0]["shadow"];
+    assert_eq!(shadow[0]["unknown"], json!(["blast.rows"]), "{shadow}");
+    assert_eq!(shadow[1]["doubt"], false, "{shadow}");
+    let said = text(&explain(&["--catalog", CATALOG, "--sql", "DELETE FROM rooms"], b"").stdout);
+    assert!(!said.contains("rows: not known"), "{said}");
+}
+
+#[test]
+fn lines_without_an_id_are_headed_by_their_number() {
+    let input = b"\n{\"sql\":\"SELECT 1\"}\nnot json\n{\"id\":\"x\",\"sql\":\"SELECT 1\"}\n";
+    let said = text(&explain(&["--offline", "--jsonl", "-"], input).stdout);
+    let heads: Vec<&str> = said.lines().filter(|line| line.starts_with("==")).collect();
+    assert_eq!(heads, ["== line 2", "== line 3", "== x"], "{said}");
+}

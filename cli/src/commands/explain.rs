@@ -141,13 +141,16 @@ struct Judge {
 impl Judge {
     fn lines(&self, input: Box<dyn BufRead>) -> Result<(), Failure> {
         let mut unreadable = 0_usize;
-        for read in Lines::new(input) {
+        let mut lines = Lines::new(input);
+        while let Some(read) = lines.next() {
+            let line = lines.line();
             match read {
-                Read::Case(case) => self.show(&self.judge(&case), Some(&case.id)),
-                Read::Bad { id, line, why } => {
+                Read::Case(case) => self.show(&self.judge(&case), Some((&case.id, line))),
+                Read::Bad { id, why } => {
                     unreadable += 1;
                     let reason = format!("line {line} of the input is not a statement: {why}");
-                    self.show(&Judgement::not_judged(id.clone(), reason), Some(&id));
+                    let judgement = Judgement::not_judged(id.clone(), reason);
+                    self.show(&judgement, Some((&id, line)));
                 }
                 Read::Broken(error) => {
                     return Err(Failure::Io(format!("the input cannot be read: {error}")));
@@ -177,10 +180,7 @@ impl Judge {
             .iter()
             .map(|(facts, _)| {
                 let rules = rehearsal.matching(facts).into_iter();
-                rules
-                    .filter(|rule| !rule.shadow)
-                    .map(Matched::from)
-                    .collect()
+                rules.map(Matched::from).collect()
             })
             .collect();
         Judgement::new(case.id.clone(), judged, matching, &self.sighted)
@@ -204,7 +204,8 @@ impl Judge {
         }
     }
 
-    fn show(&self, judgement: &Judgement, id: Option<&Value>) {
+    /// `of`: the id it was given, and its line of the input.
+    fn show(&self, judgement: &Judgement, of: Option<(&Value, usize)>) {
         match self.format {
             ExplainFormat::Json => {
                 let mut json = judgement.json();
@@ -214,8 +215,8 @@ impl Judge {
                 output::line(&json.to_string());
             }
             ExplainFormat::Text => {
-                if let Some(id) = id {
-                    output::line(&format!("== {}", text::id(id)));
+                if let Some((id, line)) = of {
+                    output::line(&format!("== {}", text::id(id, line)));
                 }
                 output::line(text::judgement(judgement).trim_end());
             }

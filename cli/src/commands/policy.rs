@@ -2,6 +2,8 @@
 
 mod backtest;
 mod cases;
+mod shadow;
 
-pub use backtest::{backtest, shadow, span};
+pub use backtest::{backtest, span};
 pub use cases::test;
+pub use shadow::shadow;

@@ -255,13 +255,15 @@ fn by_rule(ready: &Ready, truth: Truth, case: Case<'_>) -> Verdict {
 }
 
 /// A rule or protection that counts for a statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Match<'a> {
     /// The name of the rule or protection.
     pub name: &'a str,
     pub decision: &'a Decision,
     /// Not all of its conditions are known to hold.
     pub doubt: bool,
+    /// What would have had to be known, as far as it has a name.
+    pub unknown: Vec<&'static str>,
     /// It is told, and decides nothing.
     pub shadow: bool,
     /// It is a protection of columns.
@@ -283,6 +285,10 @@ pub fn matches<'r>(
             name: &ready.rule.name,
             decision: &ready.rule.decision,
             doubt: truth == Truth::Unknown,
+            unknown: match truth {
+                Truth::Unknown => conditions::unknown(ready, case),
+                Truth::True | Truth::False => Vec::new(),
+            },
             shadow: ready.rule.mode == Mode::Shadow,
             protection: false,
         })
@@ -304,6 +310,7 @@ pub fn matches<'r>(
             name: &protection.name,
             decision: &one.decision,
             doubt: truth == Truth::Unknown,
+            unknown: Vec::new(),
             shadow: one.mode == Mode::Shadow,
             protection: true,
         })

@@ -68,6 +68,10 @@ async fn what_was_judged_is_judged_again() {
         (&hits["verdict"], &hits["decided"]),
         (&"hold".into(), &"allow".into())
     );
+    assert_eq!(hits["shapes_count"], 1, "{hits}");
+    assert_eq!(hits["shapes"][0]["count"], 3, "{hits}");
+    let text = hits["shapes"][0]["text"].as_str().unwrap();
+    assert!(text.contains("floor = $1"), "{hits}");
 
     let unchanged = policy(&abeyance, "backtest", &same).unwrap();
     assert_eq!(unchanged.status.code(), Some(0), "{unchanged:?}");

@@ -39,12 +39,22 @@ pub struct Matched {
     pub decision: Decision,
     /// Not all of its conditions are known to hold: it counts because it may.
     pub doubt: bool,
+    /// What would have had to be known.
+    pub unknown: Vec<&'static str>,
+    /// It decides nothing.
+    pub shadow: bool,
     pub protection: bool,
 }
 
 impl Matched {
     fn json(&self) -> Value {
-        json!({ "rule": self.rule, "verdict": word(&self.decision), "doubt": self.doubt, "protection": self.protection })
+        json!({
+            "rule": self.rule,
+            "verdict": word(&self.decision),
+            "doubt": self.doubt,
+            "unknown": self.unknown,
+            "protection": self.protection,
+        })
     }
 }
 
@@ -54,6 +64,8 @@ impl From<Match<'_>> for Matched {
             rule: matched.name.to_owned(),
             decision: matched.decision.clone(),
             doubt: matched.doubt,
+            unknown: matched.unknown,
+            shadow: matched.shadow,
             protection: matched.protection,
         }
     }
@@ -142,9 +154,9 @@ impl Judgement {
 impl Judged {
     /// What the rules make of this statement alone.
     fn verdict(&self) -> Value {
-        let named = |rules: &[(String, Decision)]| -> Value {
-            let rule = |(rule, decision): &(String, Decision)| json!({ "rule": rule, "verdict": word(decision) });
-            rules.iter().map(rule).collect()
+        let told = |shadow: bool| -> Value {
+            let rules = self.matching.iter().filter(|rule| rule.shadow == shadow);
+            rules.map(Matched::json).collect()
         };
         let Some(verdict) = &self.verdict else {
             return Value::Null;
@@ -159,8 +171,8 @@ impl Judged {
             "rule": verdict.rule,
             "review": review(verdict),
             "rows_max": verdict.rows_max,
-            "matches": self.matching.iter().map(Matched::json).collect::<Vec<_>>(),
-            "shadow": named(&verdict.shadow),
+            "matches": told(false),
+            "shadow": told(true),
         })
     }
 }

@@ -34,7 +34,6 @@ pub enum Read {
     Case(Case),
     Bad {
         id: Value,
-        line: usize,
         why: String,
     },
     /// Nothing more can be read.
@@ -55,6 +54,11 @@ impl Lines {
             line: 0,
             over: false,
         }
+    }
+
+    /// The number of the line that was read last, from 1.
+    pub fn line(&self) -> usize {
+        self.line
     }
 
     /// The next line; the inner error when it is too long to be kept.
@@ -117,11 +121,7 @@ impl Iterator for Lines {
                 .and_then(|line| case(&line));
             return Some(match read {
                 Ok(case) => Read::Case(case),
-                Err((id, why)) => Read::Bad {
-                    id,
-                    line: self.line,
-                    why,
-                },
+                Err((id, why)) => Read::Bad { id, why },
             });
         }
         self.over = true;
@@ -219,12 +219,11 @@ mod tests {
         assert!(matches!(
             &lines[1],
             Read::Bad {
-                line: 3,
                 id: Value::Null,
                 ..
             }
         ));
-        assert!(matches!(&lines[2], Read::Bad { line: 4, .. }));
+        assert!(matches!(&lines[2], Read::Bad { .. }));
         assert!(matches!(&lines[3], Read::Bad { id: Value::String(id), .. } if id == "x"));
         assert!(
             matches!(&lines[4], Read::Case(case) if case.sql == [0, 255] && case.session == [b"s"])

@@ -9,10 +9,12 @@ use abeyance_policy::{Decision, Review};
 use abeyance_sql::{CatalogFacts, StatementFacts};
 use serde_json::Value;
 
-use super::judgement::{Judged, Judgement, word};
+use super::judgement::{Judged, Judgement, Matched, word};
 
-pub fn id(id: &Value) -> String {
+/// What a line of the input is headed by: its id, else its number.
+pub fn id(id: &Value, line: usize) -> String {
     match id {
+        Value::Null => format!("line {line}"),
         Value::String(text) => text
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
@@ -31,7 +33,9 @@ pub fn judgement(judgement: &Judgement) -> String {
     for judged in &judgement.statements {
         statement(&mut out, judged);
     }
-    rows(&mut out, &judgement.blast);
+    let mut rules = judgement.statements.iter().flat_map(|one| &one.matching);
+    let asked = rules.any(|rule| rule.unknown.contains(&"blast.rows"));
+    rows(&mut out, &judgement.blast, asked);
     out
 }
 
@@ -85,27 +89,7 @@ fn statement(out: &mut String, judged: &Judged) {
             );
         }
     }
-    for matched in &judged.matching {
-        let what = if matched.protection {
-            "protected by"
-        } else {
-            "matches"
-        };
-        let doubt = if matched.doubt {
-            ", as far as is known"
-        } else {
-            ""
-        };
-        let rule = &matched.rule;
-        let _ = writeln!(
-            out,
-            "    {what}: {rule} ({}{doubt})",
-            decision(&matched.decision)
-        );
-    }
-    for (rule, shadow) in judged.verdict.iter().flat_map(|verdict| &verdict.shadow) {
-        let _ = writeln!(out, "    in shadow: {rule} ({})", decision(shadow));
-    }
+    judged.matching.iter().for_each(|rule| matched(out, rule));
     named(out, "reads", &facts.reads);
     named(out, "writes", &facts.writes);
     named(out, "alters", &facts.alters);
@@ -123,6 +107,24 @@ fn statement(out: &mut String, judged: &Judged) {
     for line in facts.redacted.lines() {
         let _ = writeln!(out, "    | {line}");
     }
+}
+
+fn matched(out: &mut String, matched: &Matched) {
+    let what = match (matched.shadow, matched.protection, matched.doubt) {
+        (true, _, false) => "in shadow",
+        (true, _, true) => "in shadow, may match",
+        (false, true, false) => "protected by",
+        (false, true, true) => "may be protected by",
+        (false, false, false) => "matches",
+        (false, false, true) => "may match",
+    };
+    let unknown = match (matched.doubt, matched.unknown.as_slice()) {
+        (false, _) => String::new(),
+        (true, []) => "; this could not be known".to_owned(),
+        (true, names) => format!("; could not be known: {}", names.join(", ")),
+    };
+    let (rule, decision) = (&matched.rule, decision(&matched.decision));
+    let _ = writeln!(out, "    {what}: {rule} ({decision}){unknown}");
 }
 
 fn columns(out: &mut String, facts: &StatementFacts) {
@@ -152,7 +154,8 @@ fn added(out: &mut String, catalog: &CatalogFacts) {
     }
 }
 
-fn rows(out: &mut String, blast: &Value) {
+/// `asked`: a rule asks for rows. It gets those the proxy counts, and explain counts none.
+fn rows(out: &mut String, blast: &Value, asked: bool) {
     let Some(rows) = blast.get("rows") else {
         return;
     };
@@ -170,7 +173,13 @@ fn rows(out: &mut String, blast: &Value) {
         "unknown" => note.trim_start_matches("; ").to_owned(),
         source => format!("{source}{note}"),
     };
-    let _ = writeln!(out, "  rows: {count} ({source})");
+    let _ = match (asked, rows.get("rows").and_then(Value::as_u64)) {
+        (true, Some(_)) => writeln!(
+            out,
+            "  rows: not known to rules before the proxy counts them; the catalog says {count} ({source})"
+        ),
+        _ => writeln!(out, "  rows: {count} ({source})"),
+    };
 }
 
 fn named<T: Display>(out: &mut String, what: &str, names: &BTreeSet<T>) {

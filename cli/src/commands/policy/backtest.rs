@@ -1,8 +1,8 @@
-//! `policy backtest` and `policy shadow`: what another policy would have made of the statements the approver's log has.
+//! `policy backtest`: what another policy would have made of the statements the approver's log has.
 //!
 //! Facts are judged as they were recorded: no text is read again, no catalog asked.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use abeyance_api::{Clock as _, StatementRecord, SystemClock};
 use abeyance_approver::statements_logged;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::super::explain::word;
 use crate::{
-    args::{BacktestArgs, ExplainFormat, LogSince, ShadowArgs},
+    args::{BacktestArgs, ExplainFormat, LogSince},
     commands,
     config::{self, Role},
     exit::Failure,
@@ -140,40 +140,8 @@ impl Change {
     }
 }
 
-/// Counts what rules in shadow mode would have decided.
-///
-/// # Errors
-/// When the store cannot be read.
-pub fn shadow(args: &ShadowArgs) -> Result<(), Failure> {
-    let mut hits: BTreeMap<(String, String, String), u64> = BTreeMap::new();
-    for record in logged(&args.config.config, &args.log)? {
-        for hit in &record.shadow {
-            let key = (
-                hit.rule.clone(),
-                hit.decision.clone(),
-                record.decision.clone(),
-            );
-            *hits.entry(key).or_default() += record.count;
-        }
-    }
-    if hits.is_empty() {
-        output::remark("no rule in shadow mode has matched anything in the log");
-    }
-    for ((rule, decision, enforced), count) in hits {
-        output::line(&match args.format {
-            ExplainFormat::Text => {
-                format!("{count:>8}x {rule} would {decision}; decided: {enforced}")
-            }
-            ExplainFormat::Json => {
-                json!({ "rule": rule, "verdict": decision, "decided": enforced, "count": count })
-                    .to_string()
-            }
-        });
-    }
-    Ok(())
-}
-
-fn example(text: &str) -> String {
+/// A statement's text in a line.
+pub(super) fn example(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= EXAMPLE_CHARS_MAX {
         return line;
@@ -182,7 +150,7 @@ fn example(text: &str) -> String {
 }
 
 /// The log's records since a while ago.
-fn logged(config: &Path, log: &LogSince) -> Result<Vec<StatementRecord>, Failure> {
+pub(super) fn logged(config: &Path, log: &LogSince) -> Result<Vec<StatementRecord>, Failure> {
     let store = match &log.store {
         Some(given) => config::store_given(given)
             .map_err(|error| Failure::Usage(format!("--store: {error}")))?,
