@@ -29,6 +29,9 @@ const LOG_LINES: usize = 30;
 pub struct Abeyance {
     server: Server,
     log: PathBuf,
+    /// What runs it, and what it was made to read.
+    pub binary: PathBuf,
+    pub config: PathBuf,
     pub agent: &'static str,
     pub agent_password: String,
     /// Bob's log-in to the console.
@@ -92,6 +95,8 @@ impl Abeyance {
         Ok(Self {
             server,
             log,
+            binary,
+            config: file,
             agent: AGENT,
             agent_password,
             console_token,

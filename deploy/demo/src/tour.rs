@@ -29,6 +29,7 @@ pub fn show(database: &Postgres, product: &Abeyance, chat: &Chat) {
     say::line("\nThe console:\n");
     say::line(&format!("    http://{}/", product.console));
     say::line(&format!("    Bob's token   {}", product.console_token));
+    behind(database, product);
     say::line("\nTry:\n");
     for (sql, what) in [
         ("SELECT count(*) FROM patients;", "passes at once"),
@@ -52,4 +53,21 @@ pub fn show(database: &Postgres, product: &Abeyance, chat: &Chat) {
         "\nOn the chat page, type /abeyance holds or /abeyance help.\n\
          Ann owns the agent, so her click is answered with an explanation. Ctrl-C here ends everything.",
     );
+}
+
+/// The database past Abeyance, and the configuration for commands of one's own.
+fn behind(database: &Postgres, product: &Abeyance) {
+    say::line("\nThe database itself, past Abeyance, as only Abeyance reaches it:\n");
+    say::line(&format!(
+        "    PGPASSWORD={} psql -h 127.0.0.1 -p {} -U clinic_app clinic",
+        database.app_password, database.port
+    ));
+    say::line("\nThe configuration it runs with, and a command that reads it:\n");
+    say::line(&format!("    {}", product.config.display()));
+    say::line(&format!(
+        "    CLINIC_PASSWORD={} {} explain --config {} --sql 'DELETE FROM visits'",
+        database.app_password,
+        product.binary.display(),
+        product.config.display()
+    ));
 }
