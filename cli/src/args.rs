@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
+use abeyance_api::Moment;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Role;
@@ -204,12 +204,12 @@ pub struct OverrideAddArgs {
     pub approver: ApproverArgs,
     #[arg(long, value_name = "NAME")]
     pub schedule: String,
-    /// When it begins, such as 2026-12-24T18:00:00Z
+    /// When it begins: 2026-12-24 18:00 on the schedule's clock, or 2026-12-24T18:00:00Z
     #[arg(long, value_name = "TIME")]
-    pub from: DateTime<Utc>,
+    pub from: Moment,
     /// When it ends; that moment is not in it
     #[arg(long, value_name = "TIME")]
-    pub until: DateTime<Utc>,
+    pub until: Moment,
     /// Who stands in; several with commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',', required = true)]
     pub people: Vec<String>,
@@ -248,12 +248,12 @@ pub struct SwapArgs {
     pub approver: ApproverArgs,
     #[arg(long, value_name = "NAME")]
     pub schedule: String,
-    /// A moment in the one shift, such as 2026-12-24T18:00:00Z
+    /// A moment in the one shift: 2026-12-24 18:00 on the schedule's clock, or 2026-12-24T18:00:00Z
     #[arg(long, value_name = "TIME")]
-    pub shift: DateTime<Utc>,
+    pub shift: Moment,
     /// A moment in the other
     #[arg(long, value_name = "TIME")]
-    pub with: DateTime<Utc>,
+    pub with: Moment,
     /// Why; it is kept in the record
     #[arg(long)]
     pub reason: String,
@@ -280,9 +280,9 @@ pub struct OncallWhoArgs {
     /// One schedule; all when left out
     #[arg(long, value_name = "NAME")]
     pub schedule: Option<String>,
-    /// Another moment, such as 2026-12-24T18:00:00Z
+    /// Another moment: 2026-12-24 18:00 on the schedule's clock, or 2026-12-24T18:00:00Z
     #[arg(long, value_name = "TIME")]
-    pub at: Option<DateTime<Utc>>,
+    pub at: Option<Moment>,
     #[arg(long, default_value = "table")]
     pub format: OncallFormat,
 }
@@ -296,9 +296,9 @@ pub struct OncallPreviewArgs {
     /// One schedule; all when left out
     #[arg(long, value_name = "NAME")]
     pub schedule: Option<String>,
-    /// Where to begin, such as 2026-12-24T18:00:00Z; now when left out
+    /// Where to begin: 2026-12-24 18:00 on the schedule's clock, or 2026-12-24T18:00:00Z; now when left out
     #[arg(long, value_name = "TIME")]
-    pub from: Option<DateTime<Utc>>,
+    pub from: Option<Moment>,
     /// How far, 1 to 366
     #[arg(long, default_value_t = 30)]
     pub days: u16,

@@ -62,6 +62,19 @@ fn who_is_on_call() {
         who("2026-01-05T20:00:00Z"),
         "dba: Cy until Tue 2026-01-06 09:00 (layer nights, turn 1)\n"
     );
+    // As in chat: without a zone it is the schedule's clock, here an hour ahead.
+    assert_eq!(who("2026-01-05 21:00"), who("2026-01-05T20:00:00Z"));
+    assert_eq!(
+        who("2026-01-12 08:59"),
+        "dba: Cy until Mon 2026-01-12 09:00 (layer nights, turn 1)\n"
+    );
+    let date = oncall(|s| s, &["who", "--at", "2026-01-12"]);
+    assert_eq!(date.status.code(), Some(64));
+    assert!(
+        String::from_utf8_lossy(&date.stderr)
+            .contains("write 2026-12-24 18:00 on the schedule's clock"),
+        "{date:?}"
+    );
     let json = oncall(
         |s| s,
         &["who", "--at", "2026-01-05T20:00:00Z", "--format", "json"],
@@ -79,6 +92,8 @@ fn who_is_on_call() {
 fn a_month_laid_out() {
     let args = ["preview", "--from", "2026-03-27T12:00:00Z", "--days", "4"];
     let table = said(&oncall(|s| s, &args));
+    let wall = ["preview", "--from", "2026-03-27 13:00", "--days", "4"];
+    assert_eq!(said(&oncall(|s| s, &wall)), table);
     // Clocks go forward on the 29th: the shift is there once, and ends at nine on the wall.
     assert!(
         table.contains("dba  Sun 2026-03-29 17:00  Mon 2026-03-30 09:00  "),

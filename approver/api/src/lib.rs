@@ -47,8 +47,8 @@ pub use manner::Manner;
 pub use nearest::nearest;
 pub use notice::{NoticeBody, NoticeFailure, NoticeTask, NoticeTo};
 pub use oncall::{
-    Moment, OncallDesk, Override, OverrideRemoval, OverrideRequest, OverrideSpan, ScheduleView,
-    ShiftView, ShiftsQuery, StandIn, Swap,
+    MOMENT_FORM, Moment, NoMoment, OncallDesk, Override, OverrideRemoval, OverrideRequest,
+    OverrideSpan, ScheduleView, ShiftView, ShiftsQuery, StandIn, Swap,
 };
 pub use permit::{Claimed, Permit};
 pub use record::{HoldHistory, HoldSearch, HoldsFound, Named, RecordDesk, RecordLine, Which};

@@ -1,5 +1,7 @@
 //! Exceptions from schedules: who stands in, from when until when, by whose word.
 
+use std::str::FromStr;
+
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -83,6 +85,31 @@ pub enum Moment {
     },
 }
 
+/// How moments are written.
+pub const MOMENT_FORM: &str = "2026-12-24 18:00 on the schedule's clock, or 2026-12-24T18:00:00Z";
+
+/// What was written is no moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is no time; write {MOMENT_FORM}")]
+pub struct NoMoment;
+
+impl FromStr for Moment {
+    type Err = NoMoment;
+
+    /// RFC 3339, or a date and a time of day on a wall clock. A date alone is none.
+    fn from_str(text: &str) -> Result<Self, NoMoment> {
+        let text = text.trim();
+        if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+            return Ok(Self::At { at: at.to_utc() });
+        }
+        let (date, time) = text.split_once(['T', ' ']).ok_or(NoMoment)?;
+        let whole = format!("{date}T{}", time.trim_start());
+        let read = |format| NaiveDateTime::parse_from_str(&whole, format).ok();
+        let wall = read("%Y-%m-%dT%H:%M").or_else(|| read("%Y-%m-%dT%H:%M:%S"));
+        wall.map(|wall| Self::Wall { wall }).ok_or(NoMoment)
+    }
+}
+
 /// A request for one override, in the words people use.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -156,4 +183,38 @@ pub trait OncallDesk: Send + Sync + 'static {
     async fn stand_in(&self, request: StandIn) -> Result<Vec<Override>, DecideError>;
     /// Lets two shifts change people, by two overrides or none.
     async fn swap(&self, request: Swap) -> Result<Vec<Override>, DecideError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_read_as_people_write_them() {
+        let at = |text: &str| {
+            Ok(Moment::At {
+                at: text.parse().unwrap(),
+            })
+        };
+        let wall = |text: &str| {
+            Ok(Moment::Wall {
+                wall: text.parse().unwrap(),
+            })
+        };
+        for (text, want) in [
+            ("2026-12-24T18:00:00Z", at("2026-12-24T18:00:00Z")),
+            ("2026-12-24T18:00:00+01:00", at("2026-12-24T17:00:00Z")),
+            ("2026-12-24 18:00:00+01:00", at("2026-12-24T17:00:00Z")),
+            ("2026-12-24 18:00", wall("2026-12-24T18:00:00")),
+            (" 2026-12-24  18:00:30 ", wall("2026-12-24T18:00:30")),
+            ("2026-12-24T18:00", wall("2026-12-24T18:00:00")),
+            ("2026-12-24", Err(NoMoment)),
+            ("18:00", Err(NoMoment)),
+            ("tomorrow", Err(NoMoment)),
+            ("2026-12-24 25:00", Err(NoMoment)),
+            ("2026-12-24 18:00 CET", Err(NoMoment)),
+        ] {
+            assert_eq!(text.parse(), want, "{text}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use abeyance_api::{
     DecideError, Moment, OncallDesk as _, Override, OverrideRequest, OverrideSpan, PersonId,
     PersonRef, ScheduleView, ShiftView, ShiftsQuery, StandIn, Swap,
 };
-use abeyance_holds::oncall::{Shift, Zone, shifts, swap};
+use abeyance_holds::oncall::{Shift, shifts, swap};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
@@ -39,7 +39,9 @@ impl Approver {
             let shown = ahead.iter().take(limits::SHIFTS_SHOWN_MAX);
             ScheduleView {
                 name: name.to_owned(),
-                zone: zone(given).map_or_else(|| "UTC".to_owned(), |zone| zone.to_string()),
+                zone: schedule
+                    .zone()
+                    .map_or_else(|| "UTC".to_owned(), |zone| zone.to_string()),
                 shifts: shown.map(|shift| shift_view(&roster, shift, end)).collect(),
             }
         };
@@ -102,12 +104,6 @@ impl Approver {
     }
 }
 
-/// The zone whose wall clock a schedule is read on.
-fn zone(schedule: &OncallSchedule) -> Option<Zone> {
-    let first = schedule.schedule.layers().first();
-    first.map(|layer| layer.handoff.zone())
-}
-
 fn instant(
     schedule: &OncallSchedule,
     moment: Moment,
@@ -122,10 +118,7 @@ fn instant(
             detail: format!("{roughly:?} is too far from now; look at the year"),
         });
     }
-    Ok(match (moment, zone(schedule)) {
-        (Moment::Wall { wall }, Some(zone)) => zone.instant(wall),
-        (Moment::At { .. } | Moment::Wall { .. }, _) => roughly,
-    })
+    Ok(schedule.schedule.instant(moment))
 }
 
 fn shift_view(roster: &Roster, shift: &Shift, end: DateTime<Utc>) -> ShiftView {

@@ -5,7 +5,7 @@ pub mod overrides;
 
 use std::fmt::Write as _;
 
-use abeyance_api::PersonId;
+use abeyance_api::{Moment, PersonId};
 use abeyance_approver::{
     OncallSchedule,
     oncall::{Duty, DutySource, Exception, Schedule, Shift, shifts},
@@ -72,9 +72,10 @@ enum Finding {
 /// When the configuration is wrong or has no such schedule.
 pub fn who(args: &OncallWhoArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let config = commands::load(&args.config.config, Role::Judge)?;
-    let at = args.at.unwrap_or(now);
-    let counted = Counted::since(&args.approver, at)?;
-    for given in chosen(&config, args.schedule.as_deref())? {
+    let chosen = chosen(&config, args.schedule.as_deref())?;
+    let chosen = at_moment(chosen, args.at, now);
+    let counted = Counted::since(&args.approver, earliest(&chosen, now))?;
+    for (given, at) in chosen {
         let (schedule, exceptions) = (&given.schedule, counted.of(given));
         let duty = schedule.on_duty(at, &exceptions);
         let until = end_of(schedule, &exceptions, &duty, at);
@@ -101,14 +102,14 @@ pub fn preview(args: &OncallPreviewArgs, now: DateTime<Utc>) -> Result<(), Failu
     if args.days == 0 || args.days > DAYS_MAX {
         return Err(Failure::Usage(format!("--days takes 1 to {DAYS_MAX}")));
     }
-    let from = args.from.unwrap_or(now);
-    let until = from + TimeDelta::days(args.days.into());
-    let schedules = chosen(&config, args.schedule.as_deref())?;
+    let chosen = chosen(&config, args.schedule.as_deref())?;
+    let chosen = at_moment(chosen, args.from, now);
     let mut calendar =
         String::from("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Abeyance//on call//EN\r\n");
-    let counted = Counted::since(&args.approver, from)?;
-    for given in schedules {
+    let counted = Counted::since(&args.approver, earliest(&chosen, now))?;
+    for (given, from) in chosen {
         let schedule = &given.schedule;
+        let until = from + TimeDelta::days(args.days.into());
         for shift in shifts(schedule, &counted.of(given), from, until) {
             match args.format {
                 OncallFormat::Json => {
@@ -275,6 +276,25 @@ fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a OncallSc
     }
 }
 
+/// Each schedule with a moment as its own clock shows it.
+fn at_moment(
+    schedules: Vec<&OncallSchedule>,
+    moment: Option<Moment>,
+    now: DateTime<Utc>,
+) -> Vec<(&OncallSchedule, DateTime<Utc>)> {
+    let instant = |given: &OncallSchedule| match moment {
+        Some(moment) => given.schedule.instant(moment),
+        None => now,
+    };
+    let schedules = schedules.into_iter();
+    schedules.map(|given| (given, instant(given))).collect()
+}
+
+fn earliest(chosen: &[(&OncallSchedule, DateTime<Utc>)], now: DateTime<Utc>) -> DateTime<Utc> {
+    let moments = chosen.iter().map(|(_, at)| *at);
+    moments.min().unwrap_or(now)
+}
+
 /// When the shift of a moment ends, as far as a month ahead.
 fn end_of(
     schedule: &Schedule,
@@ -337,10 +357,10 @@ fn local(schedule: &Schedule, at: DateTime<Utc>) -> String {
     wall(schedule, at).format("%a %Y-%m-%d %H:%M").to_string()
 }
 
-/// What the clock of the schedule's first layer shows.
+/// What the clock of the schedule shows.
 fn wall(schedule: &Schedule, at: DateTime<Utc>) -> NaiveDateTime {
-    match schedule.layers().first() {
-        Some(layer) => layer.handoff.zone().wall(at),
+    match schedule.zone() {
+        Some(zone) => zone.wall(at),
         None => at.naive_utc(),
     }
 }

@@ -1,9 +1,9 @@
 //! A schedule: layers of turns, and the exceptions people make.
 
-use abeyance_api::PersonId;
+use abeyance_api::{Moment, PersonId};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use super::{Coverage, Handoff};
+use super::{Coverage, Handoff, Zone};
 
 /// Turns that follow one another.
 #[derive(Debug, Clone)]
@@ -100,6 +100,22 @@ impl Schedule {
     #[must_use]
     pub fn layers(&self) -> &[Layer] {
         &self.layers
+    }
+
+    /// Whose wall clock it is read on: that of its first layer.
+    #[must_use]
+    pub fn zone(&self) -> Option<Zone> {
+        self.layers.first().map(|layer| layer.handoff.zone())
+    }
+
+    /// A moment as people gave it.
+    #[must_use]
+    pub fn instant(&self, moment: Moment) -> DateTime<Utc> {
+        match (moment, self.zone()) {
+            (Moment::At { at }, _) => at,
+            (Moment::Wall { wall }, Some(zone)) => zone.instant(wall),
+            (Moment::Wall { wall }, None) => wall.and_utc(),
+        }
     }
 
     /// Who is on call at a moment. Counts turns from the anchor on.

@@ -140,7 +140,3 @@ pub(super) const FORMS: [&Form; 11] = [
     &GRANTS,
     &REVOKE,
 ];
-
-/// How times are written.
-pub(super) const TIMES: &str =
-    "T is 2026-12-24 18:00 on the schedule's clock, or 2026-12-24T18:00:00Z";

@@ -1,7 +1,6 @@
 //! From what was typed to a command. Total and bounded; what is wrong is said with how it is written.
 
-use abeyance_api::{Moment, Named, nearest};
-use chrono::{DateTime, NaiveDateTime};
+use abeyance_api::{MOMENT_FORM, Moment, Named, nearest};
 
 use super::{
     grammar::{self, Command, Filter, Form},
@@ -306,26 +305,19 @@ impl Reading {
     }
 
     fn moment(&mut self) -> Read<Moment> {
-        let first = self.word("a time")?;
-        if let Ok(at) = DateTime::parse_from_rfc3339(&first) {
-            return Ok(Moment::At { at: at.to_utc() });
+        let mut whole = self.word("a time")?;
+        if whole.parse::<Moment>().is_err()
+            && let Some(Token::Word(second)) = self.typed.tokens.front()
+            && second.contains(':')
+        {
+            whole = format!("{whole} {second}");
+            self.typed.tokens.pop_front();
         }
-        let whole = match self.typed.tokens.front() {
-            Some(Token::Word(second)) if second.contains(':') => {
-                let whole = format!("{first}T{second}");
-                self.typed.tokens.pop_front();
-                whole
-            }
-            _ => first,
-        };
-        let read = |format| NaiveDateTime::parse_from_str(&whole, format).ok();
-        let wall = read("%Y-%m-%dT%H:%M").or_else(|| read("%Y-%m-%dT%H:%M:%S"));
-        match wall {
-            Some(wall) => Ok(Moment::Wall { wall }),
-            None => self.wrong(format!(
-                "“{}” is no time; {}",
-                short(&whole.replace('T', " ")),
-                grammar::TIMES
+        match whole.parse() {
+            Ok(moment) => Ok(moment),
+            Err(_) => self.wrong(format!(
+                "“{}” is no time; T is {MOMENT_FORM}",
+                short(&whole.replace('T', " "))
             )),
         }
     }

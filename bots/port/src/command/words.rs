@@ -1,10 +1,10 @@
 //! Refusals, slips and help, in words.
 
-use abeyance_api::{DecideError, PersonRef};
+use abeyance_api::{DecideError, MOMENT_FORM, PersonRef};
 
 use super::{
     answer::{Answer, Part},
-    grammar::{FORMS, TIMES},
+    grammar::FORMS,
     parse::NotACommand,
 };
 use crate::Piece;
@@ -48,7 +48,7 @@ pub(super) fn help(me: &PersonRef, command: &str) -> Answer {
         ]));
     }
     answer.note(format!(
-        "{TIMES}. PERSON is a name of the configuration, or an @mention."
+        "T is {MOMENT_FORM}. PERSON is a name of the configuration, or an @mention."
     ));
     answer.note(format!(
         "You are {} here. Only you see these answers.",

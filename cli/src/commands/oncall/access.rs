@@ -4,8 +4,7 @@ use std::path::Path;
 
 use abeyance_api::{
     Claimant, DecideError, DeskError, GrantDesk as _, GrantId, GrantRevocation, GrantView, Moment,
-    OncallDesk as _, Override, OverrideRemoval, OverrideRequest, OverrideSpan, PersonId, Surface,
-    Swap,
+    Named, OncallDesk as _, Override, OverrideRemoval, PersonId, StandIn, Surface, Swap,
     client::{HttpDesk, HttpDeskConfig},
 };
 use abeyance_approver::{OncallSchedule, oncall::Exception};
@@ -65,24 +64,27 @@ impl Access {
         overrides.map_err(|error| unavailable(&error))
     }
 
-    /// Makes all of the spans or none.
+    /// Puts people on call from one moment until another.
     ///
     /// # Errors
     /// Why not.
     pub fn add(
         &self,
         schedule: &str,
-        spans: Vec<OverrideSpan>,
+        people: Vec<Named>,
+        (from, until): (Moment, Moment),
         reason: &str,
     ) -> Result<Vec<Override>, Failure> {
-        let request = OverrideRequest {
+        let request = StandIn {
             schedule: schedule.to_owned(),
-            spans,
+            people,
+            from,
+            until,
             reason: reason.to_owned(),
             claimant: self.claimant()?,
             surface: Surface::Cli,
         };
-        let made = self.runtime.block_on(self.desk.override_add(request));
+        let made = self.runtime.block_on(self.desk.stand_in(request));
         made.map_err(refused)
     }
 
@@ -93,14 +95,13 @@ impl Access {
     pub fn swap(
         &self,
         schedule: &str,
-        shift: DateTime<Utc>,
-        with: DateTime<Utc>,
+        (shift, with): (Moment, Moment),
         reason: &str,
     ) -> Result<Vec<Override>, Failure> {
         let request = Swap {
             schedule: schedule.to_owned(),
-            shift: Moment::At { at: shift },
-            with: Moment::At { at: with },
+            shift,
+            with,
             reason: reason.to_owned(),
             claimant: self.claimant()?,
             surface: Surface::Cli,

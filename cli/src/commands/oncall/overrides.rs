@@ -1,6 +1,6 @@
 //! `oncall override` and `oncall swap`: who stands in, for a while.
 
-use abeyance_api::{Override, OverrideSpan, PersonId};
+use abeyance_api::{Named, Override, PersonId};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::access::Access;
@@ -16,17 +16,12 @@ use crate::{
 /// Why the approver did not take it.
 pub fn add(args: &OverrideAddArgs) -> Result<(), Failure> {
     let access = Access::required(&args.approver)?;
-    let people: Result<Vec<PersonId>, _> = args.people.iter().map(|name| name.parse()).collect();
-    let people = people.map_err(|error| Failure::Usage(format!("--people: {error}")))?;
-    let span = OverrideSpan {
-        from: args.from,
-        until: args.until,
-        people,
-    };
-    shown(
-        &access.add(&args.schedule, vec![span], &args.reason)?,
-        args.format,
-    )
+    let people = args.people.iter().map(|name| Named::Name {
+        name: name.trim().to_owned(),
+    });
+    let span = (args.from, args.until);
+    let made = access.add(&args.schedule, people.collect(), span, &args.reason)?;
+    shown(&made, args.format)
 }
 
 /// Lists what is not over.
@@ -74,11 +69,9 @@ pub fn remove(args: &OverrideRemoveArgs, now: DateTime<Utc>) -> Result<(), Failu
 /// When a moment has no shift, or the approver does not take it.
 pub fn swap(args: &SwapArgs) -> Result<(), Failure> {
     let access = Access::required(&args.approver)?;
-    let (shift, with) = (args.shift, args.with);
-    shown(
-        &access.swap(&args.schedule, shift, with, &args.reason)?,
-        args.format,
-    )
+    let moments = (args.shift, args.with);
+    let made = access.swap(&args.schedule, moments, &args.reason)?;
+    shown(&made, args.format)
 }
 
 fn shown(overrides: &[Override], format: OncallFormat) -> Result<(), Failure> {
