@@ -3,6 +3,7 @@
 //! Carries the policy half of invariant 1: every statement gets a verdict, and the rule that gave
 //! it; doubt never makes a statement less guarded.
 
+mod batch;
 mod case;
 mod check;
 mod context;
@@ -20,9 +21,10 @@ mod verdict;
 mod when;
 mod words;
 
+pub use batch::{Asked, Joint, asked};
 pub use context::{Access, Blast, Context, Moment};
 pub use pack::Pack;
 pub use rule::{Entry, Matcher, Mention, Mode, Named, Policy, Protection, Review, Rule, RuleError};
 pub use ruleset::RuleSet;
 pub use unmatched::{Seen, Unmatched};
-pub use verdict::{Decision, Match, Verdict, evaluate, evaluate_batch, matches};
+pub use verdict::{Decision, Match, Verdict, evaluate, matches};

@@ -318,62 +318,6 @@ pub fn matches<'r>(
     of_rules.chain(of_protections).collect()
 }
 
-/// Judges a batch: the most guarded verdict of its statements, the first of equals. An empty
-/// batch does nothing and is allowed.
-///
-/// The reasons are those of every statement that is as guarded, with its number in the batch; the mask,
-/// the smallest row cap and the shadows are those of all.
-#[must_use]
-pub fn evaluate_batch(rules: &RuleSet, batch: &[StatementFacts], context: Context<'_>) -> Verdict {
-    let verdicts: Vec<Verdict> = batch
-        .iter()
-        .map(|facts| evaluate(rules, facts, context))
-        .collect();
-    let guard = verdicts
-        .iter()
-        .map(|verdict| verdict.decision.guard())
-        .max();
-    let mut decisive = verdicts
-        .iter()
-        .enumerate()
-        .filter(|(_, verdict)| Some(verdict.decision.guard()) == guard);
-    let Some((first_index, first)) = decisive.next() else {
-        return Verdict::allowed("default");
-    };
-    if batch.len() == 1 {
-        return first.clone();
-    }
-    let mut reasons = Vec::new();
-    for (index, verdict) in std::iter::once((first_index, first)).chain(decisive) {
-        for reason in &verdict.reasons {
-            if reasons.len() < REASONS_MAX {
-                reasons.push(format!("statement {}: {reason}", index + 1));
-            }
-        }
-    }
-    let mut shadow: Vec<(String, Decision)> = Vec::new();
-    for told in verdicts.iter().flat_map(|verdict| &verdict.shadow) {
-        if !shadow.contains(told) {
-            shadow.push(told.clone());
-        }
-    }
-    Verdict {
-        reasons,
-        mask: verdicts.iter().any(|verdict| verdict.mask),
-        rows_max: verdicts.iter().filter_map(|verdict| verdict.rows_max).min(),
-        review: if verdicts
-            .iter()
-            .all(|verdict| verdict.review == Review::Commit || verdict.decision == Decision::Allow)
-        {
-            first.review
-        } else {
-            Review::Statement
-        },
-        shadow,
-        ..first.clone()
-    }
-}
-
 /// Most reasons given for one verdict.
 const REASONS_MAX: usize = 20;
 

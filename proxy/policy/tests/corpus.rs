@@ -6,12 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use abeyance_policy::{Context, Decision, RuleSet, Verdict, evaluate_batch};
+use abeyance_policy::{Context, Decision, RuleSet, Verdict};
 use abeyance_sql::{ReadOptions, Sight, StatementFacts, analyse};
 use base64::Engine as _;
 use serde::Deserialize;
 
+mod batch;
 mod support;
+
+use batch::judged;
 
 const OPEN: &str = include_str!("../../../tests/corpus/open.jsonl");
 const OWN: &str = include_str!("corpus_own.jsonl");
@@ -55,7 +58,7 @@ impl Row {
             database: Some("clinic"),
             ..Context::new("billing-bot", "clinic")
         };
-        evaluate_batch(rules, &self.facts(sight), context)
+        judged(rules, &self.facts(sight), context)
     }
 
     fn accepts(&self, verdict: &Verdict) -> bool {

@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use abeyance_policy::{
-    Context, Decision, Entry, Matcher, Policy, Rule, RuleError, RuleSet, Verdict, evaluate,
-    evaluate_batch, matches,
+    Asked, Context, Decision, Entry, Matcher, Policy, Review, Rule, RuleError, RuleSet, Verdict,
+    asked, evaluate, matches,
 };
 use abeyance_sql::{Predicate, ReadOptions, StatementClass, StatementFacts, analyse};
 use proptest::prelude::*;
+
+mod batch;
+
+use batch::judged;
 
 fn context() -> Context<'static> {
     Context {
@@ -70,7 +74,7 @@ fn plain(rules: Vec<Rule>, default: Decision) -> RuleSet {
 }
 
 fn judge(rules: Vec<Rule>, default: Decision, sql: &str) -> Verdict {
-    evaluate_batch(&plain(rules, default), &facts(sql), context())
+    judged(&plain(rules, default), &facts(sql), context())
 }
 
 fn errors(rules: Vec<Rule>) -> Vec<RuleError> {
@@ -375,6 +379,48 @@ fn a_batch_is_as_guarded_as_its_worst_statement() {
     insta::assert_snapshot!(held.reasons.join("\n"));
     assert_eq!(given("SELECT 1; DELETE FROM a; DO 'x'").rule, "no-do");
     assert_eq!(given("").decision, Decision::Allow);
+}
+
+#[test]
+fn a_batch_asks_one_route_and_waits_as_its_strictest_statement() {
+    let mut late = rule("late", hold("dba"), kinds(&["DELETE"]));
+    late.review = Review::Commit;
+    let rules = || {
+        vec![
+            rule("reads", Decision::Allow, classes(&[StatementClass::Read])),
+            rule("now", hold("dba"), kinds(&["TRUNCATE"])),
+            rule("elsewhere", hold("leads"), kinds(&["UPDATE"])),
+            late.clone(),
+        ]
+    };
+    let set = plain(rules(), Decision::Deny);
+    let told = |sql: &str| {
+        let each = facts(sql);
+        let each = each.iter().map(|facts| evaluate(&set, facts, context()));
+        asked(&each.collect::<Vec<_>>())
+    };
+    let one = |sql: &str| match told(sql) {
+        Asked::One(joint) => Some((joint.rule, joint.route, joint.review)),
+        Asked::Nobody | Asked::Several(_) => None,
+    };
+    let (dba, late, now) = ("dba".to_owned(), "late".to_owned(), "now".to_owned());
+    assert_eq!(told("SELECT 1; SELECT 2"), Asked::Nobody);
+    assert_eq!(
+        one("DELETE FROM a; SELECT 1"),
+        Some((late.clone(), dba.clone(), Review::Commit))
+    );
+    assert_eq!(
+        one("DELETE FROM a; TRUNCATE b"),
+        Some((late, dba.clone(), Review::Statement))
+    );
+    assert_eq!(
+        one("TRUNCATE b; DELETE FROM a"),
+        Some((now, dba.clone(), Review::Statement))
+    );
+    assert_eq!(
+        told("UPDATE a SET b = 1; SELECT 1; DELETE FROM a; UPDATE a SET b = 2"),
+        Asked::Several(vec![dba, "leads".to_owned()])
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Joins the verdicts of a batch's statements into one finding.
 
-use std::sync::Arc;
+use std::{borrow::Borrow, sync::Arc};
 
-use abeyance_policy::{Decision, Review, Verdict};
+use abeyance_policy::{Asked, Decision, Verdict, asked};
 use abeyance_sql::StatementFacts;
 use abeyance_wire::postgres::{Bind, ErrorFields, SqlState, TransactionStatus};
 use bytes::Bytes;
@@ -48,8 +48,7 @@ impl Weighed {
     pub(super) fn finding(self, reason: Option<String>) -> (Finding, Vec<Shown>) {
         let finding = match self.refused {
             Some(refused) => Finding::Refused(refused),
-            None if self.held.is_empty() => Finding::Allowed,
-            None => hold(self.held, &self.statements, reason),
+            None => hold(&self.held, &self.statements, reason),
         };
         (finding, self.statements)
     }
@@ -132,60 +131,37 @@ impl Shown {
     }
 }
 
-/// Joins the verdicts that ask for a hold. One hold asks one route.
-fn hold(mut held: Vec<(Verdict, Place)>, statements: &[Shown], reason: Option<String>) -> Finding {
-    let mut routes: Vec<&str> = held
-        .iter()
-        .filter_map(|(verdict, ..)| match &verdict.decision {
-            Decision::Hold { route } => Some(route.as_str()),
-            Decision::Allow | Decision::Deny => None,
-        })
-        .collect();
-    let place = held.first().map(|held| held.1);
-    routes.sort_unstable();
-    routes.dedup();
+/// What the verdicts that ask for a hold come to.
+fn hold(held: &[(Verdict, Place)], statements: &[Shown], reason: Option<String>) -> Finding {
+    let place = held.first().map(|(_, place)| *place);
     let place = place.unwrap_or(Place {
         status: TransactionStatus::Idle,
         extended: false,
     });
-    let [route] = routes[..] else {
-        return Finding::divided(&routes, place);
+    let joint = match asked(held.iter().map(|(verdict, _)| verdict)) {
+        Asked::Nobody => return Finding::Allowed,
+        Asked::Several(routes) => return Finding::divided(&routes, place),
+        Asked::One(joint) => joint,
     };
-    let route = route.to_owned();
-    let mut reasons: Vec<String> = Vec::new();
-    for (verdict, ..) in &held {
-        for reason in &verdict.reasons {
-            if !reasons.contains(reason) {
-                reasons.push(reason.clone());
-            }
-        }
-    }
-    let all = |review| held.iter().all(|(verdict, _)| verdict.review == review);
-    let review = if all(Review::Commit) {
-        Review::Commit
-    } else {
-        Review::Statement
-    };
-    let (verdict, place) = held.swap_remove(0);
     let facts = statements.iter().filter_map(Shown::facts).cloned();
     let mut facts: Vec<StatementFacts> = facts.collect();
     // It is kept for as long as the batch waits.
     facts.shrink_to_fit();
     Finding::Held(Box::new(Held {
-        rule: verdict.rule,
-        route,
-        reasons,
+        rule: joint.rule,
+        route: joint.route,
+        reasons: joint.reasons,
         statements: facts,
         place,
         reason,
-        review,
+        review: joint.review,
         at_commit: false,
     }))
 }
 
 impl Finding {
     /// One hold asks one route: a batch that would need several is refused.
-    pub(in crate::session) fn divided(routes: &[&str], place: Place) -> Self {
+    pub(in crate::session) fn divided<S: Borrow<str>>(routes: &[S], place: Place) -> Self {
         let fields = ErrorFields::error(
             SqlState::INSUFFICIENT_PRIVILEGE,
             "the statements of this batch need the approval of different reviewers",
