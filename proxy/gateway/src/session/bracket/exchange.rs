@@ -6,7 +6,7 @@ use abeyance_wire::postgres::{
 };
 use bytes::Bytes;
 
-use super::{Command, Run, pieces::Piece};
+use super::{Command, Run, floor, pieces::Piece};
 use crate::{
     error::{SessionError, TargetError},
     session::{
@@ -183,10 +183,13 @@ impl Session {
 
     fn take_replies(&mut self, run: &mut Run, at: &mut Piecewise) -> Result<(), SessionError> {
         let mut cuts = Vec::new();
-        let mut kept = None;
+        let (mut kept, mut hinted) = (None, None);
         let mut walk = self.target.walk();
         for seen in &mut walk {
             let seen = seen.map_err(|error| TargetError::Malformed(error.to_string()))?;
+            if seen.tag == tag::ERROR_RESPONSE && run.floor && !run.permitted {
+                hinted = floor::hinted(seen.body()).map(|error| (seen.start, error));
+            }
             let fate = match seen.tag {
                 tag::READY_FOR_QUERY => {
                     at.ready = Some(status_of(seen.body())?);
@@ -217,7 +220,8 @@ impl Session {
                     at.fate(seen.tag, seen.body(), run)?
                 }
             };
-            if fate != Fate::Pass {
+            let replaced = hinted.as_ref().is_some_and(|(at, _)| *at == seen.start);
+            if fate != Fate::Pass || replaced {
                 cuts.push(seen.start..seen.end());
             }
             if fate == Fate::Keep {
@@ -232,6 +236,9 @@ impl Session {
         let mut from = 0;
         for cut in cuts {
             self.tell(bytes.slice(from..cut.start));
+            if let Some((_, error)) = hinted.take_if(|(at, _)| *at == cut.start) {
+                self.tell(error);
+            }
             from = cut.end;
         }
         self.tell(bytes.slice(from..));

@@ -10,7 +10,10 @@
 
 use abeyance_policy::Access;
 use abeyance_sql::{StatementClass, StatementFacts};
-use abeyance_wire::postgres::{ErrorFields, Severity, SqlState, TransactionStatus};
+use abeyance_wire::postgres::{
+    BackendMessage, ErrorFields, Severity, SqlState, TransactionStatus, backend::tag,
+};
+use bytes::{Bytes, BytesMut};
 
 use super::{
     Command, Run,
@@ -281,6 +284,25 @@ pub(super) fn wrote() -> ErrorFields {
     .detail("It has a transaction id, or a cursor WITH HOLD.")
     .hint("Send a write on its own, outside of a transaction: it is held for approval. Cursors WITH HOLD are not for read-only agents, and temporary tables need an approval.")
 }
+
+/// The target's own refusal of a write, with what to do about it; `None` for any other error.
+pub(super) fn hinted(body: &[u8]) -> Option<Bytes> {
+    let BackendMessage::ErrorResponse(fields) =
+        BackendMessage::decode_parts(tag::ERROR_RESPONSE, body).ok()?
+    else {
+        return None;
+    };
+    let refused = fields.sqlstate() == Some(SqlState::READ_ONLY_TRANSACTION);
+    let bare = fields.get(b'H').is_none();
+    (refused && bare).then(|| {
+        let mut error = BytesMut::new();
+        fields.hint(HINT).encode_error(&mut error);
+        error.freeze()
+    })
+}
+
+const HINT: &str = "This agent's access is read-only, also where a rule allows the write. Where a rule holds it, people \
+    are asked, and an approved write runs: ask the owner of the proxy's policy.";
 
 fn is_control(text: &[u8]) -> bool {
     kind_of(text) != Kind::Plain
