@@ -4,7 +4,10 @@
 
 mod support;
 
-use abeyance_api::{DecisionDesk as _, HoldDesk as _, HoldId, HoldState, Outcome, WithdrawReason};
+use abeyance_api::{
+    DecisionDesk as _, Estimate, HoldDesk as _, HoldId, HoldState, Outcome, WithdrawReason,
+    blast::{Cascade, CascadeAction},
+};
 use abeyance_approver::Approver;
 use axum::{
     body::Body,
@@ -125,6 +128,33 @@ async fn a_reviewer_sees_and_approves() {
     assert!(page.text.contains("Executed: 1,198 rows in 412 ms"));
     assert!(page.text.contains("Bob approved in the console"));
     assert!(bob.get("/history").await.text.contains(id.as_str()));
+}
+
+#[tokio::test]
+async fn what_a_write_takes_along_is_listed() {
+    let s = scratch().await;
+    let cascade = |relation: &str| Cascade {
+        relation: relation.to_owned(),
+        action: CascadeAction::Delete,
+        rows: Estimate::exact(7),
+    };
+    let mut asked = request();
+    asked.blast.cascades = Some(vec![cascade("public.items"), cascade("public.notes")]);
+    asked.blast.triggers = Some(vec!["audit on public.invoices".to_owned()]);
+    let id = s.approver.hold_open(asked).await.unwrap().id;
+    let bob = Browser::log_in(&s.approver, "bob").await;
+    let page = bob.get(&format!("/holds/{id}")).await;
+    for shown in [
+        ">takes along</span>",
+        "<li>public.items deleted: 7 rows (counted)</li><li>public.notes deleted: 7 rows (counted)</li>",
+        ">fires audit on public.invoices</span>",
+    ] {
+        assert!(
+            page.text.contains(shown),
+            "{shown} is missing: {}",
+            page.text
+        );
+    }
 }
 
 #[tokio::test]

@@ -216,6 +216,39 @@ async fn a_token_opens_its_own_doors_only() {
     assert_eq!(by_bob.unwrap().votes[0].surface, Surface::Cli);
 }
 
+/// As somebody types it: the path says which hold, the token who.
+#[tokio::test]
+async fn with_ones_own_token_a_decision_is_all_there_is_to_say() {
+    let s = served(None).await;
+    let id = open(&s.approver).await;
+    let url = format!("http://{}/api/v1/holds/{id}/decision", s.address);
+    let client = reqwest::Client::new();
+    let bob = console_token("bob");
+    let post = |token: &str, body: &str| {
+        let post = client.post(&url).bearer_auth(token);
+        post.body(body.to_owned()).send()
+    };
+    for (token, body) in [
+        (BOT_TOKEN, r#"{"decision":"approve"}"#),
+        (
+            bob.expose_secret(),
+            r#"{"hold":"HLD-2222","decision":"approve"}"#,
+        ),
+        (
+            bob.expose_secret(),
+            r#"{"claimant":{"by":"person","id":"cy"},"decision":"approve"}"#,
+        ),
+    ] {
+        assert_eq!(post(token, body).await.unwrap().status(), 422, "{body}");
+    }
+    let body = r#"{"decision":"approve","reason":"checked"}"#;
+    let answer = post(bob.expose_secret(), body).await.unwrap();
+    let hold: HoldView = answer.json().await.unwrap();
+    assert_eq!(hold.votes[0].person.id.as_str(), "bob");
+    assert_eq!(hold.votes[0].reason.as_deref(), Some("checked"));
+    assert_eq!(hold.state, HoldState::Approved);
+}
+
 #[tokio::test]
 async fn nobody_there() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

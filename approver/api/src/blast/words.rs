@@ -11,7 +11,41 @@ const NAMED_MAX: usize = 6;
 /// difference is left out; what is unknown is said.
 #[must_use]
 pub fn lines(blast: &Blast) -> Vec<String> {
-    let mut lines = Vec::new();
+    effects(blast).into_iter().map(Effect::line).collect()
+}
+
+/// One of [`effects`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effect {
+    pub text: String,
+    /// What the text goes on with, where that is several things.
+    pub each: Vec<String>,
+}
+
+impl Effect {
+    fn line(self) -> String {
+        if self.each.is_empty() {
+            return self.text;
+        }
+        format!("{} {}", self.text, named(self.each.into_iter()))
+    }
+}
+
+impl From<String> for Effect {
+    fn from(text: String) -> Self {
+        let each = Vec::new();
+        Self { text, each }
+    }
+}
+
+/// As [`lines`], with several things by themselves, for pages that have the room.
+#[must_use]
+pub fn effects(blast: &Blast) -> Vec<Effect> {
+    let mut lines: Vec<Effect> = Vec::new();
+    let listed = |text: &str, each: Vec<String>| Effect {
+        text: text.to_owned(),
+        each,
+    };
     match &blast.cascades {
         Some(cascades) if cascades.is_empty() => {}
         Some(cascades) => {
@@ -19,43 +53,41 @@ pub fn lines(blast: &Blast) -> Vec<String> {
                 let rows = estimate(&cascade.rows);
                 format!("{} {}: {rows}", cascade.relation, action(cascade.action))
             };
-            lines.push(format!("takes along {}", named(cascades.iter().map(each))));
+            lines.push(listed("takes along", cascades.iter().map(each).collect()));
         }
-        None => lines.push("unknown what foreign keys take along".to_owned()),
+        None => lines.push("unknown what foreign keys take along".to_owned().into()),
     }
     if blast.undo != Undo::Nothing || blast.transactional == Some(false) {
-        lines.push(undo(blast.undo, blast.transactional).to_owned());
+        lines.push(undo(blast.undo, blast.transactional).to_owned().into());
     }
     match (blast.blocks_now, blast.waits_for) {
         (Some(0), _) => {}
-        (Some(all), Some(0)) => lines.push(format!(
-            "{} waits for locks it conflicts with",
-            counted(all, "session")
-        )),
+        (Some(all), Some(0)) => {
+            let waiting = counted(all, "session");
+            lines.push(format!("{waiting} waits for locks it conflicts with").into());
+        }
         (Some(all), holding) => {
             let holding = holding.map_or_else(String::new, |holding| {
                 format!("; it would wait for {holding} of them")
             });
-            lines.push(format!(
-                "in the way of {} now{holding}",
-                counted(all, "session")
-            ));
+            let sessions = counted(all, "session");
+            lines.push(format!("in the way of {sessions} now{holding}").into());
         }
-        (None, _) => lines.push("unknown which sessions it would block".to_owned()),
+        (None, _) => lines.push("unknown which sessions it would block".to_owned().into()),
     }
-    lines.extend(rewrite(blast.rewrite, blast.rewrite_bytes));
+    lines.extend(rewrite(blast.rewrite, blast.rewrite_bytes).map(Effect::from));
     lines.extend(
         access(blast.access)
             .filter(|_| blast.access == Access::FullScan)
-            .map(ToOwned::to_owned),
+            .map(|text| text.to_owned().into()),
     );
     if let Some(cap) = blast.rows_cap {
-        lines.push(format!("rolled back if it changes more than {}", rows(cap)));
+        lines.push(format!("rolled back if it changes more than {}", rows(cap)).into());
     }
     match &blast.triggers {
         Some(triggers) if triggers.is_empty() => {}
-        Some(triggers) => lines.push(format!("fires {}", named(triggers.iter().cloned()))),
-        None => lines.push("unknown which triggers fire".to_owned()),
+        Some(triggers) => lines.push(listed("fires", triggers.clone())),
+        None => lines.push("unknown which triggers fire".to_owned().into()),
     }
     let locks = blast
         .locks
@@ -66,9 +98,9 @@ pub fn lines(blast: &Blast) -> Vec<String> {
         .map(|lock| format!("{} ({})", lock.relation, lock.mode))
         .collect();
     if !locks.is_empty() {
-        lines.push(format!("locks {}", named(locks.into_iter())));
+        lines.push(listed("locks", locks));
     }
-    lines.extend(blast.notes.iter().cloned());
+    lines.extend(blast.notes.iter().cloned().map(Effect::from));
     lines
 }
 
@@ -304,6 +336,27 @@ mod tests {
         for (size, want) in cases {
             assert_eq!(bytes(size), want);
         }
+    }
+
+    #[test]
+    fn what_is_taken_along_is_a_list_and_a_line() {
+        let cascade = |relation: &str, rows| crate::blast::Cascade {
+            relation: relation.to_owned(),
+            rows: Estimate::exact(rows),
+            action: CascadeAction::Delete,
+        };
+        let mut blast = Blast::of_rows(Estimate::exact(1));
+        blast.cascades = Some(vec![cascade("a", 1), cascade("b", 2)]);
+        let first = effects(&blast).remove(0);
+        assert_eq!(first.text, "takes along");
+        assert_eq!(
+            first.each,
+            ["a deleted: 1 row (counted)", "b deleted: 2 rows (counted)"]
+        );
+        assert_eq!(
+            lines(&blast).remove(0),
+            "takes along a deleted: 1 row (counted), b deleted: 2 rows (counted)"
+        );
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Holds as pages show them.
 
-use abeyance_api::{AskedStep, HoldId, HoldState, HoldView, RedactedStatement, TransactionContext};
+use abeyance_api::{
+    AskedStep, Blast, HoldId, HoldState, HoldView, RedactedStatement, TransactionContext,
+    blast::words::{Effect, effects as effects_of},
+};
 use abeyance_holds::{Ineligible, Roster, eligible};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -108,7 +111,7 @@ pub(super) struct HoldPage {
     row: HoldRow,
     statements: Vec<Statement>,
     /// What it would do besides changing its own rows.
-    effects: Vec<String>,
+    effects: Vec<EffectRow>,
     rule: String,
     policy_version: String,
     reasons: Vec<String>,
@@ -157,6 +160,13 @@ struct Statement {
 }
 
 #[derive(Debug, Serialize)]
+struct EffectRow {
+    text: String,
+    /// A line each.
+    each: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
 struct AskedRow {
     who: String,
     people: String,
@@ -190,7 +200,7 @@ impl HoldPage {
         Self {
             row: HoldRow::new(hold, viewer, now),
             statements: request.statements.iter().map(statement).collect(),
-            effects: abeyance_api::blast::words::lines(&request.blast),
+            effects: effects(&request.blast),
             rule: request.rule.clone(),
             policy_version: request.policy_version.clone(),
             reasons: request.reasons.clone(),
@@ -265,6 +275,27 @@ fn statement(statement: &RedactedStatement) -> Statement {
         writes: statement.writes.clone(),
         reads: statement.reads.clone(),
     }
+}
+
+/// Things of one kind that are listed; the rest are counted.
+const LISTED_MAX: usize = 20;
+
+fn effects(blast: &Blast) -> Vec<EffectRow> {
+    let row = |mut effect: Effect| {
+        if let [only] = &effect.each[..] {
+            effect = format!("{} {only}", effect.text).into();
+        }
+        let more = effect.each.len().saturating_sub(LISTED_MAX);
+        effect.each.truncate(LISTED_MAX);
+        if more > 0 {
+            effect.each.push(format!("and {more} more"));
+        }
+        EffectRow {
+            text: effect.text,
+            each: effect.each,
+        }
+    };
+    effects_of(blast).into_iter().map(row).collect()
 }
 
 fn asked_row(step: &AskedStep) -> AskedRow {

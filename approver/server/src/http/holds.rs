@@ -1,9 +1,9 @@
 //! Calls about holds.
 
 use abeyance_api::{
-    BindingDigest, Claimant, Claimed, DecideError, DecisionDesk as _, DecisionRequest, DeskError,
-    HoldDesk as _, HoldFilter, HoldReceipt, HoldRequest, HoldView, LookRequest, Outcome,
-    ProxyLease, StatementRecord, Surface, WithdrawReason,
+    BindingDigest, Claimant, Claimed, DecideError, Decision, DecisionDesk as _, DecisionRequest,
+    DeskError, GrantWish, HoldDesk as _, HoldFilter, HoldId, HoldReceipt, HoldRequest, HoldView,
+    LookRequest, Outcome, ProxyLease, StatementRecord, Surface, WithdrawReason,
 };
 use axum::{
     Extension, Json,
@@ -164,25 +164,59 @@ pub(super) async fn list(
     Ok(Json(approver.hold_list(filter).await?))
 }
 
+/// A [`DecisionRequest`] as far as the path and the token do not say it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DecisionBody {
+    hold: Option<HoldId>,
+    claimant: Option<Claimant>,
+    decision: Decision,
+    reason: Option<String>,
+    surface: Option<Surface>,
+    #[serde(default)]
+    break_glass: bool,
+    grant: Option<GrantWish>,
+}
+
 /// A bot has authenticated the person it speaks for; somebody with their own token speaks for
 /// themselves. What the person may do is looked up here, now.
 pub(super) async fn decide(
     decider: Decider,
     State(approver): State<Approver>,
     HoldPath(id): HoldPath,
-    Body(mut request): Body<DecisionRequest>,
+    Body(body): Body<DecisionBody>,
 ) -> Result<Json<HoldView>, Decide> {
-    if request.hold != id {
-        let detail = "the hold in the path is not the one in the body".to_owned();
-        return Err(Decide(DecideError::Invalid { detail }));
+    let invalid = |detail: &str| {
+        let detail = detail.to_owned();
+        Decide(DecideError::Invalid { detail })
+    };
+    if body.hold.is_some_and(|hold| hold != id) {
+        return Err(invalid("the hold in the path is not the one in the body"));
     }
-    if let Decider::Person(id) = decider {
-        if request.claimant != (Claimant::Person { id }) {
-            let detail = "with your own token you decide as yourself only".to_owned();
-            return Err(Decide(DecideError::Invalid { detail }));
+    let (claimant, surface) = match (decider, body.claimant, body.surface) {
+        (Decider::Person(id), given, _) => {
+            let oneself = Claimant::Person { id };
+            if given.is_some_and(|given| given != oneself) {
+                return Err(invalid("with your own token you decide as yourself only"));
+            }
+            (oneself, Surface::Cli)
         }
-        request.surface = Surface::Cli;
-    }
+        (Decider::Bot, Some(claimant), Some(surface)) => (claimant, surface),
+        (Decider::Bot, ..) => {
+            return Err(invalid(
+                "a bot says for whom it speaks, and through which surface",
+            ));
+        }
+    };
+    let request = DecisionRequest {
+        hold: id,
+        claimant,
+        decision: body.decision,
+        reason: body.reason,
+        surface,
+        break_glass: body.break_glass,
+        grant: body.grant,
+    };
     Ok(Json(approver.hold_decide(request).await?))
 }
 
