@@ -3,7 +3,7 @@
 
 use abeyance_policy::{Entry, Mention, Named};
 
-use super::{check::Parts, policy, problem::Problems, suggest};
+use super::{check::Parts, problem::Problems, suggest, verdicts};
 
 /// Warns of each name that is not in the file.
 pub fn check(mentions: &[Mention], parts: &Parts, problems: &Problems, source: &str) {
@@ -24,7 +24,7 @@ pub fn check(mentions: &[Mention], parts: &Parts, problems: &Problems, source: &
             continue;
         };
         let place = mention.within.as_ref();
-        let place = place.and_then(|part| policy::within(when, part, source));
+        let place = place.and_then(|part| verdicts::within(when, part, source));
         let (span, column) = place.unwrap_or((when.span.clone(), 1));
         problems.warning(
             &span,

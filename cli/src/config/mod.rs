@@ -24,6 +24,7 @@ mod suggest;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 
 use std::path::{Path, PathBuf};
 
@@ -342,12 +343,12 @@ fn tolerant(mut proxy: Proxy, tolerance: Option<f64>) -> Proxy {
 }
 
 fn rule_set(parts: &Parts, role: Role, problems: &Problems, source: &str) -> Option<RuleSet> {
-    let entries = policy::Entries {
+    let entries = verdicts::Entries {
         policy: parts.policy.as_ref(),
         rules: &parts.rules,
         protections: &parts.protections,
     };
-    let rules = policy::rule_set(entries, problems, source);
+    let rules = verdicts::rule_set(entries, problems, source);
     if let Some(rules) = &rules {
         mentions::check(rules.mentions(), parts, problems, source);
     }

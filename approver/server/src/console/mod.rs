@@ -5,6 +5,7 @@
 //! click (invariant 9); shows redacted text only (invariant 7).
 
 mod assets;
+mod effects;
 mod grants;
 mod guard;
 mod live;

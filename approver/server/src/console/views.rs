@@ -1,14 +1,12 @@
 //! Holds as pages show them.
 
-use abeyance_api::{
-    AskedStep, Blast, HoldId, HoldState, HoldView, RedactedStatement, TransactionContext,
-    blast::words::{Effect, effects as effects_of},
-};
+use abeyance_api::{AskedStep, HoldId, HoldState, HoldView, RedactedStatement, TransactionContext};
 use abeyance_holds::{Ineligible, Roster, eligible};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{
+    effects::{EffectRow, effects},
     session::LoggedIn,
     sql::{self, Piece},
     words::{self, Moment},
@@ -160,13 +158,6 @@ struct Statement {
 }
 
 #[derive(Debug, Serialize)]
-struct EffectRow {
-    text: String,
-    /// A line each.
-    each: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
 struct AskedRow {
     who: String,
     people: String,
@@ -275,27 +266,6 @@ fn statement(statement: &RedactedStatement) -> Statement {
         writes: statement.writes.clone(),
         reads: statement.reads.clone(),
     }
-}
-
-/// Things of one kind that are listed; the rest are counted.
-const LISTED_MAX: usize = 20;
-
-fn effects(blast: &Blast) -> Vec<EffectRow> {
-    let row = |mut effect: Effect| {
-        if let [only] = &effect.each[..] {
-            effect = format!("{} {only}", effect.text).into();
-        }
-        let more = effect.each.len().saturating_sub(LISTED_MAX);
-        effect.each.truncate(LISTED_MAX);
-        if more > 0 {
-            effect.each.push(format!("and {more} more"));
-        }
-        EffectRow {
-            text: effect.text,
-            each: effect.each,
-        }
-    };
-    effects_of(blast).into_iter().map(row).collect()
 }
 
 fn asked_row(step: &AskedStep) -> AskedRow {
