@@ -2,8 +2,8 @@
 //! on the schedule's own wall clock. Each ends as an override like any other, with the rights and bounds of those.
 
 use abeyance_api::{
-    DecideError, Moment, OncallDesk as _, Override, OverrideRequest, OverrideSpan, PersonId,
-    PersonRef, ScheduleView, ShiftView, ShiftsQuery, StandIn, Swap,
+    Claimant, DecideError, Moment, OncallDesk as _, Override, OverrideRequest, OverrideSpan,
+    PersonId, PersonRef, ScheduleView, ShiftView, ShiftsQuery, StandIn, Swap,
 };
 use abeyance_holds::oncall::{Shift, shifts, swap};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -51,10 +51,7 @@ impl Approver {
     pub(crate) async fn put_on_call(&self, request: StandIn) -> Result<Vec<Override>, DecideError> {
         let now = self.0.clock.now();
         let roster = self.roster();
-        roster
-            .claimant(&request.claimant)
-            .ok_or(DecideError::UnknownPerson)?;
-        let schedule = roster.schedule_named(&request.schedule)?;
+        let schedule = asked_about(&roster, &request.claimant, &request.schedule)?;
         let named = request.people.iter().map(|named| roster.named(named));
         let people: Result<Vec<PersonId>, DecideError> =
             named.map(|person| Ok(person?.id.clone())).collect();
@@ -76,10 +73,7 @@ impl Approver {
     pub(crate) async fn swap_shifts(&self, request: Swap) -> Result<Vec<Override>, DecideError> {
         let now = self.0.clock.now();
         let roster = self.roster();
-        roster
-            .claimant(&request.claimant)
-            .ok_or(DecideError::UnknownPerson)?;
-        let schedule = roster.schedule_named(&request.schedule)?;
+        let schedule = asked_about(&roster, &request.claimant, &request.schedule)?;
         let moments = (
             instant(schedule, request.shift, now)?,
             instant(schedule, request.with, now)?,
@@ -102,6 +96,17 @@ impl Approver {
         };
         self.override_add(request).await
     }
+}
+
+/// The schedule of a request. Somebody unknown hears of none.
+fn asked_about<'a>(
+    roster: &'a Roster,
+    claimant: &Claimant,
+    name: &str,
+) -> Result<&'a OncallSchedule, DecideError> {
+    let known = roster.claimant(claimant);
+    known.ok_or(DecideError::UnknownPerson)?;
+    roster.schedule_named(name)
 }
 
 fn instant(
