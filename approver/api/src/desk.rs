@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::{
-    BindingDigest, BulkDecision, BulkOutcome, CardFailure, CardReceipt, CardTask, ChatKind,
+    Alike, BindingDigest, BulkDecision, BulkOutcome, CardFailure, CardReceipt, CardTask, ChatKind,
     Claimed, DecideError, DecisionRequest, DeskError, HoldId, HoldReceipt, HoldRequest, HoldView,
     LookRequest, NoticeFailure, NoticeTask, Outcome, Resolution, StatementRecord, WithdrawReason,
 };
@@ -62,10 +62,9 @@ pub trait DecisionDesk: Send + Sync + 'static {
             detail: "holds are decided one by one here".to_owned(),
         })
     }
-    /// Other holds that wait and are alike: same shape, agent, target and route; at most as many as may be
-    /// decided together, oldest first.
-    async fn holds_alike(&self, _id: &HoldId) -> Result<Vec<HoldId>, DeskError> {
-        Ok(Vec::new())
+    /// A hold and the others that wait and are like it: same shape, agent, target and route.
+    async fn holds_alike(&self, _id: &HoldId) -> Result<Alike, DeskError> {
+        Ok(Alike::default())
     }
     /// Puts the next step of an escalation off for a bounded time. No vote. Returns the hold as it is then.
     async fn hold_look(&self, _request: LookRequest) -> Result<HoldView, DecideError> {

@@ -10,6 +10,7 @@
 //! Knows no SQL text beyond already redacted strings, no wire bytes, no store and no vendor.
 //! Carries invariant 2: a [`Permit`] can be made only by [`Permit::claim`], and is spent by value.
 
+mod alike;
 mod asking;
 pub mod blast;
 mod card;
@@ -29,6 +30,7 @@ mod permit;
 mod record;
 mod statement;
 
+pub use alike::{Alike, AlikeHold};
 pub use asking::{AskedStep, Asking, LookRequest, LookView, NextStep};
 pub use blast::{Blast, Estimate, EstimateSource};
 pub use card::{CardFailure, CardReceipt, CardTask, ChatKind};

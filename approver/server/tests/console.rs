@@ -443,12 +443,50 @@ async fn holds_that_are_alike_go_together() {
     let s = scratch().await;
     let desk = s.approver.hold_desk();
     let first = desk.hold_open(capped("a")).await.unwrap().id;
-    let second = desk.hold_open(capped("b")).await.unwrap().id;
+    s.clock.advance(TimeDelta::minutes(4));
+    let mut unknown = capped("b");
+    unknown.blast.rows = Estimate::unknown("<b> timed out");
+    let second = desk.hold_open(unknown).await.unwrap().id;
+    s.clock.advance(TimeDelta::seconds(5));
     let bob = Browser::log_in(&s.approver, "bob").await;
     let page = bob.get(&format!("/holds/{first}")).await.text;
     assert!(page.contains("Decide all 2 that are alike"), "{page}");
     let shown = format!("name=\"alike\" value=\"{second}\"");
     assert!(page.contains(&shown), "{page}");
+    // Of each its id, its age and its rows.
+    let listed = page
+        .split("aria-label=\"The holds that are alike\"")
+        .nth(1)
+        .unwrap();
+    let listed: Vec<&str> = listed
+        .split("</ol>")
+        .next()
+        .unwrap()
+        .split("</li>")
+        .collect();
+    for (line, says) in [
+        (
+            0,
+            [
+                first.as_str(),
+                "4 min 05 s old",
+                "about 1,200 rows (planner&#x27;s estimate)",
+            ],
+        ),
+        (1, [second.as_str(), "5 s old", "&lt;b&gt;"]),
+    ] {
+        let missing = says.iter().find(|said| !listed[line].contains(*said));
+        assert_eq!(missing, None, "{}", listed[line]);
+    }
+    assert!(
+        page.contains("Largest: <strong>unknown: 1 of 2 is, of the others"),
+        "{page}"
+    );
+    assert!(
+        page.contains("Together: <strong>unknown: 1 of 2 is, of the others"),
+        "{page}"
+    );
+    assert!(!page.contains("more wait, which this does not decide"));
     // Nobody has looked at what comes while the page is open.
     let later = desk.hold_open(capped("c")).await.unwrap().id;
     let form = format!(
@@ -462,4 +500,40 @@ async fn holds_that_are_alike_go_together() {
         assert_eq!(state(&s, &id).await, HoldState::Denied);
     }
     assert_eq!(state(&s, &later).await, HoldState::Pending);
+}
+
+#[tokio::test]
+async fn more_than_go_together_are_said_and_left_alone() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let mut holds = Vec::new();
+    for n in 0..103 {
+        holds.push(desk.hold_open(capped(&n.to_string())).await.unwrap().id);
+    }
+    let bob = Browser::log_in(&s.approver, "bob").await;
+    let last = holds.last().unwrap();
+    let page = bob.get(&format!("/holds/{last}")).await.text;
+    assert!(page.contains("Decide these 100 that are alike"), "{page}");
+    assert!(page.contains("And 3 more wait, which this does not decide."));
+    let listed = page.split("name=\"alike\" value=\"").nth(1).unwrap();
+    let listed = listed.split('"').next().unwrap();
+    assert_eq!(listed.split(' ').count(), 99);
+    let form = format!(
+        "csrf={}&decision=deny&reason=no&alike={}&grant=&uses=10",
+        bob.csrf().await,
+        listed.replace(' ', "+")
+    );
+    let path = format!("/holds/{last}/decision");
+    let decided = bob.post(&path, ORIGIN, form).await;
+    assert_eq!(decided.status, StatusCode::SEE_OTHER, "{}", decided.text);
+    for id in &holds {
+        // What the page named is denied, and nothing else.
+        let named = page.contains(id.as_str());
+        let want = if named {
+            HoldState::Denied
+        } else {
+            HoldState::Pending
+        };
+        assert_eq!(state(&s, id).await, want, "{id}");
+    }
 }

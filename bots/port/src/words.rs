@@ -7,7 +7,9 @@ use abeyance_api::{
     TransactionContext, Vote, WithdrawReason,
 };
 
-pub use abeyance_api::blast::words::{grouped, rows};
+use chrono::TimeDelta;
+
+pub use abeyance_api::blast::words::{estimate, grouped, largest, rows, together as rows_together};
 
 /// `0.4 ms`, `34 ms`, `1.2 s`, `3 min 5 s`.
 #[must_use]
@@ -25,6 +27,17 @@ pub fn took(elapsed: Duration) -> String {
             elapsed.as_secs() / 60,
             elapsed.as_secs() % 60
         )
+    }
+}
+
+/// `12 s`, `4 min 12 s`, `3 h 20 min`.
+#[must_use]
+pub fn span(span: TimeDelta) -> String {
+    let seconds = span.num_seconds().max(0);
+    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }
 }
 

@@ -97,7 +97,11 @@ impl SlackBot {
         let reception = Arc::new(Reception::new(port.clone()));
         let chat = Chat::new(commands, Arc::clone(&clock));
         let inbox = Inbox {
-            clicks: Arc::new(Clicks::new(Arc::clone(&reception), decisions)),
+            clicks: Arc::new(Clicks::new(
+                Arc::clone(&reception),
+                decisions,
+                Arc::clone(&clock),
+            )),
             commands: Arc::new(Commands::new(Arc::clone(&reception), chat)),
         };
         let transport = match config.mode {

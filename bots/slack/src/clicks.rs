@@ -9,8 +9,8 @@ mod alike;
 use std::sync::Arc;
 
 use abeyance_api::{
-    Claimant, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError, GrantWish, HoldId,
-    HoldView, LookRequest, Surface,
+    Claimant, Clock, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError, GrantWish,
+    HoldId, HoldView, LookRequest, Surface,
 };
 use abeyance_chat::{Card, ChatPort, words};
 use serde_json::Value;
@@ -42,11 +42,20 @@ pub(crate) enum Ack {
 pub(crate) struct Clicks {
     reception: Arc<Reception>,
     desk: Arc<dyn DecisionDesk>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Clicks {
-    pub fn new(reception: Arc<Reception>, desk: Arc<dyn DecisionDesk>) -> Self {
-        Self { reception, desk }
+    pub fn new(
+        reception: Arc<Reception>,
+        desk: Arc<dyn DecisionDesk>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            reception,
+            desk,
+            clock,
+        }
     }
 
     /// Takes a payload whose origin the transport has proved. Answers within
@@ -134,9 +143,14 @@ impl Clicks {
                 self.decide(&click.user, &click.hold, wish, &click.place)
                     .await
             }
-            Wanted::Decide(Decision::Deny) => self.open_form(click, Asks::Deny).await,
-            Wanted::Grant => self.open_form(click, Asks::Grant).await,
-            Wanted::BreakGlass => self.open_form(click, Asks::BreakGlass).await,
+            Wanted::Decide(Decision::Deny) => {
+                self.open_form(click, Asks::Deny, form::deny_form).await
+            }
+            Wanted::Grant => self.open_form(click, Asks::Grant, form::grant_form).await,
+            Wanted::BreakGlass => {
+                self.open_form(click, Asks::BreakGlass, form::glass_form)
+                    .await
+            }
             Wanted::Alike => self.open_alike(click).await,
             Wanted::Look => self.look(click).await,
         };
@@ -223,12 +237,16 @@ impl Clicks {
     }
 
     /// Opens the form, or says why not. The trigger lives three seconds: no long look first.
-    async fn open_form(&self, click: &Click, asks: Asks) -> Option<String> {
+    async fn open_form(
+        &self,
+        click: &Click,
+        asks: Asks,
+        form: fn(&HoldId, &Place) -> SlackModalView,
+    ) -> Option<String> {
         if let Some(why) = self.vain(click, asks).await {
             return Some(why);
         }
-        let form = form::form(&click.hold, asks, &click.place);
-        self.open(click, form).await
+        self.open(click, form(&click.hold, &click.place)).await
     }
 
     /// Why a form would be filled in for nothing, when that is known.

@@ -1,15 +1,20 @@
-//! The forms behind buttons: why a statement is denied, for how long a shape is approved, what the emergency is.
+//! The forms behind buttons: why a statement is denied, for how long a shape is approved, what the emergency is. Each
+//! remembers where it was opened.
+
+mod alike;
 
 use abeyance_api::{GrantWish, HoldId};
 use serde_json::{Value, json};
 use slack_morphism::prelude::*;
 
 use crate::{
-    blocks::{plain_text, section},
+    blocks::plain_text,
     limits,
     payload::{Asks, FormMemory, Place},
     text,
 };
+
+pub(crate) use alike::alike_form;
 
 pub(crate) const CALLBACK: &str = "abeyance_deny_reason";
 pub(crate) const REASON_POINTER: &str = "/view/state/values/reason/reason/value";
@@ -25,67 +30,8 @@ pub(crate) const CHOICE_POINTER: &str = "/view/state/values/choice/choice/select
 pub(crate) const APPROVE_ALL: &str = "approve";
 pub(crate) const DENY_ALL: &str = "deny";
 
-/// A form for one hold, which remembers where it was opened.
-pub(crate) fn form(hold: &HoldId, asks: Asks, place: &Place) -> SlackModalView {
-    match asks {
-        Asks::Deny => deny_form(hold, place),
-        Asks::Grant => grant_form(hold, place),
-        Asks::BreakGlass => glass_form(hold, place),
-        Asks::Alike => alike_form(hold, &[], place),
-    }
-}
-
-/// Which holds are decided together, which way and why. Only what it shows is decided.
-pub(crate) fn alike_form(hold: &HoldId, others: &[HoldId], place: &Place) -> SlackModalView {
-    let mut alike = vec![hold.clone()];
-    alike.extend(others.iter().take(limits::ALIKE_MAX - 1).cloned());
-    let count = alike.len();
-    let ids: Vec<String> = alike.iter().map(|id| format!("`{id}`")).collect();
-    let shown = format!(
-        "{count} holds wait that are alike: the same statement but for its literals, the same agent and target. Each \
-         is authorised and recorded by itself.\n{}",
-        ids.join(", ")
-    );
-    let choice = |value: &str, label: &str| {
-        let label = SlackBlockPlainText::new(format!("{label} all {count}"));
-        SlackBlockChoiceItem::new(label.into(), value.to_owned())
-    };
-    let options = vec![choice(APPROVE_ALL, "Approve"), choice(DENY_ALL, "Deny")];
-    let radio = SlackBlockRadioButtonsElement::new(options).with_action_id(CHOICE.into());
-    let choose = SlackInputBlock::new(
-        plain_text("Which way?", 100),
-        SlackInputBlockElement::RadioButtons(radio),
-    )
-    .with_block_id(CHOICE.into())
-    .with_optional(false);
-    let input = SlackBlockPlainTextInputElement::new()
-        .with_action_id(REASON.into())
-        .with_multiline(true)
-        .with_max_length(limits::REASON_CHARS_MAX as u64);
-    let reason = SlackInputBlock::new(
-        plain_text("Why?", 100),
-        SlackInputBlockElement::PlainTextInput(input),
-    )
-    .with_block_id(REASON.into())
-    .with_hint(plain_text(
-        "A denial needs a reason; the agent gets it with its error.",
-        150,
-    ))
-    .with_optional(true);
-    let blocks = vec![section(shown), choose.into(), reason.into()];
-    let memory = FormMemory {
-        alike,
-        ..memory_of(hold, Asks::Alike, place)
-    };
-    SlackModalView::new(plain_text(&format!("All {count} alike"), 24), blocks)
-        .with_submit(plain_text("Decide", 24))
-        .with_close(plain_text("Back", 24))
-        .with_callback_id(CALLBACK.into())
-        .with_private_metadata(serde_json::to_string(&memory).unwrap_or_default())
-}
-
 /// How long and how often.
-fn grant_form(hold: &HoldId, place: &Place) -> SlackModalView {
+pub(crate) fn grant_form(hold: &HoldId, place: &Place) -> SlackModalView {
     let number = |id: &str, label: &str, hint: &str, initial: &str| -> SlackBlock {
         let input = SlackBlockPlainTextInputElement::new()
             .with_action_id(id.into())
@@ -122,7 +68,7 @@ fn grant_form(hold: &HoldId, place: &Place) -> SlackModalView {
 }
 
 /// What the emergency is.
-fn glass_form(hold: &HoldId, place: &Place) -> SlackModalView {
+pub(crate) fn glass_form(hold: &HoldId, place: &Place) -> SlackModalView {
     let input = SlackBlockPlainTextInputElement::new()
         .with_action_id(REASON.into())
         .with_multiline(true)
@@ -252,8 +198,11 @@ mod tests {
     #[test]
     fn the_forms_of_grants_and_emergencies_fit_slack() {
         let hold = "HLD-7K3Q7K3Q7K".parse().unwrap();
-        for asks in [Asks::Grant, Asks::BreakGlass] {
-            let view = form(&hold, asks, &Place::default());
+        let forms = [
+            (Asks::Grant, grant_form(&hold, &Place::default())),
+            (Asks::BreakGlass, glass_form(&hold, &Place::default())),
+        ];
+        for (asks, view) in forms {
             let json = serde_json::to_value(&view).unwrap();
             let title = json["title"]["text"].as_str().unwrap();
             assert!(title.ends_with(hold.as_str()), "{title}");
@@ -261,27 +210,6 @@ mod tests {
                 serde_json::from_str(json["private_metadata"].as_str().unwrap()).unwrap();
             assert_eq!((memory.asks, memory.hold), (asks, hold.clone()));
         }
-    }
-
-    #[test]
-    fn the_form_of_many_shows_and_remembers_each_and_fits_slack() {
-        let id = |n: usize| -> HoldId {
-            let letters = b"23456789AB";
-            let suffix = [7, 7, 7, 7, 7, 7, 7, n / 100, n / 10 % 10, n % 10];
-            let suffix: Vec<u8> = suffix.iter().map(|at| letters[*at]).collect();
-            format!("HLD-{}", String::from_utf8(suffix).unwrap())
-                .parse()
-                .unwrap()
-        };
-        let others: Vec<HoldId> = (1..150).map(id).collect();
-        let json = serde_json::to_value(alike_form(&id(0), &others, &Place::default())).unwrap();
-        let shown = json["blocks"][0]["text"]["text"].as_str().unwrap();
-        assert!(shown.starts_with("100 holds") && shown.len() <= limits::SECTION_TEXT_MAX);
-        let memory = json["private_metadata"].as_str().unwrap();
-        assert!(memory.len() <= 3000, "{}", memory.len());
-        let memory: FormMemory = serde_json::from_str(memory).unwrap();
-        assert_eq!(memory.alike.len(), 100);
-        assert!(memory.alike.iter().all(|id| shown.contains(id.as_str())));
     }
 
     #[test]

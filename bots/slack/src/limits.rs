@@ -29,6 +29,8 @@ pub const DECIDE_MAX: Duration = Duration::from_secs(10);
 pub const BULK_DECIDE_MAX: Duration = Duration::from_secs(30);
 /// Holds that are decided together, as the approver takes them.
 pub const ALIKE_MAX: usize = 100;
+/// What the list of them says together, however many they are.
+pub const ALIKE_TEXT_MAX: usize = 10_000;
 /// Slack: blocks of a message.
 pub const BLOCKS_MAX: usize = 50;
 /// Fields of a slash command; Slack sends about fifteen.

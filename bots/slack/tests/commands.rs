@@ -11,8 +11,9 @@
 mod rig;
 mod support;
 
-use abeyance_api::{HoldState, Moment, Named};
+use abeyance_api::{Estimate, HoldState, Moment, Named};
 use abeyance_slack_double::Outcome;
+use chrono::TimeDelta;
 use rig::{Rig, SOON};
 use serde_json::json;
 use support::{ANN, BOB, CHANNEL, EVE, pending};
@@ -140,14 +141,29 @@ async fn mentions_and_times_arrive_as_they_were_meant() {
 async fn several_go_together(rig: Rig) {
     let mut first = pending(HOLD);
     first.offers.alike = 1;
+    first.created_at -= TimeDelta::seconds(3_720);
     rig.desk.put(first);
     let card = rig.shows(HOLD, "Waiting").await;
-    rig.card(OTHER).await;
+    let mut other = pending(OTHER);
+    other.request.blast.rows = Estimate::exact(9_000);
+    rig.desk.put(other);
+    rig.shows(OTHER, "Waiting").await;
+    *rig.desk.more_alike.lock().unwrap() = 5;
     assert!(card.button(ALIKE).is_some(), "{:?}", card.action_ids());
     assert!(rig.click(BOB, &card, ALIKE).await.acked());
     let view = rig.double.wait_for_view(BOB, SOON).await.unwrap();
     let shown = view.view.to_string();
-    assert!(shown.contains(HOLD) && shown.contains(OTHER), "{shown}");
+    for said in [
+        "`HLD-7K3Q` · 1 h 2 min old · about 1,200 rows (planner's estimate)",
+        "`HLD-9QXM` · ",
+        " old · 9,000 rows (counted)",
+        "2 holds wait",
+        "*Largest:* 9,000 rows (counted)",
+        "*Together:* about 10,000 rows (planner's estimate)",
+        "and 5 more, which this form does *not* decide",
+    ] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
 
     let unsaid = json!({"choice": {"choice": "deny"}});
     rig.double.submit_view(BOB, &view.id, unsaid).await.unwrap();

@@ -118,3 +118,36 @@ after = "5m"
     ensure!(said.contains("DELETE 0"), "{said}");
     Ok(())
 }
+
+#[tokio::test]
+async fn holds_that_are_alike_are_seen_before_one_click_decides_them() {
+    alike().await.unwrap();
+}
+
+async fn alike() -> Result<()> {
+    const COUNT: i32 = 6;
+    let world = World::with(Mode::Socket, |_| {}).await?;
+    let mut clients = Vec::new();
+    for floor in 1..=COUNT {
+        clients.push(world.psql(&format!("DELETE FROM rooms WHERE floor = {floor}"))?);
+    }
+    let mut command: Command = node_program("alike.js")?;
+    command
+        .arg(world.abeyance.approver_url()?)
+        .arg(console_token("bob"))
+        .arg(build_dir("screenshots")?)
+        .arg(COUNT.to_string());
+    let mut browser = Process::start("chromium", &mut command)?;
+    says(&mut browser, "seen").await?;
+    for client in &clients {
+        ensure!(client.stdout().all().is_empty(), "one was decided early");
+    }
+    says(&mut browser, "done").await?;
+    ensure!(browser.wait().await?.success());
+    for client in &mut clients {
+        client.wait().await?;
+        let said = client.stdout().finished().join("\n");
+        ensure!(said.contains("DELETE "), "{said}");
+    }
+    Ok(())
+}

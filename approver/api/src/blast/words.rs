@@ -2,7 +2,11 @@
 //!
 //! Plain text without markup; whoever renders it escapes it.
 
+mod several;
+
 use super::{Access, Blast, CascadeAction, Estimate, EstimateSource, Rewrite, Undo};
+
+pub use several::{largest, together};
 
 /// Entries of a list that are named in a line; the rest are counted.
 const NAMED_MAX: usize = 6;

@@ -18,7 +18,7 @@ use super::{
     unavailable,
 };
 use crate::{
-    BindingDigest, BulkDecision, BulkOutcome, CardDesk, CardFailure, CardReceipt, CardTask,
+    Alike, BindingDigest, BulkDecision, BulkOutcome, CardDesk, CardFailure, CardReceipt, CardTask,
     ChatKind, Claimant, Claimed, DecideError, DecisionDesk, DecisionRequest, DeskError, GrantDesk,
     GrantRevocation, GrantView, HoldDesk, HoldFilter, HoldHistory, HoldId, HoldReceipt,
     HoldRequest, HoldSearch, HoldView, HoldsFound, LookRequest, NoticeFailure, NoticeTask,
@@ -186,7 +186,7 @@ impl DecisionDesk for HttpDesk {
         self.decide("/holds/decision".to_owned(), &request).await
     }
 
-    async fn holds_alike(&self, id: &HoldId) -> Result<Vec<HoldId>, DeskError> {
+    async fn holds_alike(&self, id: &HoldId) -> Result<Alike, DeskError> {
         self.ask(&Call::get(format!("/holds/{id}/alike"))).await
     }
 

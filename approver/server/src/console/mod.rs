@@ -4,6 +4,7 @@
 //! Knows holds only as views. What a person may do is decided by the desk, at the time of the
 //! click (invariant 9); shows redacted text only (invariant 7).
 
+mod alike;
 mod assets;
 mod effects;
 mod grants;

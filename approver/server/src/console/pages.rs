@@ -1,8 +1,8 @@
 //! The pages about holds.
 
 use abeyance_api::{
-    BulkDecision, Claimant, DecideError, Decision, DecisionDesk as _, DecisionRequest, DeskError,
-    GrantWish, HoldId, HoldView, LookRequest, Surface,
+    Claimant, DecideError, Decision, DecisionDesk as _, DecisionRequest, DeskError, GrantWish,
+    HoldId, LookRequest, Surface,
 };
 use axum::{
     Form,
@@ -14,12 +14,13 @@ use minijinja::context;
 use serde::Deserialize;
 
 use super::{
+    alike,
     guard::{self, SameOrigin},
     session::LoggedIn,
     timeline::timeline,
     views::{HoldPage, HoldRow, Me},
 };
-use crate::{Approver, limits, store::HoldRecord};
+use crate::{Approver, store::HoldRecord};
 
 /// Holds on one page of the history.
 const HISTORY_SHOWN: u32 = 50;
@@ -139,7 +140,7 @@ async fn show(
         Ok(events) => events,
         Err(error) => return trouble(app, &error.into()),
     };
-    let alike = match alike(app, &view).await {
+    let alike = match alike::look_up(app, &view).await {
         Ok(alike) => alike,
         Err(error) => return trouble(app, &error),
     };
@@ -155,18 +156,6 @@ async fn show(
         reason,
     };
     app.0.pages.render(status, "hold.html", values)
-}
-
-/// The holds like it that wait at this moment, as far as they can be decided with it at once.
-async fn alike(app: &Approver, view: &HoldView) -> Result<Vec<HoldId>, DeskError> {
-    if view.offers.alike == 0 {
-        return Ok(Vec::new());
-    }
-    let record = app.0.store.hold(&view.id).await?;
-    let record = record.ok_or(DeskError::NotFound)?;
-    let mut alike = app.0.store.holds_alike(&record).await?;
-    alike.truncate(limits::BULK_MAX.saturating_sub(1));
-    Ok(alike)
 }
 
 #[derive(Deserialize)]
@@ -230,7 +219,7 @@ pub(super) async fn decide(
         grant: form.wish(),
     };
     let decided = match &form.alike {
-        Some(shown) => decide_alike(&app, &id, shown, request).await,
+        Some(shown) => alike::decide(&app, &id, shown, request).await,
         None => app.hold_decide(request).await.map(|_| ()),
     };
     match decided {
@@ -243,35 +232,6 @@ pub(super) async fn decide(
             show(&app, &caller, &id, status_of(&error), Some(trouble)).await
         }
     }
-}
-
-/// The hold itself and those that were alike when the page was shown; the first that did not count is told. What came
-/// since was not looked at.
-async fn decide_alike(
-    app: &Approver,
-    id: &HoldId,
-    shown: &str,
-    request: DecisionRequest,
-) -> Result<(), DecideError> {
-    let mut holds = vec![id.clone()];
-    for other in shown.split_whitespace() {
-        let other: HoldId = other.parse().map_err(|_| DecideError::Invalid {
-            detail: "the page named a hold that is none; load it anew".to_owned(),
-        })?;
-        if !holds.contains(&other) {
-            holds.push(other);
-        }
-    }
-    let bulk = BulkDecision {
-        holds,
-        claimant: request.claimant,
-        decision: request.decision,
-        reason: request.reason,
-        surface: request.surface,
-    };
-    let outcomes = app.holds_decide(bulk).await?;
-    let failed = outcomes.into_iter().find_map(|one| one.result.err());
-    failed.map_or(Ok(()), Err)
 }
 
 #[derive(Deserialize)]

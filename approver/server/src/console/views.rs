@@ -1,11 +1,12 @@
 //! Holds as pages show them.
 
-use abeyance_api::{AskedStep, HoldId, HoldState, HoldView, RedactedStatement, TransactionContext};
+use abeyance_api::{Alike, AskedStep, HoldState, HoldView, RedactedStatement, TransactionContext};
 use abeyance_holds::{Ineligible, Roster, eligible};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{
+    alike::Company,
     effects::{EffectRow, effects},
     session::LoggedIn,
     sql::{self, Piece},
@@ -122,10 +123,8 @@ pub(super) struct HoldPage {
     ticket: bool,
     /// The grant its approval gave, in words.
     grant: Option<String>,
-    /// Others of the same shape that wait.
-    alike: usize,
-    /// Their ids, as the form gives them back.
-    alike_ids: String,
+    /// The others like it that wait, unless there are none.
+    alike: Option<Company>,
     grant_choices: Vec<u32>,
     may_break_glass: bool,
     /// Who approved it alone.
@@ -181,12 +180,7 @@ struct Reviewer {
 }
 
 impl HoldPage {
-    pub(super) fn new(
-        hold: &HoldView,
-        viewer: &Person,
-        alike: &[HoldId],
-        now: DateTime<Utc>,
-    ) -> Self {
+    pub(super) fn new(hold: &HoldView, viewer: &Person, alike: &Alike, now: DateTime<Utc>) -> Self {
         let request = &hold.request;
         Self {
             row: HoldRow::new(hold, viewer, now),
@@ -202,12 +196,7 @@ impl HoldPage {
             at_commit: request.manner.at_commit,
             ticket: request.manner.ticket,
             grant: hold.grant.as_ref().map(words::grant),
-            alike: alike.len(),
-            alike_ids: alike
-                .iter()
-                .map(HoldId::as_str)
-                .collect::<Vec<_>>()
-                .join(" "),
+            alike: Company::of(alike, now),
             grant_choices: GRANT_CHOICES
                 .into_iter()
                 .filter(|minutes| *minutes <= hold.offers.grant_minutes)

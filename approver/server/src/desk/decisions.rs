@@ -1,8 +1,8 @@
 //! What people decide, by whatever surface.
 
 use abeyance_api::{
-    BulkDecision, BulkOutcome, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError,
-    HoldFilter, HoldId, HoldState, HoldView, LookRequest, PersonRef, Surface,
+    Alike, BulkDecision, BulkOutcome, DecideError, Decision, DecisionDesk, DecisionRequest,
+    DeskError, HoldFilter, HoldId, HoldState, HoldView, LookRequest, PersonRef, Surface,
 };
 use abeyance_holds::{Ballot, Event, Glance};
 use async_trait::async_trait;
@@ -63,7 +63,7 @@ impl DecisionDesk for Approver {
         self.look(request).await
     }
 
-    async fn holds_alike(&self, id: &HoldId) -> Result<Vec<HoldId>, DeskError> {
+    async fn holds_alike(&self, id: &HoldId) -> Result<Alike, DeskError> {
         let record = self.0.store.hold(id).await?.ok_or(DeskError::NotFound)?;
         Ok(self.0.store.holds_alike(&record).await?)
     }
@@ -78,7 +78,7 @@ impl Approver {
     pub(crate) async fn view_in_company(&self, record: HoldRecord) -> Result<HoldView, StoreError> {
         let mut alike = 0;
         if record.hold.state == HoldState::Pending {
-            alike = self.0.store.holds_alike(&record).await?.len();
+            alike = self.0.store.company(&record).await?;
         }
         let mut view = self.view(record);
         view.offers.alike = u32::try_from(alike).unwrap_or(u32::MAX);

@@ -1,7 +1,7 @@
 //! Calls about the record, and about shifts in people's own words.
 
 use abeyance_api::{
-    Claimant, DecisionDesk as _, HoldHistory, HoldId, HoldSearch, HoldsFound, OncallDesk as _,
+    Alike, Claimant, DecisionDesk as _, HoldHistory, HoldSearch, HoldsFound, OncallDesk as _,
     Override, PersonRef, RecordDesk as _, ScheduleView, ShiftsQuery, StandIn, Surface, Swap,
 };
 use axum::{Json, extract::State};
@@ -46,7 +46,7 @@ pub(super) async fn alike(
     _: Decider,
     State(approver): State<Approver>,
     HoldPath(id): HoldPath,
-) -> Result<Json<Vec<HoldId>>, Desk> {
+) -> Result<Json<Alike>, Desk> {
     Ok(Json(approver.holds_alike(&id).await?))
 }
 

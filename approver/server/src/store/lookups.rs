@@ -1,13 +1,13 @@
 //! Finding holds: by what people know of them, and by what they have in common.
 
-use abeyance_api::{HoldId, HoldState, PersonId};
+use abeyance_api::{Alike, AlikeHold, HoldId, HoldRequest, HoldState, PersonId};
 use chrono::{DateTime, Utc};
 
 use super::{
     HoldRecord, Store, StoreError,
-    db::{Conn, Sql, sql},
+    db::{Conn, Row, Sql, sql},
     record::{record, votes},
-    row::{count_at, hold_id_at, micros},
+    row::{count_at, hold_id_at, instant_at, micros, parse},
     writer::Scope,
 };
 use crate::{limits, signals::Touched};
@@ -44,6 +44,18 @@ macro_rules! looked_up {
             $state,
             " AND ($1 = '' OR agent = $1) AND ($2 = '' OR target = $2)
               AND ($3 = '' OR EXISTS (SELECT 1 FROM vote WHERE vote.hold = hold.id AND vote.person = $3)) ",
+            $rest
+        ))
+    };
+}
+
+/// Those that wait and are like a hold, without it.
+macro_rules! others {
+    ($what:literal, $rest:literal) => {
+        sql(concat!(
+            "SELECT ",
+            $what,
+            " FROM hold WHERE alike_key = $1 AND state = 'pending' AND id <> $2 ",
             $rest
         ))
     };
@@ -87,24 +99,70 @@ impl Store {
         Ok((records, total))
     }
 
-    /// Other holds of the same shape, agent, target and route that wait, oldest first; as many as may be decided
-    /// together with it.
-    pub(crate) async fn holds_alike(&self, of: &HoldRecord) -> Result<Vec<HoldId>, StoreError> {
-        let most = u32::try_from(limits::BULK_MAX.saturating_sub(1)).unwrap_or(u32::MAX);
-        others(&mut self.reader().await?, of, most).await
+    /// A hold and the others of its shape, agent, target and route that wait, as many as may be decided together.
+    pub(crate) async fn holds_alike(&self, of: &HoldRecord) -> Result<Alike, StoreError> {
+        let mut conn = self.reader().await?;
+        let rows = others!(
+            "id, created_at, request",
+            "ORDER BY created_at, id LIMIT $3"
+        )
+        .bind(super::grants::key(&of.request))
+        .bind(of.id.as_str())
+        .bind(others_max())
+        .fetch_all(&mut conn)
+        .await?;
+        let mut holds = vec![AlikeHold {
+            id: of.id.clone(),
+            created_at: of.hold.created_at,
+            rows: of.request.blast.rows.clone(),
+        }];
+        for row in &rows {
+            holds.push(alike_of(row)?);
+        }
+        let all = company(&mut conn, of, u32::MAX).await?;
+        let listed = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        let more = all.saturating_sub(listed);
+        Ok(Alike { holds, more })
+    }
+
+    /// How many others there are, as far as they may be decided together with it.
+    pub(crate) async fn company(&self, of: &HoldRecord) -> Result<u64, StoreError> {
+        company(&mut self.reader().await?, of, others_max()).await
     }
 }
 
+fn alike_of(row: &Row) -> Result<AlikeHold, StoreError> {
+    let request: HoldRequest = parse(row.try_get("request")?)?;
+    Ok(AlikeHold {
+        id: hold_id_at(row, "id")?,
+        created_at: instant_at(row, "created_at")?,
+        rows: request.blast.rows,
+    })
+}
+
+/// How many are decided together with one.
+fn others_max() -> u32 {
+    u32::try_from(limits::BULK_MAX.saturating_sub(1)).unwrap_or(u32::MAX)
+}
+
+/// Counts to `most`.
+async fn company(conn: &mut Conn, of: &HoldRecord, most: u32) -> Result<u64, StoreError> {
+    let row = others!("count(*) AS others FROM (SELECT id", "LIMIT $3) AS found")
+        .bind(super::grants::key(&of.request))
+        .bind(of.id.as_str())
+        .bind(most)
+        .fetch_one(conn)
+        .await?;
+    count_at(&row, "others")
+}
+
 async fn others(conn: &mut Conn, of: &HoldRecord, most: u32) -> Result<Vec<HoldId>, StoreError> {
-    let rows = sql(
-        "SELECT id FROM hold WHERE alike_key = $1 AND state = 'pending' AND id <> $2
-         ORDER BY created_at, id LIMIT $3",
-    )
-    .bind(super::grants::key(&of.request))
-    .bind(of.id.as_str())
-    .bind(most)
-    .fetch_all(conn)
-    .await?;
+    let rows = others!("id", "ORDER BY created_at, id LIMIT $3")
+        .bind(super::grants::key(&of.request))
+        .bind(of.id.as_str())
+        .bind(most)
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(|row| hold_id_at(row, "id")).collect()
 }
 

@@ -4,7 +4,7 @@ use abeyance_api::{
     Decision, GrantView, HoldHistory, HoldView, HoldsFound, Override, PersonId, PersonRef,
     Resolution, ScheduleView, ShiftView, blast, blast::words::rows,
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{
     answer::{Answer, Part},
@@ -37,7 +37,7 @@ pub(super) fn waiting(found: &HoldsFound, filter: &Filter, now: DateTime<Utc>) -
         line.push(text(format!(
             " · rule {} · {} left",
             hold.request.rule,
-            span(left)
+            words::span(left)
         )));
         answer.push(Part::Item(line));
     }
@@ -124,16 +124,6 @@ fn more(answer: &mut Answer, found: &HoldsFound, advice: &str) {
     let left = found.total.saturating_sub(shown);
     if left > 0 {
         answer.note(format!("and {} more; {advice}", words::grouped(left)));
-    }
-}
-
-/// `4 min 12 s`, `3 h 20 min`.
-fn span(left: TimeDelta) -> String {
-    let seconds = left.num_seconds().max(0);
-    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }
 }
 

@@ -21,11 +21,11 @@ impl Clicks {
         let hold = &click.hold;
         let alike = timeout(limits::FORM_LOOK_MAX, self.desk.holds_alike(hold)).await;
         match alike {
-            Ok(Ok(others)) if others.is_empty() => Some(format!(
+            Ok(Ok(alike)) if alike.holds.len() < 2 => Some(format!(
                 "Nothing else that waits is like {hold} any more; decide it alone."
             )),
-            Ok(Ok(others)) => {
-                let form = form::alike_form(hold, &others, &click.place);
+            Ok(Ok(alike)) => {
+                let form = form::alike_form(hold, &alike, self.clock.now(), &click.place);
                 self.open(click, form).await
             }
             Ok(Err(_)) | Err(_) => Some(format!(

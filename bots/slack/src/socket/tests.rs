@@ -128,7 +128,11 @@ fn inbox(double: &SlackDouble, desk: &Arc<Desk>) -> Inbox {
     let reception = Arc::new(Reception::new(port));
     let chat = Chat::new(desks(desk), Arc::new(SystemClock));
     Inbox {
-        clicks: Arc::new(Clicks::new(Arc::clone(&reception), Arc::clone(desk) as _)),
+        clicks: Arc::new(Clicks::new(
+            Arc::clone(&reception),
+            Arc::clone(desk) as _,
+            Arc::new(SystemClock),
+        )),
         commands: Arc::new(Commands::new(reception, chat)),
     }
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use abeyance_api::{
-    AgentIdentity, BindingDigest, Blast, BulkDecision, BulkOutcome, CardDesk, CardFailure,
+    AgentIdentity, Alike, AlikeHold, BindingDigest, Blast, BulkDecision, BulkOutcome, CardDesk, CardFailure,
     CardReceipt, CardTask, ChatKind, Claimant, DecideError, Decision, DecisionDesk,
     DecisionRequest, DeskError, Estimate, GrantDesk, GrantRevocation, GrantView, HoldFilter,
     HoldHistory, HoldId, HoldRequest, HoldSearch, HoldState, HoldView, HoldsFound, OncallDesk,
@@ -140,6 +140,8 @@ pub struct Desk {
     pub lose_receipts: Mutex<u32>,
     /// Votes that a hold needs; one when zero.
     pub quorum: Mutex<usize>,
+    /// Holds that are alike and more than may be decided together.
+    pub more_alike: Mutex<u64>,
     /// Every stand-in that was asked for.
     pub stand_ins: Mutex<Vec<StandIn>>,
 }
@@ -252,11 +254,21 @@ impl DecisionDesk for Desk {
         Ok(view)
     }
 
-    async fn holds_alike(&self, id: &HoldId) -> Result<Vec<HoldId>, DeskError> {
+    async fn holds_alike(&self, id: &HoldId) -> Result<Alike, DeskError> {
         let holds = self.holds.lock().unwrap();
-        let others = holds.values().map(|(view, _)| view);
-        let others = others.filter(|view| view.id != *id && view.state == HoldState::Pending);
-        Ok(others.map(|view| view.id.clone()).collect())
+        let waiting = holds.values().map(|(view, _)| view);
+        let waiting = waiting.filter(|view| view.state == HoldState::Pending);
+        let (mut first, others): (Vec<_>, Vec<_>) = waiting.partition(|view| view.id == *id);
+        first.extend(others);
+        let one = |view: &HoldView| AlikeHold {
+            id: view.id.clone(),
+            created_at: view.created_at,
+            rows: view.request.blast.rows.clone(),
+        };
+        Ok(Alike {
+            holds: first.into_iter().map(one).collect(),
+            more: *self.more_alike.lock().unwrap(),
+        })
     }
 
     async fn holds_decide(&self, request: BulkDecision) -> Result<Vec<BulkOutcome>, DecideError> {
