@@ -275,7 +275,7 @@ async fn a_form_that_slack_does_not_open_is_explained() {
 async fn forged_replayed_stale_and_oversized_requests_do_nothing() {
     let rig = Rig::http().await;
     let card = rig.card(HOLD).await;
-    let target = || Target {
+    let target = || Target::Click {
         user: BOB.to_owned(),
         channel: CHANNEL.to_owned(),
         ts: card.ts.clone(),

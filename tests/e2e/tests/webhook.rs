@@ -71,7 +71,7 @@ async fn twenty_unsigned_megabytes_are_refused_quickly() {
 }
 
 fn target(card: &Message) -> Target {
-    Target {
+    Target::Click {
         user: BOB.into(),
         channel: CHANNEL.into(),
         ts: card.ts.clone(),

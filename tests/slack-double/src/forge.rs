@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::clock;
 use crate::config::Interactivity;
@@ -11,13 +12,22 @@ use crate::model::{Answer, Kind, RecordedRequest};
 use crate::payload;
 use crate::sign;
 
-/// The button a forged click is about.
+/// What a forged request is about: a button that would be clicked, or a command that would be typed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Target {
-    pub user: String,
-    pub channel: String,
-    pub ts: String,
-    pub action_id: String,
+#[serde(untagged)]
+pub enum Target {
+    Click {
+        user: String,
+        channel: String,
+        ts: String,
+        action_id: String,
+    },
+    Command {
+        user: String,
+        channel: String,
+        command: String,
+        text: String,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,7 +41,7 @@ pub enum Forgery {
     NoSignature(Target),
     /// No timestamp header; the signature is over the right one.
     NoTimestamp(Target),
-    /// Signed with another secret.
+    /// Signed with another secret, as another app's would be.
     WrongSecret(Target),
     /// Rightly signed, long ago (negative: in the future).
     OldTimestamp {
@@ -41,6 +51,8 @@ pub enum Forgery {
     },
     /// The signature is right for another body.
     TamperedBody(Target),
+    /// Rightly signed, from another workspace than the token's.
+    OtherTeam(Target),
     /// Rightly signed, but not what Slack sends: the body as given.
     SignedGarbage { body: String },
     /// Unsigned, so many bytes.
@@ -49,6 +61,17 @@ pub enum Forgery {
         headers: Vec<(String, String)>,
         body: String,
     },
+    /// The same, sent to where commands go.
+    AtCommands { forgery: Box<Forgery> },
+    /// The same, sent to where clicks go.
+    AtClicks { forgery: Box<Forgery> },
+}
+
+/// Where the app takes what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Clicks,
+    Commands,
 }
 
 pub(crate) async fn forge(inner: &Inner, forgery: Forgery) -> anyhow::Result<Answer> {
@@ -56,9 +79,15 @@ pub(crate) async fn forge(inner: &Inner, forgery: Forgery) -> anyhow::Result<Ans
     Ok(send(inner, &request, inner.ack_limit).await.into())
 }
 
-fn request_url(inner: &Inner) -> anyhow::Result<String> {
+fn url(inner: &Inner, door: Door) -> anyhow::Result<String> {
     match inner.world().interactivity.clone() {
-        Interactivity::Http { request_url, .. } => Ok(request_url),
+        Interactivity::Http {
+            request_url,
+            command_url,
+        } => Ok(match door {
+            Door::Clicks => request_url,
+            Door::Commands => command_url.unwrap_or(request_url),
+        }),
         Interactivity::Socket | Interactivity::Off => {
             bail!("forging needs interactivity over HTTP")
         }
@@ -66,81 +95,142 @@ fn request_url(inner: &Inner) -> anyhow::Result<String> {
 }
 
 fn build(inner: &Inner, forgery: Forgery) -> anyhow::Result<RecordedRequest> {
-    const FORM: &str = "application/x-www-form-urlencoded";
-    let now = clock::unix_seconds();
-    let right =
-        |timestamp: i64, body: &str| sign::v0(&inner.signing_secret, timestamp, body.as_bytes());
-    if let Forgery::Replay { delivery } = forgery {
-        let world = inner.world();
-        let found = world.deliveries.iter().find(|known| known.id == delivery);
-        let found = found.with_context(|| format!("there is no delivery {delivery}"))?;
-        return found
-            .recorded
-            .clone()
-            .context("that delivery did not go over HTTP");
-    }
-    let url = request_url(inner)?;
-    let (headers, body) = match forgery {
-        Forgery::Replay { .. } => bail!("a replay is answered above"),
+    let at = |door, forgery: Forgery| {
+        let url = url(inner, door)?;
+        Ok(RecordedRequest {
+            url,
+            ..build(inner, forgery)?
+        })
+    };
+    match forgery {
+        Forgery::AtCommands { forgery } => at(Door::Commands, *forgery),
+        Forgery::AtClicks { forgery } => at(Door::Clicks, *forgery),
+        Forgery::Replay { delivery } => recorded(inner, delivery),
         Forgery::BadSignature(target) => {
             let signature = format!("v0={}", clock::random_hex(64));
-            (
-                slack_headers(FORM, Some(now), Some(&signature)),
-                click_body(inner, &target)?,
-            )
+            forged(inner, &target, |made| made.signature = Some(signature))
         }
-        Forgery::NoSignature(target) => (
-            slack_headers(FORM, Some(now), None),
-            click_body(inner, &target)?,
-        ),
-        Forgery::NoTimestamp(target) => {
-            let body = click_body(inner, &target)?;
-            (slack_headers(FORM, None, Some(&right(now, &body))), body)
+        Forgery::NoSignature(target) => forged(inner, &target, |made| made.signature = None),
+        Forgery::NoTimestamp(target) => forged(inner, &target, |made| made.timestamp = None),
+        Forgery::WrongSecret(target) => forged(inner, &target, |made| made.sign("another secret")),
+        Forgery::OldTimestamp { target, age_secs } => forged(inner, &target, |made| {
+            made.timestamp = made.timestamp.map(|now| now - age_secs);
+            made.sign(&inner.signing_secret);
+        }),
+        Forgery::TamperedBody(target) => forged(inner, &target, |made| made.body.push_str("&x=1")),
+        Forgery::OtherTeam(target) => {
+            let (kind, mut payload) = payload(inner, &target)?;
+            elsewhere(&mut payload);
+            let body = encode(kind, &payload).1;
+            Ok(Made::signed(inner, body).sent_to(url(inner, target.door())?))
         }
-        Forgery::WrongSecret(target) => {
-            let body = click_body(inner, &target)?;
-            let signature = sign::v0("another secret", now, body.as_bytes());
-            (slack_headers(FORM, Some(now), Some(&signature)), body)
+        Forgery::SignedGarbage { body } => {
+            Ok(Made::signed(inner, body).sent_to(url(inner, Door::Clicks)?))
         }
-        Forgery::OldTimestamp { target, age_secs } => {
-            let (body, then) = (click_body(inner, &target)?, now - age_secs);
-            (
-                slack_headers(FORM, Some(then), Some(&right(then, &body))),
-                body,
-            )
-        }
-        Forgery::TamperedBody(target) => {
-            let body = click_body(inner, &target)?;
-            let signature = right(now, &body);
-            (
-                slack_headers(FORM, Some(now), Some(&signature)),
-                format!("{body}&x=1"),
-            )
-        }
-        Forgery::SignedGarbage { body } => (
-            slack_headers(FORM, Some(now), Some(&right(now, &body))),
-            body,
-        ),
         Forgery::Oversized { bytes } => {
             let body = format!("payload={}", "x".repeat(bytes.saturating_sub(8)));
-            (slack_headers(FORM, Some(now), None), body)
+            let mut made = Made::signed(inner, body);
+            made.signature = None;
+            Ok(made.sent_to(url(inner, Door::Clicks)?))
         }
-        Forgery::Raw { headers, body } => (headers, body),
-    };
-    Ok(RecordedRequest { url, headers, body })
+        Forgery::Raw { headers, body } => {
+            let url = url(inner, Door::Clicks)?;
+            Ok(RecordedRequest { url, headers, body })
+        }
+    }
 }
 
-fn click_body(inner: &Inner, target: &Target) -> anyhow::Result<String> {
-    let click = inner.change(|world| {
-        payload::block_actions(
-            inner,
-            world,
-            &target.user,
-            &target.channel,
-            &target.ts,
-            &target.action_id,
-            None,
-        )
-    })?;
-    Ok(encode(Kind::BlockActions, &click.payload).1)
+fn recorded(inner: &Inner, delivery: u64) -> anyhow::Result<RecordedRequest> {
+    let world = inner.world();
+    let found = world.deliveries.iter().find(|known| known.id == delivery);
+    let found = found.with_context(|| format!("there is no delivery {delivery}"))?;
+    let request = found.recorded.clone();
+    request.context("that delivery did not go over HTTP")
+}
+
+/// What Slack would have sent, and then one thing wrong with it.
+fn forged(
+    inner: &Inner,
+    target: &Target,
+    wrong: impl FnOnce(&mut Made),
+) -> anyhow::Result<RecordedRequest> {
+    let (kind, payload) = payload(inner, target)?;
+    let mut made = Made::signed(inner, encode(kind, &payload).1);
+    wrong(&mut made);
+    Ok(made.sent_to(url(inner, target.door())?))
+}
+
+/// A request in the making.
+struct Made {
+    timestamp: Option<i64>,
+    signature: Option<String>,
+    body: String,
+}
+
+impl Made {
+    fn signed(inner: &Inner, body: String) -> Self {
+        let mut made = Self {
+            timestamp: Some(clock::unix_seconds()),
+            signature: None,
+            body,
+        };
+        made.sign(&inner.signing_secret);
+        made
+    }
+
+    fn sign(&mut self, secret: &str) {
+        let timestamp = self.timestamp.unwrap_or_default();
+        self.signature = Some(sign::v0(secret, timestamp, self.body.as_bytes()));
+    }
+
+    fn sent_to(self, url: String) -> RecordedRequest {
+        const FORM: &str = "application/x-www-form-urlencoded";
+        RecordedRequest {
+            url,
+            headers: slack_headers(FORM, self.timestamp, self.signature.as_deref()),
+            body: self.body,
+        }
+    }
+}
+
+impl Target {
+    fn door(&self) -> Door {
+        match self {
+            Self::Click { .. } => Door::Clicks,
+            Self::Command { .. } => Door::Commands,
+        }
+    }
+}
+
+fn payload(inner: &Inner, target: &Target) -> anyhow::Result<(Kind, Value)> {
+    inner.change(|world| match target {
+        Target::Click {
+            user,
+            channel,
+            ts,
+            action_id,
+        } => {
+            let click = payload::block_actions(inner, world, user, channel, ts, action_id, None)?;
+            Ok((Kind::BlockActions, click.payload))
+        }
+        Target::Command {
+            user,
+            channel,
+            command,
+            text,
+        } => {
+            let typed = payload::slash_command(inner, world, user, channel, command, text)?;
+            Ok((Kind::SlashCommand, typed))
+        }
+    })
+}
+
+/// Says that it comes from another workspace.
+fn elsewhere(payload: &mut Value) {
+    const TEAM: &str = "T0OTHER001";
+    for pointer in ["/team_id", "/team/id", "/user/team_id"] {
+        if let Some(team) = payload.pointer_mut(pointer) {
+            *team = json!(TEAM);
+        }
+    }
 }

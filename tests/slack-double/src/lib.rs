@@ -47,6 +47,7 @@ pub use model::{
 };
 
 use inner::Inner;
+use world::World;
 
 /// Deliveries that are under way when the double stops get this long.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -417,7 +418,13 @@ impl SlackDouble {
     }
 
     pub fn clear_faults(&self) {
-        self.inner.change(|world| world.faults.clear());
+        self.inner.change(World::clear_faults);
+    }
+
+    /// Calls held up by [`FaultKind::Stall`], each by a number of its own, as long as their callers wait.
+    #[must_use]
+    pub fn stalled(&self) -> Vec<u64> {
+        self.inner.world().stalled.clone()
     }
 
     /// The port is closed and every connection cut, for so long. Returns when it listens again.

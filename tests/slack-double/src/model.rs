@@ -171,6 +171,8 @@ fn once() -> u32 {
 pub enum FaultKind {
     /// Answers late.
     Latency { ms: u64 },
+    /// Does nothing and answers nothing until faults are cleared; then both.
+    Stall,
     /// Does the work, then cuts the connection: the caller is in doubt.
     DropResponse,
     /// Does not do the work; the caller is in doubt all the same.

@@ -37,6 +37,10 @@ pub(crate) struct World {
     pub(crate) requests: VecDeque<ApiRequest>,
     pub(crate) deliveries: VecDeque<Delivery>,
     pub(crate) faults: Vec<Fault>,
+    /// Calls that are held up, and whose callers wait still; nothing ends but with them.
+    pub(crate) stalled: Vec<u64>,
+    /// Grows when faults are cleared.
+    pub(crate) cleared: u64,
     pub(crate) limiter: Limiter,
     pub(crate) rates: Rates,
     /// How much older triggers, response urls and tickets look than they are.
@@ -87,6 +91,8 @@ impl World {
             requests: VecDeque::new(),
             deliveries: VecDeque::new(),
             faults: Vec::new(),
+            stalled: Vec::new(),
+            cleared: 0,
             limiter: Limiter::default(),
             rates: config.rates,
             aged: Duration::ZERO,
@@ -104,7 +110,7 @@ impl World {
         self.response_urls.clear();
         self.requests.clear();
         self.deliveries.clear();
-        self.faults.clear();
+        self.clear_faults();
         self.limiter = Limiter::default();
         self.aged = Duration::ZERO;
     }
@@ -233,6 +239,12 @@ impl World {
         make_room(&mut self.tickets, |made| *made);
         self.tickets.insert(ticket.clone(), made);
         ticket
+    }
+
+    /// Lets go what is held up, too.
+    pub(crate) fn clear_faults(&mut self) {
+        self.faults.clear();
+        self.cleared += 1;
     }
 
     /// The fault that applies to this call, if one is left.

@@ -490,7 +490,7 @@ async fn forgeries_arrive_as_described() {
         received[1].header("x-slack-signature")
     );
 
-    let target = Target {
+    let target = Target::Click {
         user: ANN.to_owned(),
         channel: DBA.to_owned(),
         ts,
@@ -514,6 +514,7 @@ async fn forgeries_arrive_as_described() {
         double.forge(forgery.clone()).await.unwrap();
         assert!(!valid(app.received().last().unwrap()), "{forgery:?}");
     }
+    let clicked = target.clone();
     double
         .forge(Forgery::OldTimestamp {
             target,
@@ -529,4 +530,60 @@ async fn forgeries_arrive_as_described() {
         .parse()
         .unwrap();
     assert!(first - then > 500);
+    double.forge(Forgery::OtherTeam(clicked)).await.unwrap();
+    let last = app.received().pop().unwrap();
+    let team = String::from_utf8_lossy(&last.body).contains("T0OTHER001");
+    assert!(valid(&last) && team);
+}
+
+#[tokio::test]
+async fn commands_are_forged_like_clicks_and_go_where_commands_go() {
+    let (clicks, commands) = (App::start().await, App::start().await);
+    let config = DoubleConfig::http_with_commands(&clicks.url, &commands.url);
+    let double = SlackDouble::start(config).await.unwrap();
+    let target = Target::Command {
+        user: ANN.to_owned(),
+        channel: DBA.to_owned(),
+        command: "/gate".to_owned(),
+        text: "open it".to_owned(),
+    };
+    let first = double.slash_command(ANN, DBA, "/gate", "open it").await;
+    let delivery = first.unwrap().id;
+    let typed = [
+        Forgery::Replay { delivery },
+        Forgery::OldTimestamp {
+            target: target.clone(),
+            age_secs: 600,
+        },
+        Forgery::OtherTeam(target.clone()),
+        Forgery::TamperedBody(target),
+    ];
+    for (before, forgery) in typed.into_iter().enumerate() {
+        double.forge(forgery.clone()).await.unwrap();
+        let received = commands.received();
+        assert_eq!(received.len(), before + 2, "{forgery:?}");
+        let last = String::from_utf8_lossy(&received[before + 1].body);
+        for field in ["command=%2Fgate&", "text=open+it&"] {
+            assert!(last.contains(field), "{forgery:?}: {last}");
+        }
+    }
+    assert!(clicks.received().is_empty());
+    let garbage = Box::new(Forgery::SignedGarbage {
+        body: "x".to_owned(),
+    });
+    for forgery in [
+        Forgery::AtClicks {
+            forgery: Box::new(Forgery::Replay { delivery }),
+        },
+        *garbage.clone(),
+        Forgery::AtCommands { forgery: garbage },
+    ] {
+        double.forge(forgery).await.unwrap();
+    }
+    let bodies = |app: &App| app.received().pop().unwrap().body;
+    assert_eq!((clicks.received().len(), commands.received().len()), (2, 6));
+    assert_eq!(
+        (bodies(&clicks), bodies(&commands)),
+        (b"x".to_vec(), b"x".to_vec())
+    );
 }

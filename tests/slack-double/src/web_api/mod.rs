@@ -122,6 +122,36 @@ fn scope_of(method: &str) -> Option<Option<&'static str>> {
     })
 }
 
+/// A call that is held up. It is forgotten when its caller gives up: the server drops its work then.
+struct Stalled<'a> {
+    inner: &'a Inner,
+    id: u64,
+}
+
+impl Drop for Stalled<'_> {
+    fn drop(&mut self) {
+        let id = self.id;
+        self.inner
+            .change(|world| world.stalled.retain(|stalled| *stalled != id));
+    }
+}
+
+/// Waits until faults are cleared.
+async fn stall(inner: &Inner) {
+    let mut changes = inner.changed.subscribe();
+    let (id, cleared) = inner.change(|world| {
+        let id = world.next_id();
+        world.stalled.push(id);
+        (id, world.cleared)
+    });
+    let _stalled = Stalled { inner, id };
+    while inner.world().cleared == cleared {
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 pub(crate) async fn call(
     State(inner): State<Arc<Inner>>,
     Path(method): Path<String>,
@@ -137,6 +167,9 @@ pub(crate) async fn call(
     let mut reply = Reply::of_fault(fault.as_ref());
     if let Some(FaultKind::Latency { ms }) = &fault {
         tokio::time::sleep(Duration::from_millis(*ms)).await;
+    }
+    if fault == Some(FaultKind::Stall) {
+        stall(&inner).await;
     }
     if reply.is_none() && fault != Some(FaultKind::DropRequest) {
         reply = Some(inner.change(|world| answer(&inner, world, &method, &args)));
@@ -337,6 +370,7 @@ impl Reply {
             }),
             FaultKind::Error { code } => Some(Self::ok(json!({"ok": false, "error": code}))),
             FaultKind::Latency { .. }
+            | FaultKind::Stall
             | FaultKind::DropResponse
             | FaultKind::DropRequest
             | FaultKind::InvalidJson => None,
