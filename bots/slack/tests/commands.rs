@@ -14,11 +14,10 @@ mod support;
 use abeyance_api::{Estimate, HoldState, Moment, Named};
 use abeyance_slack_double::Outcome;
 use chrono::TimeDelta;
-use rig::{Rig, SOON};
+use rig::{HOLD, Rig, SOON};
 use serde_json::json;
 use support::{ANN, BOB, CHANNEL, EVE, pending};
 
-const HOLD: &str = "HLD-7K3Q";
 const OTHER: &str = "HLD-9QXM";
 const ALIKE: &str = "abeyance_alike";
 
@@ -150,8 +149,7 @@ async fn several_go_together(rig: Rig) {
     rig.shows(OTHER, "Waiting").await;
     *rig.desk.more_alike.lock().unwrap() = 5;
     assert!(card.button(ALIKE).is_some(), "{:?}", card.action_ids());
-    assert!(rig.click(BOB, &card, ALIKE).await.acked());
-    let view = rig.double.wait_for_view(BOB, SOON).await.unwrap();
+    let view = rig.form(BOB, &card, ALIKE).await;
     let shown = view.view.to_string();
     for said in [
         "`HLD-7K3Q` · 1 h 2 min old · about 1,200 rows (planner's estimate)",
@@ -166,22 +164,14 @@ async fn several_go_together(rig: Rig) {
     }
 
     let unsaid = json!({"choice": {"choice": "deny"}});
-    rig.double.submit_view(BOB, &view.id, unsaid).await.unwrap();
-    let open = rig.double.views(BOB);
-    assert!(
-        open[0].errors.contains_key("reason"),
-        "a denial needs a reason: {open:?}"
-    );
+    rig.submit(BOB, &view, unsaid).await;
+    assert!(rig.wrong_at(BOB, "reason").contains("Say why"));
     assert_eq!(rig.desk.decisions(), 0);
 
     // One that came meanwhile was not shown, so it is not decided.
     rig.card("HLD-2222").await;
-    let sent = rig
-        .double
-        .submit_view(BOB, &view.id, json!({"choice": {"choice": "approve"}}))
-        .await
-        .unwrap();
-    assert!(sent.acked(), "{sent:?}");
+    let chosen = json!({"choice": {"choice": "approve"}});
+    rig.submit(BOB, &view, chosen).await;
     for id in [HOLD, OTHER] {
         rig.shows(id, "Approved by Bob").await;
     }

@@ -1,5 +1,5 @@
 //! The whole bot against a server that speaks Slack: cards, clicks over HTTP and over Socket Mode,
-//! forms, forged requests, rate limits, lost answers and cut connections.
+//! forms, rate limits, lost answers and cut connections.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,17 +15,14 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use abeyance_api::{HoldState, Outcome, SystemClock};
-use abeyance_slack::{SlackBot, SlackConfig, SlackMode};
-use abeyance_slack_double::{
-    DisconnectReason, DoubleConfig, Fault, FaultKind, Forgery, Rates, SlackDouble, Target,
-};
-use rig::{Rig, SOON};
-use serde_json::json;
-use support::{ANN, BOB, CHANNEL, EVE, desks, pending};
+use abeyance_slack_double::{DisconnectReason, DoubleConfig, FaultKind, Rates, SlackDouble};
+use rig::{APPROVE, DENY, HOLD, Rig, SOON, bot_with, http_mode};
+use serde_json::{Value, json};
+use support::{ANN, BOB, CHANNEL, EVE, pending};
 
-const APPROVE: &str = "abeyance_approve";
-const DENY: &str = "abeyance_deny";
-const HOLD: &str = "HLD-7K3Q";
+fn because(reason: &str) -> Value {
+    json!({"reason": {"reason": reason}})
+}
 
 async fn a_click_approves_and_the_card_follows(rig: Rig) {
     let card = rig.card(HOLD).await;
@@ -63,44 +60,22 @@ async fn approving_over_socket_mode() {
 
 async fn denying_asks_why(rig: Rig) {
     let card = rig.card(HOLD).await;
-    assert!(rig.click(BOB, &card, DENY).await.acked());
-    let view = rig.double.wait_for_view(BOB, SOON).await.unwrap();
+    let view = rig.form(BOB, &card, DENY).await;
     assert_eq!(
         rig.desk.decisions(),
         0,
         "nothing is decided before the form is sent"
     );
 
-    let blank = rig
-        .double
-        .submit_view(BOB, &view.id, json!({"reason": {"reason": "\u{200b}"}}))
-        .await
-        .unwrap();
-    assert!(blank.acked());
-    let open = rig.double.views(BOB);
-    assert!(
-        open[0].errors["reason"]
-            .as_str()
-            .unwrap()
-            .contains("Say why"),
-        "{open:?}"
-    );
+    rig.submit(BOB, &view, because("\u{200b}")).await;
+    assert!(rig.wrong_at(BOB, "reason").contains("Say why"));
 
-    let sent = json!({"reason": {"reason": "use the *archive* job <!channel>"}});
-    assert!(
-        rig.double
-            .submit_view(BOB, &view.id, sent)
-            .await
-            .unwrap()
-            .acked()
-    );
+    let said = "use the *archive* job <!channel>";
+    rig.submit(BOB, &view, because(said)).await;
     let card = rig.shows(HOLD, "Denied by Bob").await;
     assert!(rig.double.views(BOB).is_empty());
     let reason = rig.desk.view(HOLD).votes[0].reason.clone().unwrap();
-    assert_eq!(
-        reason, "use the *archive* job <!channel>",
-        "stored as it was written"
-    );
+    assert_eq!(reason, said, "stored as it was written");
     assert!(
         !serde_json::to_string(&card.blocks)
             .unwrap()
@@ -150,13 +125,10 @@ async fn a_late_click_is_told_who_was_first_and_its_card_is_mended() {
     let rig = Rig::socket().await;
     let card = rig.card(HOLD).await;
     // The click is on its way when the hold ends: the reconciler may not mend the card first.
-    rig.double.fault(Fault {
-        method: "chat.update".to_owned(),
-        kind: FaultKind::RateLimited {
-            retry_after_secs: 60,
-        },
-        times: 1,
-    });
+    let limited = FaultKind::RateLimited {
+        retry_after_secs: 60,
+    };
+    rig.fault("chat.update", limited, 1);
     assert!(rig.click(BOB, &card, APPROVE).await.acked());
     rig.double
         .wait_until(SOON, |double| {
@@ -197,12 +169,8 @@ async fn slack_is_acknowledged_before_a_slow_decision_and_answered_after_it() {
     let rig = Rig::http().await;
     let card = rig.card(HOLD).await;
     *rig.desk.slow.lock().unwrap() = Duration::from_millis(4000);
-    let delivery = rig.click(EVE, &card, APPROVE).await;
-    assert!(
-        delivery.acked() && delivery.took < Duration::from_secs(1),
-        "{:?}",
-        delivery.took
-    );
+    // Slack waits shorter than that.
+    assert!(rig.click(EVE, &card, APPROVE).await.acked());
     rig.told(EVE, "roster").await;
     rig.stop().await;
 }
@@ -211,21 +179,11 @@ async fn slack_is_acknowledged_before_a_slow_decision_and_answered_after_it() {
 async fn a_form_that_is_decided_slowly_closes_and_the_answer_follows() {
     let rig = Rig::socket().await;
     let card = rig.card(HOLD).await;
-    assert!(rig.click(BOB, &card, DENY).await.acked());
-    let view = rig.double.wait_for_view(BOB, SOON).await.unwrap();
-    *rig.desk.slow.lock().unwrap() = Duration::from_millis(2500);
+    let view = rig.form(BOB, &card, DENY).await;
+    *rig.desk.slow.lock().unwrap() = Duration::from_millis(4000);
     rig.desk
         .change(HOLD, |view| view.state = HoldState::Expired);
-    let sent = rig
-        .double
-        .submit_view(BOB, &view.id, json!({"reason": {"reason": "no"}}))
-        .await
-        .unwrap();
-    assert!(
-        sent.acked() && sent.took < Duration::from_secs(3),
-        "{:?}",
-        sent.took
-    );
+    rig.submit(BOB, &view, because("no")).await;
     rig.told(BOB, "already expired").await;
     rig.stop().await;
 }
@@ -234,22 +192,11 @@ async fn a_form_that_is_decided_slowly_closes_and_the_answer_follows() {
 async fn a_form_for_a_hold_that_ended_meanwhile_says_so() {
     let rig = Rig::http().await;
     let card = rig.card(HOLD).await;
-    assert!(rig.click(BOB, &card, DENY).await.acked());
-    let view = rig.double.wait_for_view(BOB, SOON).await.unwrap();
+    let view = rig.form(BOB, &card, DENY).await;
     rig.desk
         .change(HOLD, |view| view.state = HoldState::Expired);
-    rig.double
-        .submit_view(BOB, &view.id, json!({"reason": {"reason": "no"}}))
-        .await
-        .unwrap();
-    let open = rig.double.views(BOB);
-    assert!(
-        open[0].errors["reason"]
-            .as_str()
-            .unwrap()
-            .contains("already expired"),
-        "{open:?}"
-    );
+    rig.submit(BOB, &view, because("no")).await;
+    assert!(rig.wrong_at(BOB, "reason").contains("already expired"));
     rig.stop().await;
 }
 
@@ -257,103 +204,10 @@ async fn a_form_for_a_hold_that_ended_meanwhile_says_so() {
 async fn a_form_that_slack_does_not_open_is_explained() {
     let rig = Rig::http().await;
     let card = rig.card(HOLD).await;
-    rig.double.fault(Fault {
-        method: "views.open".to_owned(),
-        kind: FaultKind::Error {
-            code: "expired_trigger_id".to_owned(),
-        },
-        times: 1,
-    });
+    rig.refuses("views.open", "expired_trigger_id");
     assert!(rig.click(BOB, &card, DENY).await.acked());
     rig.told(BOB, "Press the button again").await;
-    assert!(rig.click(BOB, &card, DENY).await.acked());
-    rig.double.wait_for_view(BOB, SOON).await.unwrap();
-    rig.stop().await;
-}
-
-#[tokio::test]
-async fn forged_replayed_stale_and_oversized_requests_do_nothing() {
-    let rig = Rig::http().await;
-    let card = rig.card(HOLD).await;
-    let target = || Target::Click {
-        user: BOB.to_owned(),
-        channel: CHANNEL.to_owned(),
-        ts: card.ts.clone(),
-        action_id: APPROVE.to_owned(),
-    };
-    let forgeries = [
-        (Forgery::BadSignature(target()), 401),
-        (Forgery::NoSignature(target()), 401),
-        (Forgery::NoTimestamp(target()), 401),
-        (Forgery::WrongSecret(target()), 401),
-        (Forgery::TamperedBody(target()), 401),
-        (
-            Forgery::OldTimestamp {
-                target: target(),
-                age_secs: 301,
-            },
-            401,
-        ),
-        (
-            Forgery::OldTimestamp {
-                target: target(),
-                age_secs: -310,
-            },
-            401,
-        ),
-        (
-            Forgery::SignedGarbage {
-                body: "payload=%7B".to_owned(),
-            },
-            400,
-        ),
-        (
-            Forgery::SignedGarbage {
-                body: "payload=%7B%7D".to_owned(),
-            },
-            400,
-        ),
-        (
-            Forgery::SignedGarbage {
-                body: "nothing".to_owned(),
-            },
-            400,
-        ),
-        (
-            Forgery::SignedGarbage {
-                body: "payload=1&payload=2".to_owned(),
-            },
-            400,
-        ),
-    ];
-    for (forgery, status) in forgeries {
-        let answer = rig.double.forge(forgery.clone()).await.unwrap();
-        assert_eq!(answer.status, status, "{forgery:?}: {answer:?}");
-        assert!(
-            !answer.body.is_empty() && !answer.body.contains(HOLD),
-            "{answer:?}"
-        );
-    }
-    let answer = rig
-        .double
-        .forge(Forgery::Oversized {
-            bytes: 20 * 1024 * 1024,
-        })
-        .await
-        .unwrap();
-    // The answer may overtake a body that nobody reads.
-    assert!(answer.status == 413 || answer.error.is_some(), "{answer:?}");
-    assert_eq!(rig.desk.decisions(), 0);
-
-    let first = rig.click(EVE, &card, APPROVE).await;
-    rig.told(EVE, "roster").await;
-    let answer = rig
-        .double
-        .forge(Forgery::Replay { delivery: first.id })
-        .await
-        .unwrap();
-    assert_eq!(answer.status, 409, "{answer:?}");
-    assert_eq!(rig.desk.decisions(), 1);
+    rig.form(BOB, &card, DENY).await;
     rig.stop().await;
 }
 
@@ -361,11 +215,7 @@ async fn forged_replayed_stale_and_oversized_requests_do_nothing() {
 async fn a_post_whose_answer_was_lost_is_found_again() {
     for kind in [FaultKind::DropResponse, FaultKind::InvalidJson] {
         let rig = Rig::socket().await;
-        rig.double.fault(Fault {
-            method: "chat.postMessage".to_owned(),
-            kind,
-            times: 1,
-        });
+        rig.fault("chat.postMessage", kind, 1);
         rig.card(HOLD).await;
         rig.desk
             .change(HOLD, |view| view.state = HoldState::Expired);
@@ -390,19 +240,14 @@ async fn a_crash_between_post_and_record_posts_no_second_card() {
 #[tokio::test]
 async fn slack_being_away_or_refusing_only_delays_a_card() {
     let rig = Rig::http().await;
-    let post = |kind| Fault {
-        method: "chat.postMessage".to_owned(),
-        kind,
-        times: 1,
-    };
-    rig.double.fault(post(FaultKind::Status { status: 503 }));
-    rig.double.fault(post(FaultKind::Error {
-        code: "not_in_channel".to_owned(),
-    }));
-    rig.double.fault(post(FaultKind::DropRequest));
-    rig.double.fault(post(FaultKind::RateLimited {
+    const POST: &str = "chat.postMessage";
+    rig.fault(POST, FaultKind::Status { status: 503 }, 1);
+    rig.refuses(POST, "not_in_channel");
+    rig.fault(POST, FaultKind::DropRequest, 1);
+    let limited = FaultKind::RateLimited {
         retry_after_secs: 2,
-    }));
+    };
+    rig.fault(POST, limited, 1);
     rig.card(HOLD).await;
     assert_eq!(rig.double.messages(CHANNEL).len(), 1);
     let failures = rig.desk.failures.lock().unwrap().clone();
@@ -414,13 +259,7 @@ async fn slack_being_away_or_refusing_only_delays_a_card() {
 #[tokio::test]
 async fn a_layout_that_slack_refuses_falls_back_to_the_minimal_card() {
     let rig = Rig::http().await;
-    rig.double.fault(Fault {
-        method: "chat.postMessage".to_owned(),
-        kind: FaultKind::Error {
-            code: "invalid_blocks".to_owned(),
-        },
-        times: 1,
-    });
+    rig.refuses("chat.postMessage", "invalid_blocks");
     let card = rig.card(HOLD).await;
     assert_eq!(
         card.action_ids(),
@@ -477,11 +316,7 @@ async fn a_socket_that_slack_replaces_or_cuts_loses_no_click() {
 async fn an_organisation_wide_install_sends_no_team_and_its_clicks_count() {
     let mut config = DoubleConfig::socket();
     config.enterprise_install = true;
-    let mode = SlackMode::Socket {
-        app_token: config.app_token.clone().into(),
-    };
-    let rig = Rig::start(config, mode).await;
-    rig.double.wait_for_socket(1, SOON).await.unwrap();
+    let rig = Rig::socket_with(config).await;
     let card = rig.card(HOLD).await;
     let delivery = rig.click(BOB, &card, APPROVE).await;
     assert!(delivery.payload["team"].is_null());
@@ -494,23 +329,14 @@ async fn an_organisation_wide_install_sends_no_team_and_its_clicks_count() {
 async fn a_wrong_token_is_found_early_and_says_what_to_do() {
     let rig = Rig::http().await;
     assert_eq!(rig.bot.check().await.unwrap().team_id, "T0CLINIC01");
-    let config = SlackConfig {
-        bot_token: "xoxb-wrong".into(),
-        mode: SlackMode::Http {
-            signing_secret: "s".into(),
-        },
-        api_url: Some(rig.double.base_url()),
-    };
-    let desk = Arc::clone(&rig.desk);
-    let bot = SlackBot::new(
-        config,
-        Arc::clone(&desk) as _,
-        Arc::clone(&desk) as _,
-        desks(&desk),
+    let mode = http_mode(&DoubleConfig::default());
+    let bot = bot_with(
+        &rig.double,
+        "xoxb-wrong",
+        &rig.desk,
+        mode,
         Arc::new(SystemClock),
-        None,
-    )
-    .unwrap();
+    );
     let error = bot.check().await.unwrap_err().to_string();
     assert!(
         error.contains("invalid_auth") && error.contains("copy it again"),
@@ -525,30 +351,21 @@ async fn a_slow_slack_delays_no_decision() {
     let rig = Rig::http().await;
     rig.bot.check().await.unwrap();
     let card = rig.card(HOLD).await;
-    rig.double.fault(Fault {
-        method: "*".to_owned(),
-        kind: FaultKind::Latency { ms: 4000 },
-        times: 50,
-    });
-    // A card is stuck in Slack while the click comes.
+    rig.fault("*", FaultKind::Stall, 50);
+    // A card is stuck in Slack when the click comes.
     rig.desk.put(pending("HLD-2222"));
-    rig.double
-        .wait_until(SOON, |double| {
-            !double.deliveries().is_empty() || double.requests().len() > 1
-        })
-        .await
-        .unwrap();
-    let begun = tokio::time::Instant::now();
+    let stuck = |double: &SlackDouble| double.stalled().first().copied();
+    let stuck = rig.double.wait_for(SOON, "a stuck call", stuck).await;
+    let stuck = stuck.unwrap();
+    let answered = rig.double.requests().len();
     assert!(rig.click(BOB, &card, APPROVE).await.acked());
-    while rig.desk.view(HOLD).state == HoldState::Pending {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        begun.elapsed()
-    );
+    rig.desk.until(HOLD, HoldState::Approved).await;
+    // That call waits for its answer still, and no other was answered.
+    let stalled = rig.double.stalled();
+    assert!(stalled.contains(&stuck), "{stuck}: {stalled:?}");
+    assert_eq!(rig.double.requests().len(), answered);
     rig.double.clear_faults();
     rig.shows(HOLD, "Approved by Bob").await;
+    rig.shows("HLD-2222", "Waiting").await;
     rig.stop().await;
 }

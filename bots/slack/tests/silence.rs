@@ -6,24 +6,22 @@
     reason = "a test stops where it fails"
 )]
 
+#[path = "support/rig.rs"]
+mod rig;
 mod support;
 
 use std::{
     io::{self, Write},
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use abeyance_api::SystemClock;
-use abeyance_slack::{SlackBot, SlackConfig, SlackMode};
 use abeyance_slack_double::{DoubleConfig, Fault, FaultKind, SlackDouble};
+use rig::{APPROVE, DENY, HOLD, SOON, bot, socket_mode};
 use serde_json::json;
-use support::{BOB, CHANNEL, Desk, EVE, desks, pending};
+use support::{BOB, CHANNEL, Desk, EVE, pending};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
-
-const SOON: Duration = Duration::from_secs(15);
-const HOLD: &str = "HLD-7K3Q";
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -63,24 +61,10 @@ async fn nothing_that_was_said_and_no_secret_is_logged() {
         config.app_token.clone(),
         config.signing_secret.clone(),
     ];
+    let mode = socket_mode(&config);
     let double = SlackDouble::start(config).await.unwrap();
     let desk = Arc::new(Desk::default());
-    let config = SlackConfig {
-        bot_token: secrets[0].clone().into(),
-        mode: SlackMode::Socket {
-            app_token: secrets[1].clone().into(),
-        },
-        api_url: Some(double.base_url()),
-    };
-    let bot = SlackBot::new(
-        config,
-        Arc::clone(&desk) as _,
-        Arc::clone(&desk) as _,
-        desks(&desk),
-        Arc::new(SystemClock),
-        None,
-    )
-    .unwrap();
+    let bot = bot(&double, &desk, mode, Arc::new(SystemClock));
     assert!(
         !secrets
             .iter()
@@ -107,10 +91,7 @@ async fn nothing_that_was_said_and_no_secret_is_logged() {
             .wait_for_message(CHANNEL, SOON, |message| !message.action_ids().is_empty())
             .await
             .unwrap();
-        double
-            .click(EVE, CHANNEL, &card.ts, "abeyance_approve")
-            .await
-            .unwrap();
+        double.click(EVE, CHANNEL, &card.ts, APPROVE).await.unwrap();
         double
             .wait_for_ephemeral(CHANNEL, EVE, SOON, |_| true)
             .await
@@ -122,18 +103,12 @@ async fn nothing_that_was_said_and_no_secret_is_logged() {
             },
             times: 1,
         });
-        double
-            .click(BOB, CHANNEL, &card.ts, "abeyance_deny")
-            .await
-            .unwrap();
+        double.click(BOB, CHANNEL, &card.ts, DENY).await.unwrap();
         double
             .wait_for_ephemeral(CHANNEL, BOB, SOON, |_| true)
             .await
             .unwrap();
-        double
-            .click(BOB, CHANNEL, &card.ts, "abeyance_deny")
-            .await
-            .unwrap();
+        double.click(BOB, CHANNEL, &card.ts, DENY).await.unwrap();
         let view = double.wait_for_view(BOB, SOON).await.unwrap();
         let reason = json!({"reason": {"reason": "open sesame"}});
         double.submit_view(BOB, &view.id, reason).await.unwrap();

@@ -7,16 +7,18 @@
     reason = "a test stops where it fails"
 )]
 
+#[path = "support/rig.rs"]
+mod rig;
 mod support;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use abeyance_api::{Clock, ManualClock};
-use abeyance_slack::{SlackBot, SlackConfig, SlackMode};
 use abeyance_slack_double::{DoubleConfig, SlackDouble};
 use hmac::{Hmac, Mac};
+use rig::{HOLD, bot, http_mode};
 use serde_json::{Value, json};
-use support::{BOB, CHANNEL, Desk, at, desks, pending};
+use support::{BOB, CHANNEL, Desk, at, pending};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -24,39 +26,24 @@ use tokio::{
     time::timeout,
 };
 
-const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
-const HOLD: &str = "HLD-7K3Q";
-
 struct Rig {
     address: SocketAddr,
     desk: Arc<Desk>,
     clock: Arc<ManualClock>,
+    secret: String,
     _double: SlackDouble,
     _server: JoinSet<()>,
 }
 
 impl Rig {
     async fn start() -> Self {
-        let double = SlackDouble::start(DoubleConfig::socket()).await.unwrap();
+        let config = DoubleConfig::default();
+        let secret = config.signing_secret.clone();
+        let double = SlackDouble::start(config.clone()).await.unwrap();
         let desk = Arc::new(Desk::default());
         desk.put(pending(HOLD));
         let clock = Arc::new(ManualClock::new(at(0)));
-        let config = SlackConfig {
-            bot_token: DoubleConfig::default().bot_token.into(),
-            mode: SlackMode::Http {
-                signing_secret: SECRET.into(),
-            },
-            api_url: Some(double.base_url()),
-        };
-        let bot = SlackBot::new(
-            config,
-            Arc::clone(&desk) as _,
-            Arc::clone(&desk) as _,
-            desks(&desk),
-            Arc::clone(&clock) as _,
-            None,
-        )
-        .unwrap();
+        let bot = bot(&double, &desk, http_mode(&config), Arc::clone(&clock) as _);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = bot.router().unwrap();
@@ -66,6 +53,7 @@ impl Rig {
             address,
             desk,
             clock,
+            secret,
             _double: double,
             _server: server,
         }
@@ -73,7 +61,7 @@ impl Rig {
 
     fn signature(&self, body: &[u8]) -> String {
         let stamp = self.clock.now().timestamp();
-        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(self.secret.as_bytes()).unwrap();
         mac.update(format!("v0:{stamp}:").as_bytes());
         mac.update(body);
         let digest = hex::encode(mac.finalize().into_bytes());

@@ -15,8 +15,8 @@ use std::{
 };
 
 use abeyance_api::{
-    AgentIdentity, Alike, AlikeHold, BindingDigest, Blast, BulkDecision, BulkOutcome, CardDesk, CardFailure,
-    CardReceipt, CardTask, ChatKind, Claimant, DecideError, Decision, DecisionDesk,
+    AgentIdentity, Alike, AlikeHold, BindingDigest, Blast, BulkDecision, BulkOutcome, CardDesk,
+    CardFailure, CardReceipt, CardTask, ChatKind, Claimant, DecideError, Decision, DecisionDesk,
     DecisionRequest, DeskError, Estimate, GrantDesk, GrantRevocation, GrantView, HoldFilter,
     HoldHistory, HoldId, HoldRequest, HoldSearch, HoldState, HoldView, HoldsFound, OncallDesk,
     Override, OverrideRemoval, OverrideRequest, PersonRef, RecordDesk, RecordLine,
@@ -26,7 +26,10 @@ use abeyance_api::{
 use abeyance_chat::command::CommandDesks;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 pub const CHANNEL: &str = "C0DBA0001";
 pub const ANN: &str = "U0ANN0001";
@@ -131,6 +134,7 @@ struct CardState {
 pub struct Desk {
     holds: Mutex<BTreeMap<HoldId, (HoldView, CardState)>>,
     changed: Notify,
+    puts: watch::Sender<u64>,
     /// Every decision that was asked for, counted or not.
     pub asked: Mutex<Vec<DecisionRequest>>,
     pub failures: Mutex<Vec<CardFailure>>,
@@ -144,6 +148,10 @@ pub struct Desk {
     pub more_alike: Mutex<u64>,
     /// Every stand-in that was asked for.
     pub stand_ins: Mutex<Vec<StandIn>>,
+    /// Every revocation that was asked for.
+    pub revocations: Mutex<Vec<GrantRevocation>>,
+    /// How often somebody was looked up: every command begins with it.
+    pub lookups: Mutex<usize>,
 }
 
 impl Desk {
@@ -155,6 +163,7 @@ impl Desk {
             .unwrap_or_default();
         holds.insert(view.id.clone(), (view, card));
         self.changed.notify_one();
+        self.puts.send_modify(|count| *count += 1);
     }
 
     pub fn view(&self, id: &str) -> HoldView {
@@ -169,6 +178,18 @@ impl Desk {
         view.version += 1;
         change(&mut view);
         self.put(view);
+    }
+
+    /// Waits until a hold is in a state.
+    pub async fn until(&self, id: &str, state: HoldState) {
+        let mut puts = self.puts.subscribe();
+        let there = async {
+            while self.view(id).state != state {
+                puts.changed().await.unwrap();
+            }
+        };
+        let there = tokio::time::timeout(Duration::from_secs(15), there).await;
+        assert!(there.is_ok(), "{id} is {} for ever", self.view(id).state);
     }
 
     pub fn decisions(&self) -> usize {
@@ -302,6 +323,7 @@ pub fn desks(desk: &Arc<Desk>) -> CommandDesks {
 #[async_trait]
 impl RecordDesk for Desk {
     async fn person(&self, claimant: &Claimant) -> Result<PersonRef, DecideError> {
+        *self.lookups.lock().unwrap() += 1;
         let people = [person("ann", "Ann", ANN), person("bob", "Bob", BOB)];
         let Claimant::Slack { user } = claimant else {
             panic!("not from Slack")
@@ -375,7 +397,8 @@ impl GrantDesk for Desk {
         Ok(Vec::new())
     }
 
-    async fn grant_revoke(&self, _: GrantRevocation) -> Result<GrantView, DecideError> {
+    async fn grant_revoke(&self, asked: GrantRevocation) -> Result<GrantView, DecideError> {
+        self.revocations.lock().unwrap().push(asked);
         Err(DecideError::NotFound)
     }
 }
