@@ -28,6 +28,7 @@ mod notice;
 mod oncall;
 mod permit;
 mod record;
+mod seen;
 mod statement;
 
 pub use alike::{Alike, AlikeHold};
@@ -54,4 +55,5 @@ pub use oncall::{
 };
 pub use permit::{Claimed, Permit};
 pub use record::{HoldHistory, HoldSearch, HoldsFound, Named, RecordDesk, RecordLine, Which};
+pub use seen::{is_hidden, says_something};
 pub use statement::{FACTS_BYTES_MAX, RECORDS_MAX, ShadowHit, StatementRecord};

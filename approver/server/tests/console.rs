@@ -162,9 +162,11 @@ async fn a_denial_needs_a_reason() {
     let s = scratch().await;
     let id = open(&s.approver).await;
     let bob = Browser::log_in(&s.approver, "bob").await;
-    let answer = bob.decide(&id, "deny", "+").await;
-    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(answer.text.contains("Say in a few words why"));
+    for nothing_to_see in ["+", "%E2%80%8B%E2%81%A0"] {
+        let answer = bob.decide(&id, "deny", nothing_to_see).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(answer.text.contains("Say in a few words why"));
+    }
     assert_eq!(state(&s, &id).await, HoldState::Pending);
     let answer = bob.decide(&id, "deny", "too+broad").await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);

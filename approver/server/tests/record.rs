@@ -352,6 +352,10 @@ async fn stand_ins_are_named_as_people_name_them_on_the_schedules_clock() {
         assert!(error.contains(why), "{error}");
     }
     let mut wish = stand_in("bob", "2026-03-03T18:00");
+    "\u{200b}\u{2060}".clone_into(&mut wish.reason);
+    let error = approver.stand_in(wish).await.unwrap_err().to_string();
+    assert!(error.contains("say in a few words why"), "{error}");
+    let mut wish = stand_in("bob", "2026-03-03T18:00");
     "dbaa".clone_into(&mut wish.schedule);
     let error = approver.stand_in(wish).await.unwrap_err().to_string();
     assert!(error.contains("did you mean dba?"), "{error}");

@@ -3,7 +3,7 @@
 
 mod alike;
 
-use abeyance_api::{GrantWish, HoldId};
+use abeyance_api::{GrantWish, HoldId, says_something};
 use serde_json::{Value, json};
 use slack_morphism::prelude::*;
 
@@ -161,7 +161,7 @@ pub(crate) fn refused_at(field: &str, why: &str) -> Value {
 pub(crate) fn reason(said: &str) -> Result<String, String> {
     let said = said.trim();
     let count = said.chars().count();
-    if !text::says_something(said) {
+    if !says_something(said) {
         Err("Say why, so that the agent knows what to do instead.".to_owned())
     } else if count > limits::REASON_CHARS_MAX {
         Err(format!(

@@ -5,6 +5,7 @@
 //! anybody, make a link, or pass for a part of the card's own layout (invariant 7's neighbour:
 //! a card that can be forged from inside is worth nothing).
 
+use abeyance_api::is_hidden;
 use abeyance_chat::words::grouped;
 
 /// What replaces characters that would hide or reorder others.
@@ -77,13 +78,6 @@ pub(crate) fn is_user_id(text: &str) -> bool {
         if (2..=30).contains(&rest.len()) && rest.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()))
 }
 
-/// Whether there is anything to be seen.
-pub(crate) fn says_something(text: &str) -> bool {
-    one_line(text)
-        .chars()
-        .any(|c| !matches!(c, ' ' | REPLACEMENT))
-}
-
 fn escape(c: char, out: &mut String) {
     match c {
         '&' => out.push_str("&amp;"),
@@ -120,22 +114,7 @@ fn visible_line(c: char) -> char {
 
 /// Zero-width, direction-changing and tag characters let text look like something else.
 fn visible(c: char) -> char {
-    match c {
-        '\u{00ad}'
-        | '\u{061c}'
-        | '\u{115f}'
-        | '\u{1160}'
-        | '\u{180e}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{3164}'
-        | '\u{feff}'
-        | '\u{ffa0}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}' => REPLACEMENT,
-        c => c,
-    }
+    if is_hidden(c) { REPLACEMENT } else { c }
 }
 
 fn cut(text: &str, max: usize, escape: impl FnMut(char, &mut String)) -> String {

@@ -196,6 +196,7 @@ async fn put_on_call() -> Result<()> {
     let listed = typed(&world, BOB, "override list", "dentist").await?;
     let id = listed.split('`').nth(1).context("an id")?.to_owned();
     let removed = format!("override remove {id} because back again");
+    typed(&world, EVE, &removed, "Only people of schedule dba").await?;
     typed(&world, BOB, &removed, "is taken back").await?;
     typed(&world, BOB, "override list dba", "There are no overrides").await?;
     let swap = format!("swap dba {} with {} because dentist", time(1), time(25));

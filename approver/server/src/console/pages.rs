@@ -2,7 +2,7 @@
 
 use abeyance_api::{
     Claimant, DecideError, Decision, DecisionDesk as _, DecisionRequest, DeskError, GrantWish,
-    HoldId, LookRequest, Surface,
+    HoldId, LookRequest, Surface, says_something,
 };
 use axum::{
     Form,
@@ -198,7 +198,7 @@ pub(super) async fn decide(
         return no_such_hold(&app);
     };
     let reason = form.reason.trim().to_owned();
-    if form.decision == Decision::Deny && reason.is_empty() {
+    if form.decision == Decision::Deny && !says_something(&reason) {
         let text = "Say in a few words why: whoever waits reads it and knows what to change.";
         let trouble = Trouble {
             text: text.to_owned(),

@@ -3,6 +3,7 @@
 use abeyance_api::{
     Alike, BulkDecision, BulkOutcome, DecideError, Decision, DecisionDesk, DecisionRequest,
     DeskError, HoldFilter, HoldId, HoldState, HoldView, LookRequest, PersonRef, Surface,
+    says_something,
 };
 use abeyance_holds::{Ballot, Event, Glance};
 use async_trait::async_trait;
@@ -150,5 +151,5 @@ pub(crate) fn clean_reason(reason: Option<String>) -> Result<Option<String>, Dec
             ),
         });
     }
-    Ok(Some(reason).filter(|reason| !reason.is_empty()))
+    Ok(Some(reason).filter(|reason| says_something(reason)))
 }

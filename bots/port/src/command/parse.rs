@@ -1,6 +1,6 @@
 //! From what was typed to a command. Total and bounded; what is wrong is said with how it is written.
 
-use abeyance_api::{MOMENT_FORM, Moment, Named, nearest};
+use abeyance_api::{MOMENT_FORM, Moment, Named, nearest, says_something};
 
 use super::{
     grammar::{self, Command, Filter, Form},
@@ -359,7 +359,7 @@ impl Reading {
                     limits::REASON_CHARS_MAX
                 ))
             }
-            Some(reason) if !reason.is_empty() => Ok(reason),
+            Some(reason) if says_something(&reason) => Ok(reason),
             Some(_) | None => self.wrong("say why, after “because”"),
         }
     }

@@ -146,6 +146,7 @@ pub struct Desk {
     pub quorum: Mutex<usize>,
     /// Holds that are alike and more than may be decided together.
     pub more_alike: Mutex<u64>,
+    pub overrides: Mutex<Vec<Override>>,
     /// Every stand-in that was asked for.
     pub stand_ins: Mutex<Vec<StandIn>>,
     /// Every revocation that was asked for.
@@ -364,7 +365,7 @@ impl RecordDesk for Desk {
 #[async_trait]
 impl OncallDesk for Desk {
     async fn overrides(&self, _: DateTime<Utc>) -> Result<Vec<Override>, DeskError> {
-        Ok(Vec::new())
+        Ok(self.overrides.lock().unwrap().clone())
     }
 
     async fn override_add(&self, _: OverrideRequest) -> Result<Vec<Override>, DecideError> {
@@ -382,8 +383,14 @@ impl OncallDesk for Desk {
     }
 
     async fn stand_in(&self, request: StandIn) -> Result<Vec<Override>, DecideError> {
+        let schedule = request.schedule.clone();
         self.stand_ins.lock().unwrap().push(request);
-        Ok(Vec::new())
+        if schedule == "dba" {
+            return Ok(Vec::new());
+        }
+        Err(DecideError::Invalid {
+            detail: format!("there is no schedule {schedule}"),
+        })
     }
 
     async fn swap(&self, _: Swap) -> Result<Vec<Override>, DecideError> {
