@@ -33,6 +33,9 @@ pub struct OverrideRequest {
     pub reason: String,
     pub claimant: Claimant,
     pub surface: Surface,
+    /// By what a surface tells one request from another; the same one, sent again, is not carried out twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// Who stands in when.
@@ -121,6 +124,9 @@ pub struct StandIn {
     pub reason: String,
     pub claimant: Claimant,
     pub surface: Surface,
+    /// By what a surface tells one request from another; the same one, sent again, is not carried out twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// A request that the shifts of two moments change people.
@@ -133,6 +139,9 @@ pub struct Swap {
     pub reason: String,
     pub claimant: Claimant,
     pub surface: Surface,
+    /// By what a surface tells one request from another; the same one, sent again, is not carried out twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// A question who is on call.

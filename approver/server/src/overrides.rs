@@ -19,7 +19,7 @@ use crate::{
     desk::clean_reason,
     limits,
     roster::Roster,
-    store::{NewOverrides, Removal, Store},
+    store::{Added, NewOverrides, Removal, Store},
 };
 
 /// Overrides by schedule, as schedules read them.
@@ -78,14 +78,21 @@ impl OncallDesk for Approver {
             reason: required(request.reason)?,
             author: author.clone(),
             surface: request.surface,
+            key: request.key.map(bounded).transpose()?,
         };
-        let made = self.0.store.overrides_add(new, now).await?;
-        let made = made.ok_or_else(|| {
-            let most = limits::OVERRIDES_MAX;
-            invalid(format!(
-                "there are {most} overrides already; remove some first"
-            ))
-        })?;
+        let made = match self.0.store.overrides_add(new, now).await? {
+            Added::Done(made) => made,
+            Added::Before => {
+                let said = "this was done before, and is not done again".to_owned();
+                return Err(invalid(said));
+            }
+            Added::Full => {
+                let most = limits::OVERRIDES_MAX;
+                return Err(invalid(format!(
+                    "there are {most} overrides already; remove some first"
+                )));
+            }
+        };
         tracing::info!(schedule = request.schedule, %author, count = made.len(), "on call overridden");
         Ok(made)
     }
@@ -179,6 +186,12 @@ fn check_spans(
         }
     }
     Ok(())
+}
+
+fn bounded(key: String) -> Result<String, DecideError> {
+    let fits = (1..=limits::REQUEST_KEY_BYTES_MAX).contains(&key.len());
+    fits.then_some(key)
+        .ok_or_else(|| invalid("the request's key is empty or too long".to_owned()))
 }
 
 fn required(reason: String) -> Result<String, DecideError> {

@@ -66,6 +66,7 @@ impl Approver {
             reason: request.reason,
             claimant: request.claimant,
             surface: request.surface,
+            key: request.key,
         };
         self.override_add(request).await
     }
@@ -93,6 +94,7 @@ impl Approver {
             reason: request.reason,
             claimant: request.claimant,
             surface: request.surface,
+            key: request.key,
         };
         self.override_add(request).await
     }

@@ -153,6 +153,7 @@ impl Scene {
             reason: "dentist".to_owned(),
             claimant: Claimant::Person { id: id(author) },
             surface: Surface::Console,
+            key: None,
         };
         let made = self.approver.oncall_desk().override_add(request).await?;
         Ok(made[0].id)

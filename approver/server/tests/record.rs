@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use abeyance_api::{
     BulkDecision, CardDesk, CardReceipt, CardTask, ChatKind, Claimant, Clock as _, DecideError,
-    Decision, DecisionDesk, HoldId, HoldSearch, ManualClock, Moment, Named, OncallDesk, RecordDesk,
-    ShiftsQuery, StandIn, Surface, Swap, Which,
+    Decision, DecisionDesk, HoldId, HoldSearch, ManualClock, Moment, Named, OncallDesk,
+    OverrideRemoval, RecordDesk, ShiftsQuery, StandIn, Surface, Swap, Which,
 };
 use abeyance_approver::{
     Approver, OncallSchedule,
@@ -317,6 +317,7 @@ fn stand_in(person: &str, until: &str) -> StandIn {
         reason: "dentist".to_owned(),
         claimant: slack("ann"),
         surface: Surface::Slack,
+        key: None,
     }
 }
 
@@ -383,6 +384,7 @@ async fn shifts_are_shown_and_change_people() {
         reason: "dentist".to_owned(),
         claimant: slack("bob"),
         surface: Surface::Slack,
+        key: None,
     };
     let made = approver.swap(swap("2026-03-03T12:00")).await.unwrap();
     assert_eq!(made.len(), 2);
@@ -396,6 +398,69 @@ async fn shifts_are_shown_and_change_people() {
         error.to_string().contains("only people of schedule dba"),
         "{error}"
     );
+}
+
+/// By way of another approver, or after a restart that forgot the first.
+#[tokio::test]
+async fn a_request_that_comes_twice_is_carried_out_once() {
+    let (approver, clock) = approver().await;
+    let keyed = |who: &str, key: &str| StandIn {
+        claimant: slack(who),
+        key: Some(key.to_owned()),
+        ..stand_in("bob", "2026-03-03T18:00")
+    };
+    let made = approver.stand_in(keyed("ann", "13.37.f0")).await.unwrap();
+    let refused = async |wish: StandIn, why: &str| {
+        let error = approver.stand_in(wish).await.unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    };
+    refused(keyed("ann", "13.37.f0"), "done before").await;
+    let removal = OverrideRemoval {
+        id: made[0].id,
+        reason: "back already".to_owned(),
+        claimant: slack("bob"),
+        surface: Surface::Slack,
+    };
+    approver.override_remove(removal).await.unwrap();
+    // What was taken back stays so.
+    refused(keyed("ann", "13.37.f0"), "done before").await;
+    let since = clock.now();
+    assert_eq!(approver.overrides(since).await.unwrap(), []);
+    for key in [String::new(), "x".repeat(257)] {
+        refused(keyed("ann", &key), "too long").await;
+    }
+    // Somebody else's request is another one, and so is one without a key.
+    approver.stand_in(keyed("bob", "13.37.f0")).await.unwrap();
+    approver.stand_in(keyed("ann", "13.37.f1")).await.unwrap();
+    for _ in 0..2 {
+        let wish = stand_in("bob", "2026-03-03T18:00");
+        approver.stand_in(wish).await.unwrap();
+    }
+    let swap = || Swap {
+        schedule: "dba".to_owned(),
+        shift: wall("2026-03-06T15:00"),
+        with: wall("2026-03-07T12:00"),
+        reason: "dentist".to_owned(),
+        claimant: slack("bob"),
+        surface: Surface::Slack,
+        key: Some("13.37.f0".to_owned()),
+    };
+    let swapped = approver.swap(swap()).await;
+    // The same key as his stand-in's: one request is one thing.
+    assert!(swapped.unwrap_err().to_string().contains("done before"));
+    let mut another = swap();
+    another.key = Some("13.37.f2".to_owned());
+    assert_eq!(approver.swap(another).await.unwrap().len(), 2);
+    // As much of an id as chat shows tells them apart.
+    let all = approver.overrides(since).await.unwrap();
+    let mut shown: Vec<String> = all
+        .iter()
+        .map(|one| one.id.to_string()[..8].to_owned())
+        .collect();
+    shown.sort();
+    shown.dedup();
+    assert_eq!((shown.len(), all.len()), (6, 6));
+    assert_eq!(approver.audit_verify().await.unwrap().broken_at, None);
 }
 
 async fn cards(approver: &Approver) -> Vec<CardTask> {

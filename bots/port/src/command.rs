@@ -48,6 +48,8 @@ pub struct Asker {
     pub surface: Surface,
     /// How the command is called here: `/abeyance`.
     pub command: String,
+    /// By what the chat tells this command from all others; none when it has nothing of the kind.
+    pub key: Option<String>,
 }
 
 /// Answers commands.
@@ -172,6 +174,7 @@ impl Commands {
     /// What changes something. The server authorises each by itself.
     async fn change(&self, asker: &Asker, command: Command) -> Result<Answer, DecideError> {
         let (claimant, surface) = (asker.claimant.clone(), asker.surface);
+        let key = asker.key.clone();
         match command {
             Command::Override {
                 schedule,
@@ -188,6 +191,7 @@ impl Commands {
                     reason,
                     claimant,
                     surface,
+                    key,
                 };
                 let made = self.desks.oncall.stand_in(request).await?;
                 Ok(show::overrides("Done: on call is overridden", &made))
@@ -205,6 +209,7 @@ impl Commands {
                     reason,
                     claimant,
                     surface,
+                    key,
                 };
                 let made = self.desks.oncall.swap(request).await?;
                 Ok(show::overrides("Done: the shifts change people", &made))

@@ -28,6 +28,8 @@ pub(crate) struct Typed {
     pub command: String,
     pub runs: Vec<Run>,
     pub place: Place,
+    /// Slack makes one for each command.
+    pub trigger: Option<String>,
 }
 
 pub(crate) struct Commands {
@@ -75,6 +77,7 @@ impl Commands {
             },
             surface: Surface::Slack,
             command: typed.command.clone(),
+            key: typed.trigger.clone(),
         };
         let (command, answer) = self.chat.answer(&asker, &typed.runs).await;
         info!(command, "a command was answered in Slack");
@@ -99,6 +102,7 @@ pub(crate) fn read(payload: &Value) -> Result<Typed, Malformed> {
         user: user.ok_or(Malformed("no user"))?,
         command: command.ok_or(Malformed("no command"))?,
         runs: runs(at(payload, "/text").unwrap_or_default()),
+        trigger: own("/trigger_id"),
         place: Place {
             channel: own("/channel_id"),
             message: None,

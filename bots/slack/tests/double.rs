@@ -18,7 +18,7 @@ use abeyance_api::{HoldState, Outcome, SystemClock};
 use abeyance_slack_double::{DisconnectReason, DoubleConfig, FaultKind, Rates, SlackDouble};
 use rig::{APPROVE, DENY, HOLD, Rig, SOON, bot_with, http_mode};
 use serde_json::{Value, json};
-use support::{ANN, BOB, CHANNEL, EVE, pending};
+use support::{ANN, BOB, CHANNEL, Desk, EVE, pending};
 
 fn because(reason: &str) -> Value {
     json!({"reason": {"reason": reason}})
@@ -359,7 +359,8 @@ async fn a_slow_slack_delays_no_decision() {
     let stuck = stuck.unwrap();
     let answered = rig.double.requests().len();
     assert!(rig.click(BOB, &card, APPROVE).await.acked());
-    rig.desk.until(HOLD, HoldState::Approved).await;
+    let approved = |desk: &Desk| desk.view(HOLD).state == HoldState::Approved;
+    rig.desk.when(approved).await;
     // That call waits for its answer still, and no other was answered.
     let stalled = rig.double.stalled();
     assert!(stalled.contains(&stuck), "{stuck}: {stalled:?}");

@@ -11,9 +11,16 @@
 mod rig;
 mod support;
 
-use abeyance_slack_double::{Answer, Forgery, Message, Target};
-use rig::{APPROVE, HOLD, Rig};
-use support::{BOB, CHANNEL, EVE, pending};
+use std::sync::Arc;
+
+use abeyance_api::SystemClock;
+use abeyance_slack_double::{
+    Answer, DoubleConfig, Forgery, Interactivity, Message, SlackDouble, Target,
+};
+use axum::Router;
+use rig::{APPROVE, HOLD, Rig, bot, http_mode};
+use support::{BOB, CHANNEL, Desk, EVE, pending};
+use tokio::{net::TcpListener, task::JoinSet};
 
 const OVERRIDE: &str =
     "override dba @ann from 2026-12-24 18:00 until 2026-12-25 06:00 because the dentist";
@@ -212,6 +219,49 @@ async fn replayed_commands_do_nothing_twice() {
     assert_eq!(rig.desk.revocations.lock().unwrap().len(), 1);
     assert_eq!(rig.double.ephemerals(CHANNEL, BOB).len(), said);
     rig.stop().await;
+}
+
+/// Another approver has not seen the request. It asks the desk under the same key, and the desk refuses that one.
+#[tokio::test]
+async fn a_command_replayed_at_another_approver_has_the_key_of_the_first() {
+    let rig = Rig::http().await;
+    let sent = rig
+        .double
+        .slash_command(BOB, CHANNEL, "/abeyance", OVERRIDE);
+    let sent = sent.await.unwrap();
+    rig.told(BOB, "There are no overrides").await;
+    let config = DoubleConfig::default();
+    let other = bot(
+        &rig.double,
+        &rig.desk,
+        http_mode(&config),
+        Arc::new(SystemClock),
+    );
+    let _serving = serve(other.router().unwrap(), &rig.double).await;
+    let recorded = sent.recorded.unwrap();
+    let (headers, body) = (recorded.headers, recorded.body);
+    let answer = rig.forge(Forgery::Raw { headers, body }).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    let twice = |desk: &Desk| desk.stand_ins.lock().unwrap().len() == 2;
+    rig.desk.when(twice).await;
+    let asked = rig.desk.stand_ins.lock().unwrap();
+    assert!(asked[0].key.is_some(), "{asked:?}");
+    assert_eq!(asked[0].key, asked[1].key);
+    drop(asked);
+    rig.stop().await;
+}
+
+/// Another bot, where Slack sends everything from now on.
+async fn serve(router: Router, double: &SlackDouble) -> JoinSet<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    double.set_interactivity(Interactivity::Http {
+        request_url: format!("http://{address}/slack/commands"),
+        command_url: None,
+    });
+    let mut serving = JoinSet::new();
+    serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
+    serving
 }
 
 /// What was signed for one address is worth nothing at the other, and is spent there.

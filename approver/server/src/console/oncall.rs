@@ -210,6 +210,7 @@ pub(super) async fn add(
         reason: form.reason,
         claimant: myself(&caller),
         surface: Surface::Console,
+        key: None,
     };
     match app.override_add(request).await {
         Ok(_) => Redirect::to("/oncall").into_response(),

@@ -47,7 +47,7 @@ pub(crate) use holds::{NewRecord, Opened, Stepped};
 pub(crate) use instances::{Instance, gone};
 pub use location::{PostgresStore, StoreLocation, StoreTls};
 pub(crate) use lookups::Wanted;
-pub(crate) use oncall::{DutyNow, DutyThen, NewOverrides, Removal};
+pub(crate) use oncall::{Added, DutyNow, DutyThen, NewOverrides, Removal};
 pub(crate) use record::HoldRecord;
 pub(crate) use sqlite::StoreLock;
 pub use statements::statements_logged;

@@ -1,7 +1,7 @@
 //! Overrides of schedules, and who was on call when it was last looked. Every change and its audit event are one
 //! transaction.
 
-use abeyance_api::{NoticeBody, Override, OverrideSpan, PersonId, Surface};
+use abeyance_api::{BindingDigest, NoticeBody, Override, OverrideSpan, PersonId, Surface};
 use abeyance_holds::oncall::OncallEvent;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -24,6 +24,33 @@ pub(crate) struct NewOverrides {
     pub(crate) author: PersonId,
     pub(crate) reason: String,
     pub(crate) surface: Surface,
+    /// By what the request is known again.
+    pub(crate) key: Option<String>,
+}
+
+/// What came of them.
+#[derive(Debug)]
+pub(crate) enum Added {
+    Done(Vec<Override>),
+    /// The same request made them before; they may have been taken back since.
+    Before,
+    /// There are as many as there may be.
+    Full,
+}
+
+impl NewOverrides {
+    /// The id of one of the spans: the same for the same request of the same person, else random.
+    fn id(&self, index: usize) -> Uuid {
+        let Some(key) = &self.key else {
+            return Uuid::new_v4();
+        };
+        let index = index.to_string();
+        let parts = [self.author.as_str(), &self.schedule, key, &index];
+        let digest = BindingDigest::over(parts.map(str::as_bytes)).to_string();
+        let half = digest.get(..32).unwrap_or_default();
+        let number = u128::from_str_radix(half, 16).unwrap_or_default();
+        uuid::Builder::from_custom_bytes(number.to_be_bytes()).into_uuid()
+    }
 }
 
 /// Who takes one back.
@@ -80,12 +107,12 @@ impl Store {
         row.as_ref().map(override_of).transpose()
     }
 
-    /// Makes all of them; `None` when there are as many as there may be.
+    /// Makes all of them or none.
     pub(crate) async fn overrides_add(
         &self,
         new: NewOverrides,
         now: DateTime<Utc>,
-    ) -> Result<Option<Vec<Override>>, StoreError> {
+    ) -> Result<Added, StoreError> {
         self.writer
             .write(move |scope| Box::pin(async move { add(scope, &new, now).await }))
             .await
@@ -154,7 +181,14 @@ async fn add(
     scope: &mut Scope,
     new: &NewOverrides,
     now: DateTime<Utc>,
-) -> Result<Option<Vec<Override>>, StoreError> {
+) -> Result<Added, StoreError> {
+    let made_before = sql("SELECT id FROM oncall_override WHERE id = $1")
+        .bind(new.id(0).to_string())
+        .fetch_optional(&mut scope.conn)
+        .await?;
+    if made_before.is_some() {
+        return Ok(Added::Before);
+    }
     let row = sql(
         "SELECT count(*) AS open FROM oncall_override WHERE removed_at IS NULL AND until_at > $1",
     )
@@ -163,17 +197,17 @@ async fn add(
     .await?;
     let open = count_at(&row, "open")? + u64::try_from(new.spans.len()).unwrap_or(u64::MAX);
     if open > u64::from(limits::OVERRIDES_MAX) {
-        return Ok(None);
+        return Ok(Added::Full);
     }
     let row = sql("SELECT coalesce(max(seq), 0) AS last FROM oncall_override")
         .fetch_one(&mut scope.conn)
         .await?;
     let mut seq: i64 = row.try_get("last")?;
     let mut made = Vec::with_capacity(new.spans.len());
-    for span in &new.spans {
+    for (index, span) in new.spans.iter().enumerate() {
         seq += 1;
         let one = Override {
-            id: Uuid::now_v7(),
+            id: new.id(index),
             schedule: new.schedule.clone(),
             from: span.from,
             until: span.until,
@@ -197,7 +231,7 @@ async fn add(
         made.push(one);
     }
     scope.touch(Touched::Cards);
-    Ok(Some(made))
+    Ok(Added::Done(made))
 }
 
 async fn insert(scope: &mut Scope, one: &Override, seq: i64) -> Result<(), StoreError> {

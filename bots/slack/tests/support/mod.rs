@@ -134,7 +134,7 @@ struct CardState {
 pub struct Desk {
     holds: Mutex<BTreeMap<HoldId, (HoldView, CardState)>>,
     changed: Notify,
-    puts: watch::Sender<u64>,
+    touched: watch::Sender<u64>,
     /// Every decision that was asked for, counted or not.
     pub asked: Mutex<Vec<DecisionRequest>>,
     pub failures: Mutex<Vec<CardFailure>>,
@@ -164,7 +164,7 @@ impl Desk {
             .unwrap_or_default();
         holds.insert(view.id.clone(), (view, card));
         self.changed.notify_one();
-        self.puts.send_modify(|count| *count += 1);
+        self.touch();
     }
 
     pub fn view(&self, id: &str) -> HoldView {
@@ -181,16 +181,20 @@ impl Desk {
         self.put(view);
     }
 
-    /// Waits until a hold is in a state.
-    pub async fn until(&self, id: &str, state: HoldState) {
-        let mut puts = self.puts.subscribe();
-        let there = async {
-            while self.view(id).state != state {
-                puts.changed().await.unwrap();
+    /// Waits until something was asked or changed.
+    pub async fn when(&self, there: impl Fn(&Self) -> bool) {
+        let mut touched = self.touched.subscribe();
+        let wait = async {
+            while !there(self) {
+                touched.changed().await.unwrap();
             }
         };
-        let there = tokio::time::timeout(Duration::from_secs(15), there).await;
-        assert!(there.is_ok(), "{id} is {} for ever", self.view(id).state);
+        let wait = tokio::time::timeout(Duration::from_secs(15), wait).await;
+        assert!(wait.is_ok(), "what is waited for never comes");
+    }
+
+    fn touch(&self) {
+        self.touched.send_modify(|count| *count += 1);
     }
 
     pub fn decisions(&self) -> usize {
@@ -385,6 +389,7 @@ impl OncallDesk for Desk {
     async fn stand_in(&self, request: StandIn) -> Result<Vec<Override>, DecideError> {
         let schedule = request.schedule.clone();
         self.stand_ins.lock().unwrap().push(request);
+        self.touch();
         if schedule == "dba" {
             return Ok(Vec::new());
         }

@@ -83,6 +83,7 @@ impl Access {
             reason: reason.to_owned(),
             claimant: self.claimant()?,
             surface: Surface::Cli,
+            key: None,
         };
         let made = self.runtime.block_on(self.desk.stand_in(request));
         made.map_err(refused)
@@ -105,6 +106,7 @@ impl Access {
             reason: reason.to_owned(),
             claimant: self.claimant()?,
             surface: Surface::Cli,
+            key: None,
         };
         let made = self.runtime.block_on(self.desk.swap(request));
         made.map_err(refused)
