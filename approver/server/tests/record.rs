@@ -243,6 +243,7 @@ async fn over_http_answers_are_the_same_and_everybody_is_who_they_are() {
         with: wall("2026-03-05T15:00"),
         reason: "dentist".to_owned(),
         claimant: slack("bob"),
+        key: None,
         surface: Surface::Slack,
     };
     assert_eq!(bot.swap(swap.clone()).await.unwrap().len(), 2);
