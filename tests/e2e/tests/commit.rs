@@ -402,6 +402,48 @@ async fn a_client_that_leaves_keeps_nothing() -> Result<()> {
     Ok(())
 }
 
+/// What only names or binds a ROLLBACK rolls nothing back: the transaction still waits at its COMMIT.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_that_does_not_run_ends_nothing() -> Result<()> {
+    let parse = |sql: &str| message(b'P', format!("r\0{sql}\0\0\0").as_bytes());
+    let bind = || message(b'B', b"p\0r\0\0\0\0\0\0\0");
+    let describe = || message(b'D', b"Pp\0");
+    let sync = || message(b'S', b"");
+    let execute = || message(b'E', b"p\0\0\0\0\0");
+    for batches in [
+        vec![[parse("ROLLBACK"), bind(), sync()].concat()],
+        vec![[parse("ROLLBACK AND CHAIN"), bind(), describe(), sync()].concat()],
+        // What runs is another one, whose tag is the same word.
+        vec![
+            [parse("ROLLBACK TO SAVEPOINT s"), bind(), sync()].concat(),
+            [
+                message(b'P', b"q\0ROLLBACK\0\0\0"),
+                message(b'B', b"q\0q\0\0\0\0\0\0\0"),
+                execute(),
+                sync(),
+            ]
+            .concat(),
+        ],
+    ] {
+        let mut bench = Bench::new(Answer::Deny).await?;
+        let before = bench.floors().await?;
+        bench.ask("BEGIN").await?;
+        bench.ask("UPDATE rooms SET floor = floor + 1").await?;
+        bench.ask("SAVEPOINT s").await?;
+        for batch in &batches {
+            let replies = bench.send(batch).await?;
+            ensure!(status(&replies) == 'T', "{replies:?}");
+        }
+        let replies = bench.ask("COMMIT").await?;
+        ensure!(
+            sqlstate(&replies).as_deref() == Some("42501"),
+            "{replies:?}"
+        );
+        ensure!(bench.floors().await? == before, "kept without an approval");
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_runs_on_another_connection_once_approved() -> Result<()> {
     let mut bench = Bench::new(Answer::Wait).await?;

@@ -60,6 +60,11 @@ impl Ran {
         self.sqlstate.is_none() && self.undone.is_none()
     }
 
+    /// One ROLLBACK ran, and nothing else: naming or binding one rolls nothing back.
+    pub(super) fn rolled_back(&self) -> bool {
+        self.succeeded() && self.tags == ["ROLLBACK"]
+    }
+
     /// The account of a batch that ended.
     pub(crate) fn into_outcome(self, elapsed: Duration) -> Outcome {
         if let Some(reason) = self.undone {

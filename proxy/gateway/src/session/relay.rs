@@ -44,7 +44,7 @@ impl Session {
         rolls_back: bool,
     ) -> Result<(), SessionError> {
         match self.relay(cleared).await {
-            Ok(ran) if rolls_back && ran.succeeded() && !self.standing.is_unsynced() => {
+            Ok(ran) if rolls_back && ran.rolled_back() && !self.standing.is_unsynced() => {
                 // Also behind ROLLBACK AND CHAIN, whose next transaction is a new one.
                 self.deferred = None;
                 Ok(())
