@@ -13,7 +13,12 @@ use abeyance_api::{
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{AuditEvent, Roster, eligible, limits, quorum::Quorum};
+use crate::{
+    AuditEvent, Roster,
+    alike::{counted, roughly},
+    eligible, limits,
+    quorum::Quorum,
+};
 
 /// A grant as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +38,9 @@ pub struct Grant {
     /// Every statement was understood, and changes rows at most.
     pub plain: bool,
     pub rows_cap: Option<u64>,
+    /// How many rows those who gave it were shown, where anybody knew.
+    #[serde(default)]
+    pub rows_shown: Option<u64>,
     pub uses: u32,
     pub used: u32,
     pub by: Vec<PersonRef>,
@@ -93,6 +101,7 @@ impl Grant {
             statement: first.map(|first| first.text.clone()).unwrap_or_default(),
             plain: request.manner.plain,
             rows_cap: agreed.rows_cap,
+            rows_shown: counted(&request.blast.rows),
             uses: agreed.uses,
             used: 0,
             by: agreed.by.clone(),
@@ -166,11 +175,16 @@ impl Grant {
         let Some(cap) = self.rows_cap else {
             // What is not plain was granted although nothing caps it: the route said so.
             let writes = request.statements.iter().any(|one| !one.writes.is_empty());
-            return if writes && self.plain {
-                Err(Unfit::Rows)
-            } else {
-                Ok(())
+            if writes {
+                return if self.plain { Err(Unfit::Rows) } else { Ok(()) };
+            }
+            // LIMIT and bounds are literals: a read is to give no more than was shown.
+            let fits = match (self.rows_shown, counted(&request.blast.rows)) {
+                (Some(shown), Some(rows)) => rows <= roughly(shown),
+                (Some(_), None) => false,
+                (None, _) => true,
             };
+            return fits.then_some(()).ok_or(Unfit::Rows);
         };
         let guarded = request.blast.rows_cap.is_some();
         let fits = request.blast.rows.rows.is_some_and(|rows| rows <= cap);

@@ -6,6 +6,7 @@
 //! Carries invariant 2 (a claim succeeds once, for the batch that was shown), invariant 4 (any
 //! doubt refuses) and invariant 9 (people are counted, and owners never approve their own).
 
+pub mod alike;
 mod audit;
 mod eligible;
 pub mod escalation;

@@ -193,6 +193,7 @@ fn a_grant() -> Grant {
         statement: String::new(),
         plain: true,
         rows_cap: Some(10),
+        rows_shown: None,
         uses: 4,
         used: 0,
         by: vec![person("cho")],

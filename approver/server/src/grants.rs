@@ -6,7 +6,7 @@ use abeyance_api::{
     BulkDecision, BulkOutcome, DecideError, Decision, DecisionDesk as _, DecisionRequest,
     DeskError, GrantDesk, GrantRevocation, GrantView, HoldRequest, Offers, PersonRef,
 };
-use abeyance_holds::{BreakGlass, Roster, eligible, grant};
+use abeyance_holds::{BreakGlass, Roster, alike::may_join, eligible};
 use async_trait::async_trait;
 
 use crate::{
@@ -113,16 +113,10 @@ impl Approver {
                 first = Some(one);
                 continue;
             };
-            let same = grant::shape(first) == grant::shape(&one)
-                && first.agent.name == one.agent.name
-                && first.target.name == one.target.name
-                && first.target.database == one.target.database
-                && first.manner.shape == one.manner.shape
-                && first.rule == one.rule
-                && first.route == one.route;
-            if !same {
+            if !may_join(first, &one) {
                 return invalid(&format!(
-                    "{id} is not like the others: only holds of one shape, agent and target are decided together"
+                    "{id} is not like the first: only holds of one shape, agent and target that do no more than it are \
+                     decided together"
                 ));
             }
         }

@@ -121,6 +121,8 @@ pub const STATEMENTS_KEPT: TimeDelta = TimeDelta::days(90);
 pub const GRANTS_TRIED_MAX: u32 = 20;
 /// Holds that one decision may be on.
 pub const BULK_MAX: usize = 100;
+/// Waiting holds of one shape, the oldest, that are looked at for being alike.
+pub const ALIKE_LOOKED_AT: u32 = 200;
 /// By what a surface knows a request again.
 pub const REQUEST_KEY_BYTES_MAX: usize = 256;
 /// Holds found by one search.

@@ -14,6 +14,7 @@ use abeyance_api::{
     BulkDecision, Claimant, DecideError, Decision, DecisionDesk, DeskError, Estimate, GrantDesk,
     GrantRevocation, GrantView, GrantWish, HoldId, HoldRequest, HoldState, ManualClock, Permit,
     Resolution, Surface, TransactionContext,
+    blast::{Cascade, CascadeAction},
 };
 use abeyance_approver::{Approver, ApproverConfig, BreakGlassRule, Grants, RouteTerms};
 use chrono::TimeDelta;
@@ -192,6 +193,35 @@ async fn a_grant_takes_the_whole_quorum_and_a_cap() {
     .await;
     let opened = never.hold_desk().hold_open(capped("x")).await.unwrap();
     assert!(grant(&never, &opened.id, "bob", 1).await.is_err());
+}
+
+/// LIMIT and the bounds of a range are literals, and nothing caps what a read gives.
+#[tokio::test]
+async fn a_grant_for_a_read_covers_no_more_rows_than_were_shown() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let read = |of: &str, rows: Estimate| {
+        let mut request = capped(of);
+        request.statements[0].kind = "SELECT".to_owned();
+        request.statements[0].writes = Vec::new();
+        request.blast = abeyance_api::Blast::of_rows(rows);
+        request
+    };
+    let first = desk.hold_open(read("first", Estimate::exact(5))).await;
+    grant(&s.approver, &first.unwrap().id, "bob", 9)
+        .await
+        .unwrap();
+    for (rows, covered) in [
+        (Estimate::exact(5), true),
+        (Estimate::estimated(90), true),
+        (Estimate::exact(1_000_000), false),
+        (Estimate::more_than(5), false),
+        (Estimate::unknown("not asked"), false),
+    ] {
+        let told = format!("{rows:?}");
+        let opened = desk.hold_open(read(&told, rows)).await.unwrap();
+        assert_eq!(opened.resolution.is_some(), covered, "{told}");
+    }
 }
 
 #[tokio::test]
@@ -376,6 +406,66 @@ async fn holds_that_are_alike_are_decided_together_each_for_itself() {
             .is_ok_and(|view| view.state == HoldState::Approved)
     };
     assert!(outcomes.iter().all(approved));
+}
+
+/// The reviewer sees one of them: what does more than it is looked at by itself.
+#[tokio::test]
+async fn what_does_more_is_not_decided_with_what_does_less() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let small = desk.hold_open(capped("small")).await.unwrap().id;
+    let rows = |rows: Estimate, cap: Option<u64>| {
+        let mut more = capped("more");
+        more.blast.rows = rows;
+        more.blast.rows_cap = cap;
+        more
+    };
+    let along = |rows: Estimate| {
+        let mut more = capped("along");
+        more.blast.cascades = Some(vec![Cascade {
+            relation: "public.visits".to_owned(),
+            action: CascadeAction::Delete,
+            rows,
+        }]);
+        more
+    };
+    let mut known = capped("known");
+    known.blast.cascades = Some(Vec::new());
+    let known = desk.hold_open(known).await.unwrap().id;
+    let mut open = capped("open");
+    open.transaction = TransactionContext::Open;
+    let mut at_commit = capped("commit");
+    at_commit.manner.at_commit = true;
+    for (seen, more) in [
+        (&small, rows(Estimate::exact(1_000_000), Some(1_000_000))),
+        (&small, rows(Estimate::more_than(1), Some(100))),
+        (&small, rows(Estimate::unknown("not asked"), None)),
+        (&known, along(Estimate::exact(1_000_000))),
+        (&known, along(Estimate::more_than(1))),
+        (&small, open),
+        (&small, at_commit),
+    ] {
+        let told = format!("{:?}", more.blast);
+        let more = desk.hold_open(more).await.unwrap().id;
+        let alike = s.approver.holds_alike(seen).await.unwrap();
+        assert!(!alike.contains(&more), "{told}");
+        let bulk = BulkDecision {
+            holds: vec![seen.clone(), more.clone()],
+            claimant: Claimant::Person {
+                id: "bob".parse().unwrap(),
+            },
+            decision: Decision::Approve,
+            reason: None,
+            surface: Surface::Console,
+        };
+        let refused = s.approver.holds_decide(bulk).await;
+        assert!(
+            matches!(refused, Err(DecideError::Invalid { .. })),
+            "{told}"
+        );
+        let waits = s.approver.hold_view(&more).await.unwrap().state;
+        assert_eq!(waits, HoldState::Pending);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Finding holds: by what people know of them, and by what they have in common.
 
 use abeyance_api::{Alike, AlikeHold, HoldId, HoldRequest, HoldState, PersonId};
+use abeyance_holds::alike::may_join;
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -49,18 +50,6 @@ macro_rules! looked_up {
     };
 }
 
-/// Those that wait and are like a hold, without it.
-macro_rules! others {
-    ($what:literal, $rest:literal) => {
-        sql(concat!(
-            "SELECT ",
-            $what,
-            " FROM hold WHERE alike_key = $1 AND state = 'pending' AND id <> $2 ",
-            $rest
-        ))
-    };
-}
-
 impl Store {
     /// Holds, and how many there are altogether. Those that wait come in the order in which they end, those that
     /// ended from the latest on.
@@ -99,71 +88,45 @@ impl Store {
         Ok((records, total))
     }
 
-    /// A hold and the others of its shape, agent, target and route that wait, as many as may be decided together.
+    /// A hold and the others that wait and may be decided by whoever saw it, as many as one decision has room for.
     pub(crate) async fn holds_alike(&self, of: &HoldRecord) -> Result<Alike, StoreError> {
+        let one = |id: HoldId, created_at, request: HoldRequest| AlikeHold {
+            id,
+            created_at,
+            rows: request.blast.rows,
+        };
+        let mut alike = Alike {
+            holds: vec![one(of.id.clone(), of.hold.created_at, of.request.clone())],
+            more: 0,
+        };
         let mut conn = self.reader().await?;
-        let rows = others!(
-            "id, created_at, request",
-            "ORDER BY created_at, id LIMIT $3"
-        )
-        .bind(super::grants::key(&of.request))
-        .bind(of.id.as_str())
-        .bind(others_max())
-        .fetch_all(&mut conn)
-        .await?;
-        let mut holds = vec![AlikeHold {
-            id: of.id.clone(),
-            created_at: of.hold.created_at,
-            rows: of.request.blast.rows.clone(),
-        }];
-        for row in &rows {
-            holds.push(alike_of(row)?);
+        for row in others(&mut conn, of, limits::ALIKE_LOOKED_AT).await? {
+            let request: HoldRequest = parse(row.try_get("request")?)?;
+            if !may_join(&of.request, &request) {
+                continue;
+            }
+            if alike.holds.len() < limits::BULK_MAX {
+                let (id, at) = (hold_id_at(&row, "id")?, instant_at(&row, "created_at")?);
+                alike.holds.push(one(id, at, request));
+            } else {
+                alike.more += 1;
+            }
         }
-        let all = company(&mut conn, of, u32::MAX).await?;
-        let listed = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        let more = all.saturating_sub(listed);
-        Ok(Alike { holds, more })
-    }
-
-    /// How many others there are, as far as they may be decided together with it.
-    pub(crate) async fn company(&self, of: &HoldRecord) -> Result<u64, StoreError> {
-        company(&mut self.reader().await?, of, others_max()).await
+        Ok(alike)
     }
 }
 
-fn alike_of(row: &Row) -> Result<AlikeHold, StoreError> {
-    let request: HoldRequest = parse(row.try_get("request")?)?;
-    Ok(AlikeHold {
-        id: hold_id_at(row, "id")?,
-        created_at: instant_at(row, "created_at")?,
-        rows: request.blast.rows,
-    })
-}
-
-/// How many are decided together with one.
-fn others_max() -> u32 {
-    u32::try_from(limits::BULK_MAX.saturating_sub(1)).unwrap_or(u32::MAX)
-}
-
-/// Counts to `most`.
-async fn company(conn: &mut Conn, of: &HoldRecord, most: u32) -> Result<u64, StoreError> {
-    let row = others!("count(*) AS others FROM (SELECT id", "LIMIT $3) AS found")
-        .bind(super::grants::key(&of.request))
-        .bind(of.id.as_str())
-        .bind(most)
-        .fetch_one(conn)
-        .await?;
-    count_at(&row, "others")
-}
-
-async fn others(conn: &mut Conn, of: &HoldRecord, most: u32) -> Result<Vec<HoldId>, StoreError> {
-    let rows = others!("id", "ORDER BY created_at, id LIMIT $3")
-        .bind(super::grants::key(&of.request))
-        .bind(of.id.as_str())
-        .bind(most)
-        .fetch_all(conn)
-        .await?;
-    rows.iter().map(|row| hold_id_at(row, "id")).collect()
+/// Those of the same shape that wait, oldest first, whatever else they do.
+async fn others(conn: &mut Conn, of: &HoldRecord, most: u32) -> Result<Vec<Row>, StoreError> {
+    sql(
+        "SELECT id, created_at, request FROM hold WHERE alike_key = $1 AND state = 'pending' AND id <> $2
+         ORDER BY created_at, id LIMIT $3",
+    )
+    .bind(super::grants::key(&of.request))
+    .bind(of.id.as_str())
+    .bind(most)
+    .fetch_all(conn)
+    .await
 }
 
 /// A hold came, or ended. When there is exactly one other like it, that one's card has to say that it is not alone,
@@ -176,6 +139,7 @@ pub(super) async fn company_changed(
     let [other] = others.as_slice() else {
         return Ok(());
     };
+    let other = hold_id_at(other, "id")?;
     sql("UPDATE hold SET version = version + 1 WHERE id = $1")
         .bind(other.as_str())
         .execute(&mut scope.conn)
