@@ -238,6 +238,9 @@ when = \"blast.row > 100\"
 name = \"b\"
 verdict = \"alow\"
 when = \"statment.one_row\"
+[[group]]
+name = \"route dba\"
+people = [\"ann\"]
 [[schedule]]
 name = \"week\"
 zone = \"Europe/Berlim\"
@@ -255,6 +258,7 @@ cover = [{ days = [\"montag\"], from = \"09:00\", until = \"17:00\" }]
         "`blast` has no field `row`",
         "`verdict` in [[rule]] `b`",
         "there is no variable `statment`",
+        "a group's name does not begin with `route `",
         "`zone` in [[schedule]] `week`",
         "`handoff` in [[layer]] `primary`",
         "`cover` in [[schedule]] `week`, [[layer]] `primary`",

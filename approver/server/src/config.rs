@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-pub use joined::{JOINT, ROUTES_MAX};
+pub use joined::{JOINT, ROUTES_MAX, SEATS_OF};
 pub use terms::{BreakGlassRule, Grants, RouteTerms};
 
 pub use crate::store::{PostgresStore, StoreLocation, StoreTls};

@@ -32,8 +32,8 @@ pub use abeyance_holds::{escalation, oncall, quorum};
 pub use approver::Approver;
 pub use config::{
     ApiToken, ApproverConfig, BreakGlassRule, ConfigError, Grants, Group, InvalidTokenHash, JOINT,
-    OncallSchedule, Person, PostgresStore, ROUTES_MAX, Route, RouteTerms, StoreLocation, StoreTls,
-    TokenHash, TokenScope, new_token,
+    OncallSchedule, Person, PostgresStore, ROUTES_MAX, Route, RouteTerms, SEATS_OF, StoreLocation,
+    StoreTls, TokenHash, TokenScope, new_token,
 };
 pub use serve::{Peer, TlsError, serve, tls_server_config};
 pub use store::{

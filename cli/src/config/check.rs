@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use abeyance_api::PersonId;
-use abeyance_approver::{JOINT, escalation::Who, quorum::Quorum};
+use abeyance_approver::{JOINT, SEATS_OF, escalation::Who, quorum::Quorum};
 use abeyance_policy::Decision;
 
 use super::{
@@ -58,6 +58,15 @@ fn unique(parts: &Parts, problems: &Problems) {
     let routes = parts.routes.iter().map(|entry| entry.name.clone());
     let groups = parts.groups.iter().map(|entry| entry.name.clone());
     distinct("a [[group]]", groups, problems);
+    for group in &parts.groups {
+        if group.name.value.starts_with(SEATS_OF) {
+            problems.error(
+                &group.name.span,
+                format!("a group's name does not begin with `{SEATS_OF}`"),
+                "so are the seats of routes called that are asked together; name it otherwise",
+            );
+        }
+    }
     for route in &parts.routes {
         if route.name.value.contains(JOINT) {
             problems.error(

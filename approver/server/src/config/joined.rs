@@ -19,8 +19,8 @@ pub const JOINT: char = '+';
 /// Most routes that are asked about one hold.
 pub const ROUTES_MAX: usize = 8;
 
-/// What the seats of one of several routes are called.
-const SEATS_OF: &str = "route ";
+/// How the seats of one of several routes are called; no group's own name begins so.
+pub const SEATS_OF: &str = "route ";
 
 /// The route whose people a part's seats are for, when it is one of several.
 pub(crate) fn seats_of(group: &str) -> Option<&str> {
