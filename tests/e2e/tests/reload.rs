@@ -4,7 +4,7 @@
 use abeyance_e2e::{
     RawClient, Reply, World,
     config::CAREFUL,
-    world::{APPROVE, BOB, Mode},
+    world::{ANN, APPROVE, BOB, Mode},
 };
 use anyhow::{Result, ensure};
 
@@ -218,4 +218,57 @@ async fn an_agent_has_only_so_many_sessions() {
         .unwrap();
     let _third = world.client().await.unwrap();
     let _fourth = world.client().await.unwrap();
+}
+
+/// Whoever may not approve was taken from what the hold was opened with: under another owner it is asked anew.
+#[tokio::test]
+async fn an_agent_s_new_owner_approves_nothing_that_waited_under_the_old_one() {
+    let mut world = world().await.unwrap();
+    let mut client = world.client().await.unwrap();
+    client.start_query(GONE).await.unwrap();
+    let card = world.pending().await.unwrap();
+    reload(&mut world, |text| {
+        text.replace("owner = \"ann\"", "owner = \"bob\"")
+    })
+    .await
+    .unwrap();
+    let clicked = world.click(BOB, &card, APPROVE).await.unwrap();
+    assert!(clicked.acked(), "{clicked:?}");
+    let said = refusal(&mut client).await.unwrap();
+    assert!(said.contains("owner"), "{said}");
+    world.database.never_saw("DELETE").await.unwrap();
+    // Asked anew, the new owner may not, and somebody else may.
+    client.start_query(GONE).await.unwrap();
+    let card = world.pending().await.unwrap();
+    world.click(BOB, &card, APPROVE).await.unwrap();
+    world.click(ANN, &card, APPROVE).await.unwrap();
+    let replies = client.until(b'Z').await.unwrap();
+    assert_eq!(error(&replies), None, "{replies:?}");
+    let holds = world.approver("ann").unwrap().holds().await.unwrap();
+    let ran = holds.iter().find(|hold| hold["state"] == "executed");
+    let by = ran.map(|hold| hold.to_string()).unwrap_or_default();
+    assert!(by.contains("\"ann\""), "{by}");
+}
+
+/// The same of a ticket that was approved before.
+#[tokio::test]
+async fn a_ticket_does_not_outlive_the_owner_who_could_not_approve_it() {
+    let mut world = world().await.unwrap();
+    let mut client = world.client().await.unwrap();
+    client
+        .query("SET abeyance.on_hold = 'ticket'")
+        .await
+        .unwrap();
+    client.query(GONE).await.unwrap();
+    let card = world.pending().await.unwrap();
+    world.click(BOB, &card, APPROVE).await.unwrap();
+    world.card_saying("pproved").await.unwrap();
+    reload(&mut world, |text| {
+        text.replace("owner = \"ann\"", "owner = \"bob\"")
+    })
+    .await
+    .unwrap();
+    let said = error(&client.query(GONE).await.unwrap()).unwrap();
+    assert!(said.contains("HLD-"), "{said}");
+    world.database.never_saw("DELETE").await.unwrap();
 }
