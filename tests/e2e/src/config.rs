@@ -91,6 +91,8 @@ pub struct Config {
     pub strangers: Vec<&'static str>,
     /// More lines for `[approver]`.
     pub approver_lines: String,
+    /// More lines for the route `dba`.
+    pub route_lines: String,
     /// What is logged, as `--log` takes it.
     pub log: String,
     /// More lines for `[proxy]`.
@@ -123,6 +125,7 @@ impl Config {
             store: "abeyance.db".to_owned(),
             strangers: Vec::new(),
             approver_lines: String::new(),
+            route_lines: String::new(),
             proxy_lines: String::new(),
             approver_listen: "127.0.0.1:0".to_owned(),
             proxy_listen: "127.0.0.1:0".to_owned(),
@@ -237,8 +240,8 @@ impl Config {
         }
         let _ = write!(
             text,
-            "\n[[route]]\nname = \"dba\"\nreviewers = {:?}\ntimeout = \"{}\"\n",
-            self.reviewers, self.timeout
+            "\n[[route]]\nname = \"dba\"\nreviewers = {:?}\ntimeout = \"{}\"\n{}",
+            self.reviewers, self.timeout, self.route_lines
         );
         if let Some(slack) = &self.slack {
             let _ = write!(

@@ -11,7 +11,8 @@ use abeyance_sql::{
 };
 use abeyance_wire::postgres::{ErrorFields, SqlState, TransactionStatus};
 
-use super::{Identity, judge::Held, standing::Standing};
+use super::{Identity, judge::Held, standing::Standing, ticket::place};
+use crate::Target;
 
 /// Different statements that one hold may show; nobody can judge more.
 const STATEMENTS_MAX: usize = 64;
@@ -89,8 +90,8 @@ pub(super) fn plain(facts: &[StatementFacts]) -> bool {
     })
 }
 
-/// What these statements mean here, values left out; `None` without a catalog to say so.
-pub(super) fn shape(facts: &[StatementFacts]) -> Option<BindingDigest> {
+/// What these statements mean at this target, values left out; `None` without a catalog to say so.
+pub(super) fn shape(facts: &[StatementFacts], target: &Target) -> Option<BindingDigest> {
     let meaning = |facts: &StatementFacts| {
         let catalog = facts.catalog.as_ref()?;
         let named = (&facts.reads, &facts.writes, &facts.alters);
@@ -102,8 +103,9 @@ pub(super) fn shape(facts: &[StatementFacts]) -> Option<BindingDigest> {
         ))
     };
     let meanings: Option<Vec<String>> = facts.iter().map(meaning).collect();
-    let meanings = meanings?;
-    Some(BindingDigest::over(meanings.iter().map(String::as_bytes)))
+    let (meanings, place) = (meanings?, place(target));
+    let meanings = meanings.iter().map(String::as_bytes);
+    Some(BindingDigest::over(meanings.chain([place.as_slice()])))
 }
 
 /// The request that opens a hold.

@@ -141,11 +141,7 @@ fn clear(judged: JudgedBatch, hold: Option<HoldId>, cap: Option<Cap>) -> Cleared
     let facts = || judged.shown().iter().filter_map(Shown::facts);
     let writes = facts().any(lifts);
     let alone = facts().count() == 1 && facts().all(|facts| !facts.impact.transactional);
-    let drift = Drift::by(
-        &judged.shown().iter().filter_map(Shown::facts),
-        judged.frames(),
-        unseen,
-    );
+    let drift = Drift::by(&judged);
     let (batch, steps, _) = judged.into_parts();
     Cleared {
         frames: batch.into_frames(),

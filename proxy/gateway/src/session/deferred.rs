@@ -375,7 +375,7 @@ fn lasting(judged: &JudgedBatch) -> Lasting {
     for step in judged.steps() {
         match step {
             Step::Query { reading } => reading.facts.iter().for_each(&mut take),
-            Step::Bind { prepared, .. } | Step::Execute { prepared } => {
+            Step::Bind { prepared, .. } | Step::Execute { prepared, .. } => {
                 Prepared::facts(prepared).iter().for_each(&mut take);
             }
             Step::Parse { .. }

@@ -80,6 +80,7 @@ impl Session {
             limits: &self.gateway.limits,
             status: self.client_status(),
             reading_doubt: self.standing.reading_doubt || !self.standing.utf8,
+            mark: self.standing.context.mark(),
         }
     }
 

@@ -17,6 +17,7 @@ use super::{
     deferred::does_more,
     judge::{Finding, Held, JudgedBatch, Place},
     refuse::Unsettled,
+    ticket::travels,
     wording,
 };
 use crate::error::SessionError;
@@ -24,6 +25,14 @@ use crate::error::SessionError;
 mod again;
 mod run;
 mod wait;
+
+/// What an approval is asked for.
+pub(super) struct Bound {
+    binding: BindingDigest,
+    manner: Manner,
+    /// What the session has without having been told, for a ticket.
+    defaults: Option<String>,
+}
 
 impl Session {
     /// Opens a hold, waits, and then runs or refuses the batch. What comes before and after the wait is boxed: a
@@ -36,16 +45,26 @@ impl Session {
         let (rule, reasons) = (held.rule.clone(), held.reasons.clone());
         let route = held.route.clone();
         let manner = Manner {
-            // What ran already cannot be sent again, and what depends on where a cursor stands would be another thing then.
+            // What ran already cannot be sent again, and what is the session's own would be another thing then.
             ticket: self.gives_tickets()
                 && !held.at_commit
-                && !held.statements.iter().any(|facts| facts.positioned),
+                && !judged.continues()
+                && held.statements.iter().all(travels),
             at_commit: held.at_commit,
             plain: card::plain(&held.statements),
-            shape: card::shape(&held.statements).filter(|_| self.sight.confirmed),
+            shape: card::shape(&held.statements, &self.identity.target)
+                .filter(|_| self.sight.confirmed),
         };
-        let binding = self.binding(&judged, manner);
-        let request = match Box::pin(self.hold_request(&judged, held, binding, manner)).await? {
+        let defaults = match manner.ticket {
+            true => Box::pin(self.defaults()).await?,
+            false => None,
+        };
+        let bound = Bound {
+            binding: self.binding(&judged, manner, defaults.as_deref()),
+            manner,
+            defaults,
+        };
+        let request = match Box::pin(self.hold_request(&judged, held, &bound)).await? {
             Ok(request) => request,
             Err(fields) => return self.hold_refused(judged, place, None, &fields).await,
         };
@@ -80,7 +99,7 @@ impl Session {
         let fields = match waited {
             Waited::Approved => match Box::pin(self.judge_again(judged, &story, &route)).await? {
                 Again::Stands(judged) => {
-                    match Box::pin(self.claim(*judged, &story, (binding, manner), rows_cap)).await {
+                    match Box::pin(self.claim(*judged, &story, &bound, rows_cap)).await {
                         (Claim::Cleared(cleared), None) => {
                             let ran = Box::pin(self.run_approved(cleared, &receipt.id)).await;
                             if manner.at_commit {
@@ -124,8 +143,9 @@ impl Session {
         &mut self,
         judged: &JudgedBatch,
         held: &Held,
-        binding: BindingDigest,
-        manner: Manner,
+        &Bound {
+            binding, manner, ..
+        }: &Bound,
     ) -> Result<Result<HoldRequest, ErrorFields>, SessionError> {
         if let Some(fields) = self.floor_objects(judged, held) {
             return Ok(Err(fields));

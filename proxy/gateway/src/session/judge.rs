@@ -23,7 +23,7 @@ pub(crate) use self::{
     walk::status_after,
     weigh::{Bound, Shown},
 };
-use super::{batch::Batch, ledger::Ledger, reading::Reading, stirs::Stirs};
+use super::{batch::Batch, ledger::Ledger, reading::Reading, stirs::Stirs, ticket::Mark};
 use crate::Limits;
 
 /// A batch with its verdict. Only [`judge`] makes one, so the verdict is that of these bytes.
@@ -37,6 +37,8 @@ pub(crate) struct JudgedBatch {
     /// The transaction state after it, when all of it succeeds.
     status_after: TransactionStatus,
     references: Vec<Reference>,
+    /// It executes a portal that was bound before it.
+    continues: bool,
     /// What it gives itself with `SET abeyance.reason`.
     reason: Option<String>,
     /// After this batch, text may be read otherwise until the server has reported its settings.
@@ -63,6 +65,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) status: TransactionStatus,
     /// The server may already read text otherwise than the session's settings say.
     pub(crate) reading_doubt: bool,
+    /// What the session has been told.
+    pub(crate) mark: Mark,
 }
 
 impl JudgedBatch {
@@ -163,6 +167,11 @@ impl JudgedBatch {
     /// It runs code that may put other statements under names that are known.
     pub(crate) fn runs_unseen_code(&self) -> bool {
         self.unseen
+    }
+
+    /// It executes a portal that was bound before it, to values that are not in its bytes.
+    pub(crate) fn continues(&self) -> bool {
+        self.continues
     }
 
     /// What it may change about the meaning of names.

@@ -10,7 +10,10 @@ use abeyance_api::HoldId;
 use abeyance_sql::StatementFacts;
 use bytes::Bytes;
 
-use super::reading::{Reading, Stamp};
+use super::{
+    reading::{Reading, Stamp},
+    ticket::Mark,
+};
 
 /// A statement that has a name; the empty one is the unnamed statement.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ pub(crate) struct Prepared {
     /// How it was read before its names stood for something else. The server may still run it so: it analyses
     /// a statement again only when something it used has changed, not when a name has come to stand for another thing.
     pub(crate) earlier: Vec<Arc<Reading>>,
+    /// What the session had been told: literals were read by it.
+    pub(crate) mark: Mark,
 }
 
 /// Rules judge both alike.
@@ -34,13 +39,19 @@ fn alike(one: &[StatementFacts], other: &[StatementFacts]) -> bool {
 
 impl Prepared {
     /// A statement as it is prepared now.
-    pub(crate) fn new(reading: Arc<Reading>, param_oids: Vec<u32>, index: Option<usize>) -> Self {
+    pub(crate) fn new(
+        reading: Arc<Reading>,
+        param_oids: Vec<u32>,
+        index: Option<usize>,
+        mark: Mark,
+    ) -> Self {
         Self {
             param_oids,
             reading,
             index,
             suspect: false,
             earlier: Vec::new(),
+            mark,
         }
     }
 
@@ -63,6 +74,7 @@ impl Prepared {
             index: self.index,
             suspect: self.suspect || too_many,
             earlier,
+            mark: self.mark,
         })
     }
 
@@ -128,6 +140,24 @@ pub(crate) struct Portal {
     pub(crate) holdable: bool,
     /// As in [`Prepared`].
     pub(crate) suspect: bool,
+    /// What the session had been told when it was opened.
+    pub(crate) mark: Mark,
+    /// It was executed, if not to its end: a write has run whole then.
+    pub(crate) begun: bool,
+}
+
+impl Portal {
+    /// As it is opened.
+    pub(crate) fn opened(prepared: Arc<Prepared>, clearance: Clearance, mark: Mark) -> Self {
+        Self {
+            prepared,
+            clearance,
+            holdable: false,
+            suspect: false,
+            mark,
+            begun: false,
+        }
+    }
 }
 
 /// All names of one session.
@@ -205,6 +235,18 @@ impl Ledger {
 
     pub(crate) fn portal_add(&mut self, name: &[u8], portal: Portal) {
         self.portals.insert(name.into(), Arc::new(portal));
+    }
+
+    /// What it runs has begun.
+    pub(crate) fn portal_begun(&mut self, name: &[u8]) {
+        if let Some(portal) = self.portals.get_mut(name)
+            && !portal.begun
+        {
+            *portal = Arc::new(Portal {
+                begun: true,
+                ..Portal::clone(portal)
+            });
+        }
     }
 
     pub(crate) fn portal_drop(&mut self, name: &[u8]) {
@@ -296,6 +338,11 @@ impl<'a> Outlook<'a> {
         }
     }
 
+    /// A portal of this name was there before the batch.
+    pub(crate) fn is_portal_earlier(&self, name: &[u8]) -> bool {
+        !self.portals.contains_key(name)
+    }
+
     pub(crate) fn statement_set(&mut self, name: &[u8], prepared: Option<Arc<Prepared>>) {
         self.statements.insert(name.to_vec(), prepared);
     }
@@ -383,7 +430,12 @@ mod tests {
         let first = reading("SELECT 1", 20);
         ledger.statement_add(
             b"x",
-            Arc::new(Prepared::new(first.clone(), Vec::new(), None)),
+            Arc::new(Prepared::new(
+                first.clone(),
+                Vec::new(),
+                None,
+                Mark::default(),
+            )),
         );
         assert!(ledger.outdated(first.stamp).is_empty());
         let newer = reading("SELECT 1", 21).stamp;
@@ -410,7 +462,8 @@ mod tests {
     fn a_statement_with_too_many_meanings_is_doubted() {
         let mut ledger = Ledger::default();
         let first = reading("SELECT 1", 20);
-        ledger.statement_add(b"x", Arc::new(Prepared::new(first, Vec::new(), None)));
+        let prepared = Prepared::new(first, Vec::new(), None, Mark::default());
+        ledger.statement_add(b"x", Arc::new(prepared));
         for view in 0..=EARLIER_MAX {
             let meaning = format!("DELETE FROM t{view}");
             renewed(&mut ledger, &meaning, 21 + view as u64);

@@ -186,6 +186,7 @@ impl<'a> Rehearsal<'a> {
             limits: self.stage.limits,
             status: self.standing.status_known(),
             reading_doubt: self.standing.reading_doubt || !self.standing.utf8,
+            mark: self.standing.context.mark(),
         };
         Ok(judge(batch, messages, readings, situation))
     }

@@ -13,6 +13,7 @@ use super::{
     cleared::Cleared,
     outcome::Ran,
     standing::Unsynced,
+    ticket::Course,
     tracker::{Progress, Tracker},
     turn::{Turn, Wants, turn},
 };
@@ -66,9 +67,12 @@ impl Session {
             self.deferred = None;
         }
         let whole = ran.as_ref().is_ok_and(Ran::succeeded);
-        self.standing
-            .context
-            .ran(drift, whole && !before && !inside);
+        let course = Course {
+            before,
+            inside,
+            whole,
+        };
+        self.standing.context.ran(drift, course);
         ran
     }
 

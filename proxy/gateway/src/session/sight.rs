@@ -113,6 +113,11 @@ impl Sighting {
         }
     }
 
+    /// Other sessions see the same catalog, and it is known.
+    pub(super) fn is_common(&self) -> bool {
+        matches!(self.held, Held::Shared(..))
+    }
+
     /// What statements are read with now; `None` when there is a newer one to look for.
     pub(super) fn view(&self) -> Option<Arc<View>> {
         match &self.held {

@@ -114,6 +114,7 @@ impl Standing {
         self.reading_doubt = false;
         if status == TransactionStatus::Idle {
             self.snapshot_taken = false;
+            self.context.transaction_ended();
             ledger.transaction_ended();
         }
     }

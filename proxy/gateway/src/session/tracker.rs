@@ -133,7 +133,8 @@ impl Tracker {
                 self.completed(body, &reading, statement, ledger, standing);
                 Ok(false)
             }
-            (Step::Execute { prepared }, tag::COMMAND_COMPLETE) => {
+            (Step::Execute { portal, prepared }, tag::COMMAND_COMPLETE) => {
+                ledger.portal_begun(portal);
                 let prepared = prepared.clone();
                 let statement = prepared.index.unwrap_or(0);
                 self.completed(body, &prepared.reading, statement, ledger, standing);
@@ -144,12 +145,8 @@ impl Tracker {
                 Ok(true)
             }
             (Step::Bind { portal, prepared }, tag::BIND_COMPLETE) => {
-                let bound = Portal {
-                    prepared: prepared.clone(),
-                    clearance: self.clearance.clone(),
-                    holdable: false,
-                    suspect: false,
-                };
+                let (prepared, clearance) = (prepared.clone(), self.clearance.clone());
+                let bound = Portal::opened(prepared, clearance, standing.context.mark());
                 ledger.portal_add(portal, bound);
                 Ok(true)
             }
@@ -164,8 +161,12 @@ impl Tracker {
             (Step::Query { .. }, tag::EMPTY_QUERY_RESPONSE | tag::ROW_DESCRIPTION)
             | (Step::Describe, tag::PARAMETER_DESCRIPTION)
             | (Step::Execute { .. }, tag::ROW_DESCRIPTION) => Ok(false),
+            (Step::Execute { portal, .. }, tag::PORTAL_SUSPENDED) => {
+                ledger.portal_begun(portal);
+                Ok(true)
+            }
             (Step::Describe, tag::ROW_DESCRIPTION | tag::NO_DATA)
-            | (Step::Execute { .. }, tag::EMPTY_QUERY_RESPONSE | tag::PORTAL_SUSPENDED) => Ok(true),
+            | (Step::Execute { .. }, tag::EMPTY_QUERY_RESPONSE) => Ok(true),
             _ => Err(TargetError::Protocol("a reply out of turn")),
         }
     }

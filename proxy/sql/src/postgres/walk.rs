@@ -82,9 +82,14 @@ pub(super) fn rule_meaning(rule: &pb::RuleStmt, mut resolver: Resolver<'_>) -> E
 }
 
 /// What these give is the session's own: the client brings it about without a setting.
-const OF_THIS_SESSION: [&str; 11] = [
+const OF_THIS_SESSION: [&str; 16] = [
     "currval",
     "lastval",
+    "current_schemas",
+    "pg_current_xact_id_if_assigned",
+    "pg_is_other_temp_schema",
+    "pg_my_temp_schema",
+    "txid_current_if_assigned",
     "random",
     "random_normal",
     "setseed",

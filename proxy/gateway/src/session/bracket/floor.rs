@@ -89,7 +89,7 @@ impl Session {
                 let mut facts = reading.facts.iter();
                 facts.any(|facts| is_control(&reading.text_of(facts)))
             }
-            Step::Execute { prepared } => is_control(&prepared.text()),
+            Step::Execute { prepared, .. } => is_control(&prepared.text()),
             _ => false,
         });
         let inside = self.client_status() != TransactionStatus::Idle;

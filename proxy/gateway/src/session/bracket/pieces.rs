@@ -92,7 +92,7 @@ pub(super) fn cut(
                 close(&mut open, &mut pieces, None);
                 query(reading, &mut pieces)?;
             }
-            Step::Execute { prepared } => {
+            Step::Execute { prepared, .. } => {
                 let command = Command::of(&prepared.text(), prepared.facts().first());
                 // A command that is not forwarded leaves its Bind to itself.
                 if floor && matches!(command.kind, Kind::Control(_)) {

@@ -120,7 +120,7 @@ fn everything(
                     asking.consider(&prepared.reading, facts, Some((prepared, &bind)));
                 }
             }
-            Step::Execute { prepared } => {
+            Step::Execute { prepared, .. } => {
                 for facts in prepared.facts() {
                     asking.follow(facts);
                 }

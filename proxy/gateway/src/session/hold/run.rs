@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use abeyance_api::{BindingDigest, HoldId, Manner, Outcome, WithdrawReason};
+use abeyance_api::{HoldId, Outcome, WithdrawReason};
 use abeyance_wire::postgres::ErrorFields;
 use tokio::time::Instant;
 
@@ -15,6 +15,7 @@ use super::{
         turn::{Turn, Wants, turn},
         wording,
     },
+    Bound,
     wait::Waited,
 };
 use crate::error::{SessionError, TargetError};
@@ -32,11 +33,11 @@ impl Session {
         &mut self,
         judged: JudgedBatch,
         story: &wording::Story<'_>,
-        (binding, manner): (BindingDigest, Manner),
+        bound: &Bound,
         rows_cap: Option<u64>,
     ) -> (Claim, Option<Box<JudgedBatch>>) {
         let hold = &story.receipt.id;
-        let permit = match self.gateway.claim(hold, binding).await {
+        let permit = match self.gateway.claim(hold, bound.binding).await {
             Ok(permit) => permit,
             Err(error) => {
                 tracing::warn!(%error, hold = hold.as_str(), "the permit could not be claimed");
@@ -64,7 +65,7 @@ impl Session {
             );
             return (Claim::Refused(story.cancelled()), Some(Box::new(judged)));
         }
-        let binding = self.binding(&judged, manner);
+        let binding = self.binding(&judged, bound.manner, bound.defaults.as_deref());
         match clear_permitted(judged, binding, permit, rows_cap) {
             Ok(cleared) => (Claim::Cleared(cleared), None),
             Err(_) => {

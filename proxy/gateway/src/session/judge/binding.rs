@@ -52,4 +52,5 @@ fn bind_prepared(parts: &mut Vec<Vec<u8>>, prepared: &Prepared) {
             .flat_map(|oid| oid.to_be_bytes())
             .collect(),
     );
+    parts.push(prepared.mark.to_bytes());
 }

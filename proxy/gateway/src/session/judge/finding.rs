@@ -24,6 +24,7 @@ pub(crate) enum Step {
     },
     Describe,
     Execute {
+        portal: Box<[u8]>,
         prepared: Arc<Prepared>,
     },
     CloseStatement {

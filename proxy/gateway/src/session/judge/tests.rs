@@ -122,6 +122,7 @@ impl Bench {
             limits: &limits,
             status: self.status,
             reading_doubt: self.doubt,
+            mark: Mark::default(),
         };
         judge(batch, messages.to_vec(), readings, situation)
     }
@@ -285,7 +286,7 @@ fn the_binding_covers_the_statement_a_bind_refers_to() {
         let analysis = analyse(&text, abeyance_sql::ReadOptions::default());
         let mut bench = Bench::default();
         let reading = Arc::new(Reading::new(text, analysis, &rules, context));
-        let prepared = Prepared::new(reading, oids, None);
+        let prepared = Prepared::new(reading, oids, None, Mark::default());
         bench.ledger.statement_add(b"", Arc::new(prepared));
         bench
             .judge(&[bind(), execute(), FrontendMessage::Sync])
@@ -382,7 +383,7 @@ fn a_name_is_doubted_once_unseen_code_ran() {
     let analysis = analyse(&text, abeyance_sql::ReadOptions::default());
     let mut bench = Bench::default();
     let reading = Arc::new(Reading::new(text, analysis, &rules, context));
-    let prepared = Arc::new(Prepared::new(reading, Vec::new(), None));
+    let prepared = Arc::new(Prepared::new(reading, Vec::new(), None, Mark::default()));
     bench.ledger.statement_add(b"x", prepared.clone());
     bench.ledger.statement_add(b"", prepared);
     let by_bind = |name: &str| [named_bind(name), execute(), FrontendMessage::Sync];

@@ -21,10 +21,12 @@ use super::{
 };
 use crate::session::{
     batch::Batch,
+    bracket::lifts,
     ledger::{Clearance, Outlook, Portal, Prepared},
     reading::{Reading, depends_on_settings, may_change_reading},
     settings,
     stirs::Stirs,
+    ticket::may_tell,
 };
 
 #[derive(Debug)]
@@ -45,6 +47,10 @@ pub(super) struct Walk<'a> {
     steps: Vec<Step>,
     references: Vec<Reference>,
     weighed: Weighed,
+    /// It executes a portal that was bound before it.
+    continues: bool,
+    /// Something so far tells the session something, or takes back what it was told.
+    tells: bool,
     /// The Bind that is being judged.
     bind: Option<Arc<Bound>>,
     reason: Option<String>,
@@ -64,6 +70,8 @@ impl<'a> Walk<'a> {
             steps: Vec::new(),
             references: Vec::new(),
             weighed: Weighed::default(),
+            continues: false,
+            tells: false,
             bind: None,
             reason: None,
         }
@@ -117,6 +125,7 @@ impl<'a> Walk<'a> {
             shown,
             status_after: self.status,
             references: self.references,
+            continues: self.continues,
             reading_doubt: self.doubt,
             unseen: self.unseen,
             stirs: self.stirs,
@@ -175,7 +184,8 @@ impl<'a> Walk<'a> {
         let reading = self.reading(query.sql.as_bytes(), reading);
         self.outlook.statement_set(b"", None);
         self.outlook.portal_set(b"", None);
-        let prepared = Arc::new(Prepared::new(reading.clone(), Vec::new(), None));
+        let mark = self.situation.mark;
+        let prepared = Arc::new(Prepared::new(reading.clone(), Vec::new(), None, mark));
         // Each statement in the state the one before it leaves.
         for (index, facts) in prepared.facts().iter().enumerate() {
             self.weigh(&prepared, index, facts, false);
@@ -189,7 +199,8 @@ impl<'a> Walk<'a> {
         let max = self.situation.limits.prepared_max;
         bounded("prepared statements", self.outlook.statements_len(), max)?;
         let reading = self.reading(parse.sql.as_bytes(), reading);
-        let prepared = Arc::new(Prepared::new(reading, parse.param_oids, None));
+        let mark = self.situation.mark;
+        let prepared = Arc::new(Prepared::new(reading, parse.param_oids, None, mark));
         let name: Box<[u8]> = parse.name.as_bytes().into();
         self.outlook.statement_set(&name, Some(prepared.clone()));
         Ok(Step::Parse { name, prepared })
@@ -204,14 +215,34 @@ impl<'a> Walk<'a> {
         })?;
         let prepared = portal.prepared.clone();
         let suspect = portal.suspect;
-        self.references.push(Reference::Portal(name.into(), portal));
+        self.references
+            .push(Reference::Portal(name.into(), portal.clone()));
+        self.continues |= self.outlook.is_portal_earlier(name);
         for (index, facts) in prepared.facts().iter().enumerate() {
-            if suspect {
-                self.weigh(&prepared, index, facts, true);
+            if suspect || self.runs_anew(name, &portal, facts) {
+                self.weigh(&prepared, index, facts, suspect);
             }
             self.expect(&prepared, index, facts);
         }
-        Ok(Step::Execute { prepared })
+        Ok(Step::Execute {
+            portal: name.into(),
+            prepared,
+        })
+    }
+
+    /// Whether what let a portal be bound in an earlier batch says nothing of executing it now. A write does its work
+    /// only now, without the cap and the state it was judged with; an approved read goes on, unless the session was
+    /// told something since.
+    fn runs_anew(&self, name: &[u8], portal: &Portal, facts: &StatementFacts) -> bool {
+        if !self.outlook.is_portal_earlier(name) {
+            return false;
+        }
+        lifts(facts) && !portal.begun || !self.still_covers(portal)
+    }
+
+    /// An approval to open a portal covers what is fetched while the session is told nothing else.
+    fn still_covers(&self, portal: &Portal) -> bool {
+        portal.clearance == Clearance::Allowed || portal.mark == self.situation.mark && !self.tells
     }
 
     /// Planning runs immutable functions, so Bind is where a statement begins to be executed.
@@ -243,12 +274,7 @@ impl<'a> Walk<'a> {
             self.stir(&prepared, index, facts, !facts.is_certain());
         }
         self.bind = None;
-        let bound = Portal {
-            prepared: prepared.clone(),
-            clearance: Clearance::Allowed,
-            holdable: false,
-            suspect: false,
-        };
+        let bound = Portal::opened(prepared.clone(), Clearance::Allowed, self.situation.mark);
         self.outlook.portal_set(&portal, Some(Arc::new(bound)));
         Ok(Step::Bind { portal, prepared })
     }
@@ -358,10 +384,12 @@ impl<'a> Walk<'a> {
         if matches!(facts.kind.as_str(), "FETCH" | "MOVE") {
             let portal = self.outlook.portal(name.as_bytes())?;
             let definition = portal.prepared.definition()?;
-            let resolved = facts.resolved_by(definition);
+            let mut resolved = facts.resolved_by(definition);
+            // It gives what comes next.
+            resolved.positioned = true;
             let suspect = portal.suspect || portal.prepared.suspect;
             let doubted = names::doubted(&portal.prepared, suspect, &resolved);
-            let doubtless = doubted.is_none();
+            let doubtless = doubted.is_none() && self.still_covers(&portal);
             let resolved = Box::new(doubted.unwrap_or(resolved));
             self.references
                 .push(Reference::Portal(name.as_bytes().into(), portal.clone()));
@@ -401,6 +429,7 @@ impl<'a> Walk<'a> {
             self.reason = Some(reason);
         }
         let unseen = names::runs_unseen_code(facts, &self.outlook);
+        self.tells |= unseen || may_tell(facts);
         self.stir(prepared, index, facts, unseen);
         if unseen {
             self.unseen = true;
@@ -410,21 +439,17 @@ impl<'a> Walk<'a> {
     }
 
     fn expect_name(&mut self, prepared: &Arc<Prepared>, index: usize, facts: &StatementFacts) {
+        let mark = self.situation.mark;
         let definition = || {
             let reading = prepared.reading.clone();
-            Arc::new(Prepared::new(reading, Vec::new(), Some(index)))
+            Arc::new(Prepared::new(reading, Vec::new(), Some(index), mark))
         };
         if let Some(name) = &facts.defines {
             if facts.redacted.starts_with("PREPARE") {
                 self.outlook
                     .statement_set(name.as_bytes(), Some(definition()));
             } else if facts.redacted.starts_with("DECLARE") {
-                let portal = Portal {
-                    prepared: definition(),
-                    clearance: Clearance::Allowed,
-                    holdable: false,
-                    suspect: false,
-                };
+                let portal = Portal::opened(definition(), Clearance::Allowed, mark);
                 self.outlook
                     .portal_set(name.as_bytes(), Some(Arc::new(portal)));
             }

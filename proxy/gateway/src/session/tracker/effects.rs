@@ -9,6 +9,7 @@ use crate::session::{
     reading::Reading,
     settings,
     standing::Standing,
+    ticket::Mark,
 };
 
 /// A statement that completed.
@@ -29,7 +30,7 @@ impl Completed<'_> {
         let facts = self.facts();
         let refers_to = facts.and_then(|facts| facts.refers_to.as_deref());
         match self.tag {
-            "PREPARE" | "DECLARE CURSOR" => self.define(ledger),
+            "PREPARE" | "DECLARE CURSOR" => self.define(ledger, standing.context.mark()),
             "DEALLOCATE" => match refers_to {
                 Some(name) => ledger.statement_drop(name.as_bytes()),
                 None => ledger.statements_drop_all(),
@@ -57,7 +58,7 @@ impl Completed<'_> {
         }
     }
 
-    fn define(&self, ledger: &mut Ledger) {
+    fn define(&self, ledger: &mut Ledger, mark: Mark) {
         let Some((facts, name)) = self
             .facts()
             .and_then(|facts| Some((facts, facts.defines.as_deref()?)))
@@ -68,6 +69,7 @@ impl Completed<'_> {
             self.reading.clone(),
             Vec::new(),
             Some(self.index),
+            mark,
         ));
         if self.tag == "PREPARE" {
             ledger.statement_add(name.as_bytes(), prepared);
@@ -75,10 +77,8 @@ impl Completed<'_> {
         }
         let holdable = facts.redacted.to_ascii_uppercase().contains("WITH HOLD");
         let portal = Portal {
-            prepared,
-            clearance: self.clearance.clone(),
             holdable,
-            suspect: false,
+            ..Portal::opened(prepared, self.clearance.clone(), mark)
         };
         ledger.portal_add(name.as_bytes(), portal);
     }

@@ -4,7 +4,7 @@ use abeyance_wire::postgres::TransactionStatus;
 use bytes::Bytes;
 
 use super::*;
-use crate::session::ledger::Prepared;
+use crate::session::{ledger::Prepared, ticket::Mark};
 
 fn reading(sql: &str) -> Arc<Reading> {
     let rules = RuleSet::new(Vec::new(), Decision::Deny).unwrap();
@@ -15,7 +15,17 @@ fn reading(sql: &str) -> Arc<Reading> {
 }
 
 fn prepared(sql: &str) -> Arc<Prepared> {
-    Arc::new(Prepared::new(reading(sql), Vec::new(), None))
+    Arc::new(Prepared::new(
+        reading(sql),
+        Vec::new(),
+        None,
+        Mark::default(),
+    ))
+}
+
+fn execute(prepared: Arc<Prepared>) -> Step {
+    let portal = Box::default();
+    Step::Execute { portal, prepared }
 }
 
 /// A session's books, and the tracker of one batch.
@@ -90,7 +100,7 @@ fn discarding_all_names_leaves_the_unnamed_statement() {
     bench.query("PREPARE a AS SELECT 1", &[b"PREPARE"]);
     let discard = prepared("DISCARD ALL");
     bench.ledger.statement_add(b"", discard.clone());
-    bench.next(vec![Step::Execute { prepared: discard }, Step::Sync]);
+    bench.next(vec![execute(discard), Step::Sync]);
     bench
         .reply(tag::COMMAND_COMPLETE, b"DISCARD ALL\0")
         .unwrap();
@@ -126,10 +136,8 @@ fn a_parse_counts_when_the_server_has_said_so() {
 fn an_error_without_sync_leaves_the_group_failed() {
     let prepared = prepared("SELECT 1");
     let mut bench = Bench::new(vec![
-        Step::Execute {
-            prepared: prepared.clone(),
-        },
-        Step::Execute { prepared },
+        execute(prepared.clone()),
+        execute(prepared),
         Step::Flush,
     ]);
     assert_eq!(
@@ -141,7 +149,7 @@ fn an_error_without_sync_leaves_the_group_failed() {
 #[test]
 fn copy_swallows_the_sync_behind_it() {
     let prepared = prepared("COPY rooms FROM STDIN");
-    let mut bench = Bench::new(vec![Step::Execute { prepared }, Step::Sync]);
+    let mut bench = Bench::new(vec![execute(prepared), Step::Sync]);
     let progress = bench.reply(tag::COPY_IN_RESPONSE, b"\0\0\0").unwrap();
     assert_eq!(progress, Progress::CopyIn);
     bench.tracker.copy_ended();
