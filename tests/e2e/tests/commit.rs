@@ -382,6 +382,33 @@ async fn no_other_way_leads_to_a_commit() -> Result<()> {
     Ok(())
 }
 
+/// A savepoint heals what failed behind the approval: what ran is kept by another COMMIT, which is asked about.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_commit_that_fails_is_used_up() -> Result<()> {
+    let mut bench = Bench::new(Answer::Approve).await?;
+    let before = bench.floors().await?;
+    bench.ask("BEGIN").await?;
+    bench.ask("UPDATE rooms SET floor = floor + 1").await?;
+    bench.ask("SAVEPOINT s").await?;
+    // No plan tells it.
+    let fails = "SELECT 1 / (count(*) - 12) FROM rooms; COMMIT";
+    let replies = bench.ask(fails).await?;
+    ensure!(bench.opened().len() == 1);
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("22012"),
+        "{replies:?}"
+    );
+    bench.inside.desk.answer(Answer::Deny);
+    good(&bench.ask("ROLLBACK TO SAVEPOINT s").await?, "CZ", 'T')?;
+    let replies = bench.ask("COMMIT").await?;
+    ensure!(
+        sqlstate(&replies).as_deref() == Some("42501"),
+        "{replies:?}"
+    );
+    ensure!(bench.floors().await? == before);
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_keeps_nothing() -> Result<()> {
     let mut bench = Bench::new(Answer::Wait).await?;

@@ -102,8 +102,10 @@ impl Session {
                     match Box::pin(self.claim(*judged, &story, &bound, rows_cap)).await {
                         (Claim::Cleared(cleared), None) => {
                             let ran = Box::pin(self.run_approved(cleared, &receipt.id)).await;
-                            if manner.at_commit {
-                                // Also behind COMMIT AND CHAIN, whose next transaction is a new one.
+                            // Also behind COMMIT AND CHAIN, whose next transaction is a new one; not where it failed,
+                            // and a savepoint may heal it.
+                            if manner.at_commit && self.standing.status != TransactionStatus::Failed
+                            {
                                 self.deferred = None;
                             }
                             return ran;
