@@ -15,7 +15,7 @@ use abeyance_approver::{
     Approver, CopyError, OpenError, PostgresStore, StoreLocation, StoreTls, store_copy,
 };
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
-use support::{approve, binding, config, open};
+use support::{approve, binding, config, open, request};
 use tempfile::TempDir;
 
 fn empty() -> PostgresStore {
@@ -70,7 +70,10 @@ async fn used() -> (TempDir, HoldId) {
     let mut config = config(&folder);
     config.single_process = false;
     let approver = Approver::open(config, Arc::new(SystemClock)).await.unwrap();
-    let approved = open(&approver).await;
+    // A ticket is no proxy's: whoever comes with it next may use it.
+    let mut ticket = request();
+    ticket.manner.ticket = true;
+    let approved = approver.hold_open(ticket).await.unwrap().id;
     approve(&approver, &approved).await;
     let _waits = open(&approver).await;
     approver.close().await;
