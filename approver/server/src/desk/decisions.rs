@@ -79,7 +79,8 @@ impl Approver {
     pub(crate) async fn view_in_company(&self, record: HoldRecord) -> Result<HoldView, StoreError> {
         let mut alike = 0;
         if record.hold.state == HoldState::Pending {
-            alike = self.0.store.holds_alike(&record).await?.holds.len().saturating_sub(1);
+            let company = self.0.store.holds_alike(&record).await?;
+            alike = company.holds.len().saturating_sub(1);
         }
         let mut view = self.view(record);
         view.offers.alike = u32::try_from(alike).unwrap_or(u32::MAX);

@@ -5,11 +5,10 @@
 
 use std::sync::Arc;
 
-use abeyance_api::HoldId;
 use abeyance_policy::{Context, Decision, Verdict, evaluate};
-use abeyance_sql::{StatementClass, StatementFacts, TransactionEffect};
+use abeyance_sql::{StatementFacts, TransactionEffect};
 use abeyance_wire::postgres::{
-    Bind, ErrorFields, Execute, FrontendMessage, Parse, Query, SqlState, Subject, TransactionStatus,
+    ErrorFields, FrontendMessage, Query, SqlState, Subject, TransactionStatus,
 };
 
 use super::{
@@ -21,13 +20,17 @@ use super::{
 };
 use crate::session::{
     batch::Batch,
-    bracket::lifts,
-    ledger::{Clearance, Outlook, Portal, Prepared},
+    ledger::{Outlook, Prepared},
     reading::{Reading, depends_on_settings, may_change_reading},
     settings,
     stirs::Stirs,
     ticket::may_tell,
 };
+
+mod extended;
+mod named;
+
+use named::Resolved;
 
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
@@ -195,90 +198,6 @@ impl<'a> Walk<'a> {
     }
 
     /// Not an execution: its text is read and remembered.
-    fn parse(&mut self, parse: Parse, reading: Option<Arc<Reading>>) -> Result<Step, ErrorFields> {
-        let max = self.situation.limits.prepared_max;
-        bounded("prepared statements", self.outlook.statements_len(), max)?;
-        let reading = self.reading(parse.sql.as_bytes(), reading);
-        let mark = self.situation.mark;
-        let prepared = Arc::new(Prepared::new(reading, parse.param_oids, None, mark));
-        let name: Box<[u8]> = parse.name.as_bytes().into();
-        self.outlook.statement_set(&name, Some(prepared.clone()));
-        Ok(Step::Parse { name, prepared })
-    }
-
-    fn execute(&mut self, execute: &Execute) -> Result<Step, ErrorFields> {
-        let name = execute.portal.as_bytes();
-        let portal = self.outlook.portal(name).ok_or_else(|| {
-            let name = execute.portal.to_string_lossy();
-            let message = format!("portal \"{name}\" does not exist");
-            ErrorFields::error(SqlState::INVALID_CURSOR_NAME, message)
-        })?;
-        let prepared = portal.prepared.clone();
-        let suspect = portal.suspect;
-        self.references
-            .push(Reference::Portal(name.into(), portal.clone()));
-        self.continues |= self.outlook.is_portal_earlier(name);
-        for (index, facts) in prepared.facts().iter().enumerate() {
-            if suspect || self.runs_anew(name, &portal, facts) {
-                self.weigh(&prepared, index, facts, suspect);
-            }
-            self.expect(&prepared, index, facts);
-        }
-        Ok(Step::Execute {
-            portal: name.into(),
-            prepared,
-        })
-    }
-
-    /// Whether what let a portal be bound in an earlier batch says nothing of executing it now. A write does its work
-    /// only now, without the cap and the state it was judged with; an approved read goes on, unless the session was
-    /// told something since.
-    fn runs_anew(&self, name: &[u8], portal: &Portal, facts: &StatementFacts) -> bool {
-        if !self.outlook.is_portal_earlier(name) {
-            return false;
-        }
-        lifts(facts) && !portal.begun || !self.still_covers(portal)
-    }
-
-    /// An approval to open a portal covers what is fetched while the session is told nothing else.
-    fn still_covers(&self, portal: &Portal) -> bool {
-        portal.clearance == Clearance::Allowed || portal.mark == self.situation.mark && !self.tells
-    }
-
-    /// Planning runs immutable functions, so Bind is where a statement begins to be executed.
-    fn bind(&mut self, bind: Bind) -> Result<Step, ErrorFields> {
-        let max = self.situation.limits.portals_max;
-        bounded("portals", self.outlook.portals_len(), max)?;
-        let name = bind.statement.as_bytes();
-        let prepared = self.outlook.statement(name).ok_or_else(|| {
-            let message = if name.is_empty() {
-                "unnamed prepared statement does not exist".to_owned()
-            } else {
-                format!(
-                    "prepared statement \"{}\" does not exist",
-                    bind.statement.to_string_lossy()
-                )
-            };
-            ErrorFields::error(SqlState::INVALID_STATEMENT_NAME, message)
-        })?;
-        self.references
-            .push(Reference::Statement(name.into(), prepared.clone()));
-        let portal: Box<[u8]> = bind.portal.as_bytes().into();
-        self.bind = Some(Arc::new(Bound {
-            param_oids: prepared.param_oids.clone(),
-            bind,
-        }));
-        for (index, facts) in prepared.facts().iter().enumerate() {
-            self.weigh(&prepared, index, facts, prepared.suspect);
-            // Planning it may already run code of it.
-            self.stir(&prepared, index, facts, !facts.is_certain());
-        }
-        self.bind = None;
-        let bound = Portal::opened(prepared.clone(), Clearance::Allowed, self.situation.mark);
-        self.outlook.portal_set(&portal, Some(Arc::new(bound)));
-        Ok(Step::Bind { portal, prepared })
-    }
-
     /// The reading of a text, unless the server may read it otherwise.
     fn reading(&self, text: &[u8], reading: Option<Arc<Reading>>) -> Arc<Reading> {
         match reading {
@@ -374,50 +293,6 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What `EXECUTE x`, `FETCH x` or `MOVE x` would run, when `x` is known.
-    fn resolve(&mut self, facts: &StatementFacts) -> Option<Resolved> {
-        let name = facts.refers_to.as_deref()?;
-        if facts.class != StatementClass::Opaque && facts.opaque.is_none() {
-            return None;
-        }
-        // FETCH and MOVE name a portal; everything else that refers to a name names a statement.
-        if matches!(facts.kind.as_str(), "FETCH" | "MOVE") {
-            let portal = self.outlook.portal(name.as_bytes())?;
-            let definition = portal.prepared.definition()?;
-            let mut resolved = facts.resolved_by(definition);
-            // It gives what comes next.
-            resolved.positioned = true;
-            let suspect = portal.suspect || portal.prepared.suspect;
-            let doubted = names::doubted(&portal.prepared, suspect, &resolved);
-            let doubtless = doubted.is_none() && self.still_covers(&portal);
-            let resolved = Box::new(doubted.unwrap_or(resolved));
-            self.references
-                .push(Reference::Portal(name.as_bytes().into(), portal.clone()));
-            let permitted = match &portal.clearance {
-                Clearance::Allowed => None,
-                Clearance::Permitted(hold) => doubtless.then(|| hold.clone()),
-            };
-            return Some(Resolved {
-                facts: resolved,
-                permitted,
-            });
-        }
-        let prepared = self.outlook.statement(name.as_bytes())?;
-        let definition = prepared.definition()?;
-        let meant = self.meaning(&prepared, 0, definition);
-        let resolved = facts.resolved_by(meant.as_ref().unwrap_or(definition));
-        let doubted = names::doubted(&prepared, prepared.suspect, &resolved);
-        let resolved = doubted.unwrap_or(resolved);
-        self.references.push(Reference::Statement(
-            name.as_bytes().into(),
-            prepared.clone(),
-        ));
-        Some(Resolved {
-            facts: Box::new(resolved),
-            permitted: None,
-        })
-    }
-
     /// Follows what a statement will do to names, transaction and lexer if it succeeds.
     fn expect(&mut self, prepared: &Arc<Prepared>, index: usize, facts: &StatementFacts) {
         self.doubt |= may_change_reading(facts);
@@ -437,42 +312,6 @@ impl<'a> Walk<'a> {
         }
         self.expect_name(prepared, index, facts);
     }
-
-    fn expect_name(&mut self, prepared: &Arc<Prepared>, index: usize, facts: &StatementFacts) {
-        let mark = self.situation.mark;
-        let definition = || {
-            let reading = prepared.reading.clone();
-            Arc::new(Prepared::new(reading, Vec::new(), Some(index), mark))
-        };
-        if let Some(name) = &facts.defines {
-            if facts.redacted.starts_with("PREPARE") {
-                self.outlook
-                    .statement_set(name.as_bytes(), Some(definition()));
-            } else if facts.redacted.starts_with("DECLARE") {
-                let portal = Portal::opened(definition(), Clearance::Allowed, mark);
-                self.outlook
-                    .portal_set(name.as_bytes(), Some(Arc::new(portal)));
-            }
-        }
-        match (facts.kind.as_str(), facts.refers_to.as_deref()) {
-            ("DEALLOCATE", Some(name)) => self.outlook.statement_set(name.as_bytes(), None),
-            ("DEALLOCATE", None) => self.outlook.statements_forget(),
-            ("CLOSE", Some(name)) => self.outlook.portal_set(name.as_bytes(), None),
-            ("CLOSE", None) => self.outlook.portals_forget(),
-            ("DISCARD" | "opaque", _) => {
-                self.outlook.statements_forget();
-                self.outlook.portals_forget();
-            }
-            _ => {}
-        }
-    }
-}
-
-/// A reference with what it refers to.
-struct Resolved {
-    facts: Box<StatementFacts>,
-    /// Its cursor was opened by an approval, which covers fetching from it.
-    permitted: Option<HoldId>,
 }
 
 fn no_such_manner() -> ErrorFields {
@@ -481,17 +320,6 @@ fn no_such_manner() -> ErrorFields {
         "abeyance.on_hold is neither \"wait\" nor \"ticket\"",
     )
     .hint("SET abeyance.on_hold = 'ticket' makes holds answer at once.")
-}
-
-fn bounded(what: &str, have: usize, max: usize) -> Result<(), ErrorFields> {
-    if have < max {
-        return Ok(());
-    }
-    Err(ErrorFields::error(
-        SqlState::PROGRAM_LIMIT_EXCEEDED,
-        format!("the session already has {max} {what}"),
-    )
-    .hint("Close those that are no longer used."))
 }
 
 pub(crate) fn status_after(status: TransactionStatus, facts: &StatementFacts) -> TransactionStatus {
