@@ -9,7 +9,7 @@ mod decisions;
 mod holds;
 mod opening;
 
-pub(crate) use decisions::clean_reason;
+pub(crate) use decisions::required_reason;
 
 fn done(stepped: Stepped) -> Result<Box<HoldRecord>, DeskError> {
     match stepped {

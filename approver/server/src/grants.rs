@@ -134,7 +134,7 @@ impl GrantDesk for Approver {
 
     /// Whoever may decide on the route may end its grants, and so may the agent's owner: that is no approval.
     async fn grant_revoke(&self, revocation: GrantRevocation) -> Result<GrantView, DecideError> {
-        let reason = crate::desk::clean_reason(revocation.reason)?;
+        let reason = crate::desk::required_reason(revocation.reason)?;
         let roster = self.roster();
         let Some(person) = roster.claimant(&revocation.claimant) else {
             return Err(DecideError::UnknownPerson);
@@ -168,7 +168,10 @@ impl GrantDesk for Approver {
         }
         let now = self.0.clock.now();
         let store = &self.0.store;
-        match store.grant_revoke(&id, person.clone(), reason, now).await? {
+        match store
+            .grant_revoke(&id, person.clone(), Some(reason), now)
+            .await?
+        {
             RevokedGrant::Done(grant) => {
                 tracing::info!(grant = %id, person = %person.id, "a grant was revoked");
                 Ok(grant.view(now))

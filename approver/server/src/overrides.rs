@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     Approver, OncallSchedule, StoreError,
-    desk::clean_reason,
+    desk::required_reason,
     limits,
     roster::Roster,
     store::{Added, NewOverrides, Removal, Store},
@@ -75,7 +75,7 @@ impl OncallDesk for Approver {
         let new = NewOverrides {
             schedule: request.schedule.clone(),
             spans: request.spans,
-            reason: required(request.reason)?,
+            reason: required_reason(Some(request.reason))?,
             author: author.clone(),
             surface: request.surface,
             key: request.key.map(bounded).transpose()?,
@@ -109,7 +109,7 @@ impl OncallDesk for Approver {
         };
         let removal = Removal {
             id: removal.id,
-            reason: required(removal.reason)?,
+            reason: required_reason(Some(removal.reason))?,
             by,
             surface: removal.surface,
         };
@@ -192,11 +192,6 @@ fn bounded(key: String) -> Result<String, DecideError> {
     let fits = (1..=limits::REQUEST_KEY_BYTES_MAX).contains(&key.len());
     fits.then_some(key)
         .ok_or_else(|| invalid("the request's key is empty or too long".to_owned()))
-}
-
-fn required(reason: String) -> Result<String, DecideError> {
-    let reason = clean_reason(Some(reason))?;
-    reason.ok_or_else(|| invalid("say in a few words why".to_owned()))
 }
 
 fn invalid(detail: String) -> DecideError {

@@ -138,6 +138,12 @@ async fn revoking_takes_effect_on_the_next_statement() {
         surface: Surface::Cli,
     };
     let id = only_grant(&s.approver).await.id;
+    for unsaid in [None, Some(String::new()), Some("\u{200b} ".to_owned())] {
+        let mut revocation = revoke("ann", id.clone());
+        revocation.reason = unsaid;
+        let refused = s.approver.grant_revoke(revocation).await.unwrap_err();
+        assert!(matches!(refused, DecideError::Invalid { .. }), "{refused}");
+    }
     let stranger = s.approver.grant_revoke(revoke("cho", id.clone())).await;
     assert!(matches!(stranger, Err(DecideError::NotAReviewer { .. })));
     // The owner may end it, though never approve.
@@ -520,6 +526,11 @@ async fn the_command_line_lists_and_revokes_over_http() {
         reason: Some("no".to_owned()),
         surface: Surface::Cli,
     };
+    let mut unsaid = bulk.clone();
+    unsaid.reason = Some("\u{200b}".to_owned());
+    let outcomes = bob.holds_decide(unsaid).await.unwrap();
+    let why = outcomes[0].result.as_ref().unwrap_err().to_string();
+    assert!(why.contains("a denial needs a reason"), "{why}");
     let outcomes = bob.holds_decide(bulk).await.unwrap();
     assert!(outcomes[0].result.is_ok());
     let active = bob.grants(true).await.unwrap();

@@ -193,6 +193,10 @@ async fn a_token_opens_its_own_doors_only() {
         DecideError::Unavailable { .. }
     ));
     let bob = desk(s.address, console_token("bob").expose_secret());
+    let mut unsaid = decision(&id, "bob", Decision::Deny);
+    unsaid.reason = None;
+    let unsaid = bob.hold_decide(unsaid).await.unwrap_err().to_string();
+    assert!(unsaid.contains("a denial needs a reason"), "{unsaid}");
     let for_ann = bob.hold_decide(decision(&id, "ann", Decision::Deny)).await;
     assert!(matches!(for_ann.unwrap_err(), DecideError::Invalid { .. }));
     assert!(matches!(

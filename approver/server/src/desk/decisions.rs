@@ -31,6 +31,10 @@ impl DecisionDesk for Approver {
 
     async fn hold_decide(&self, request: DecisionRequest) -> Result<HoldView, DecideError> {
         let reason = clean_reason(request.reason.clone())?;
+        if request.decision == Decision::Deny && reason.is_none() {
+            let detail = "a denial needs a reason: the agent gets to read it".to_owned();
+            return Err(DecideError::Invalid { detail });
+        }
         let roster = self.roster();
         let Some(person) = roster.claimant(&request.claimant) else {
             tracing::warn!(hold = %request.hold, claimant = ?request.claimant, "a stranger tried to decide");
@@ -134,8 +138,15 @@ impl Approver {
     }
 }
 
+/// A reason where one has to be given.
+pub(crate) fn required_reason(reason: Option<String>) -> Result<String, DecideError> {
+    clean_reason(reason)?.ok_or_else(|| DecideError::Invalid {
+        detail: "say in a few words why".to_owned(),
+    })
+}
+
 /// One line, no control characters, bounded; nothing when it says nothing.
-pub(crate) fn clean_reason(reason: Option<String>) -> Result<Option<String>, DecideError> {
+fn clean_reason(reason: Option<String>) -> Result<Option<String>, DecideError> {
     let Some(reason) = reason else {
         return Ok(None);
     };

@@ -28,8 +28,8 @@ impl<T: DeserializeOwned> FromRequest<Approver> for Body<T> {
             .map_err(|rejection| Malformed(rejection.status(), rejection.body_text()))?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             let place = format!(
-                "the body does not fit this call (line {}, column {}); \
-                 are proxy and approver of the same version?",
+                "the body does not fit this call (line {}, column {}): docs/approver.md says what it \
+                 takes; are proxy and approver of the same version?",
                 error.line(),
                 error.column()
             );
