@@ -392,6 +392,8 @@ async fn shifts_are_shown_and_change_people() {
     assert_eq!(who().await[..2], ["Ann", "Bob"]);
     let error = approver.swap(swap("2026-03-02T16:00")).await.unwrap_err();
     assert!(error.to_string().contains("same shift"), "{error}");
+    let error = approver.swap(swap("2026-03-05T12:00")).await.unwrap_err();
+    assert!(error.to_string().contains("the same people"), "{error}");
     let mut others = swap("2026-03-03T12:00");
     others.claimant = slack("cho");
     let error = approver.swap(others).await.unwrap_err();

@@ -1,5 +1,7 @@
 //! Two shifts change people: which spans that takes.
 
+use std::collections::BTreeSet;
+
 use abeyance_api::OverrideSpan;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
@@ -21,12 +23,14 @@ pub enum NoSwap {
     Nobody(DateTime<Utc>),
     #[error("both moments are in the same shift")]
     Same,
+    #[error("both shifts have the same people: nothing would change")]
+    NoChange,
 }
 
 /// The overrides that let the shifts of two moments change people. Of a shift that has begun, what is left of it.
 ///
 /// # Errors
-/// When a moment is over or nobody has it, or both are in one shift.
+/// When a moment is over or nobody has it, both are in one shift, or the two have the same people.
 pub fn swap(
     schedule: &Schedule,
     exceptions: &[Exception],
@@ -37,6 +41,10 @@ pub fn swap(
     let other = shift_at(schedule, exceptions, other, now)?;
     if one.from < other.until && other.from < one.until {
         return Err(NoSwap::Same);
+    }
+    let people = |shift: &Shift| shift.duty.people.iter().cloned().collect::<BTreeSet<_>>();
+    if people(&one) == people(&other) {
+        return Err(NoSwap::NoChange);
     }
     Ok(vec![
         OverrideSpan {
