@@ -335,10 +335,9 @@ async fn health_and_assets_need_no_log_in() {
         assert_eq!(page.status, StatusCode::OK, "{path}");
     }
     let nowhere = Request::get("/nowhere").body(Body::empty()).unwrap();
-    assert_eq!(
-        send(&s.approver, nowhere).await.status,
-        StatusCode::NOT_FOUND
-    );
+    let lost = send(&s.approver, nowhere).await;
+    assert_eq!(lost.status, StatusCode::NOT_FOUND);
+    assert!(lost.text.contains("No such page"), "{}", lost.text);
 }
 
 #[tokio::test]

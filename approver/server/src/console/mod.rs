@@ -78,6 +78,7 @@ pub(crate) fn router(approver: Approver) -> Router {
     pages
         .merge(streams)
         .merge(assets::router())
+        .fallback(pages::no_such_page)
         .layer(headers)
         .with_state(approver)
 }

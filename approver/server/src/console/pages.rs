@@ -295,6 +295,16 @@ pub(super) fn status_of(error: &DecideError) -> StatusCode {
     }
 }
 
+pub(super) async fn no_such_page(State(app): State<Approver>) -> Response {
+    let values = context! {
+        title => "No such page",
+        text => "There is no page at this address.",
+    };
+    app.0
+        .pages
+        .render(StatusCode::NOT_FOUND, "message.html", values)
+}
+
 fn no_such_hold(app: &Approver) -> Response {
     let values = context! {
         title => "No such hold",

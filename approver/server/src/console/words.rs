@@ -68,10 +68,13 @@ pub(super) fn span(span: TimeDelta) -> String {
     }
 }
 
-/// `12 ms`, `3.4 s`
+/// `0.4 ms`, `12 ms`, `3.4 s`: as cards say it.
 fn elapsed(elapsed: Duration) -> String {
-    if elapsed < Duration::from_secs(1) {
-        format!("{} ms", elapsed.as_millis())
+    let millis = elapsed.as_secs_f64() * 1000.0;
+    if millis < 10.0 {
+        format!("{millis:.1} ms")
+    } else if millis < 1000.0 {
+        format!("{millis:.0} ms")
     } else if elapsed < Duration::from_secs(60) {
         format!("{:.1} s", elapsed.as_secs_f64())
     } else {
@@ -212,6 +215,8 @@ mod tests {
         assert_eq!(span(TimeDelta::seconds(252)), "4 min 12 s");
         assert_eq!(span(TimeDelta::seconds(3_720)), "1 h 02 min");
         assert_eq!(span(TimeDelta::seconds(-5)), "0 s");
+        assert_eq!(elapsed(Duration::from_micros(5_640)), "5.6 ms");
+        assert_eq!(elapsed(Duration::from_micros(34_700)), "35 ms");
         assert_eq!(elapsed(Duration::from_millis(3_400)), "3.4 s");
     }
 }
