@@ -168,7 +168,8 @@ fn base_url(text: &str) -> Result<Url, HttpDeskError> {
         url: text.to_owned(),
         why,
     };
-    let url = Url::parse(text.trim_end_matches('/')).map_err(|_| refuse("it is no URL"))?;
+    let schemes = "it must begin with https://, or http:// on this machine";
+    let url = Url::parse(text.trim_end_matches('/')).map_err(|_| refuse(schemes))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refuse("it holds a password; use the token"));
     }
@@ -181,7 +182,7 @@ fn base_url(text: &str) -> Result<Url, HttpDeskError> {
         ("http", Some(_)) => Err(refuse(
             "plain http would send the token in the clear; use https",
         )),
-        _ => Err(refuse("it must begin with https://")),
+        _ => Err(refuse(schemes)),
     }
 }
 
@@ -222,6 +223,11 @@ mod tests {
             "",
         ] {
             assert!(base_url(bad).is_err(), "{bad}");
+        }
+        // Told what to write, whatever a parser makes of what was forgotten.
+        for bare in ["approver:8443", "127.0.0.1:8080", ""] {
+            let told = base_url(bare).unwrap_err().to_string();
+            assert!(told.contains("must begin with https://"), "{told}");
         }
     }
 }

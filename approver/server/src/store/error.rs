@@ -98,7 +98,9 @@ impl From<sqlx::Error> for StoreError {
                 Self::Untrusted(io.to_string())
             }
             sqlx::Error::Io(io) => Self::Unreachable(io.kind().to_string()),
-            sqlx::Error::Tls(tls) => Self::Unreachable(format!("TLS: {tls}")),
+            sqlx::Error::Tls(tls) => Self::Unreachable(format!(
+                "TLS: {tls}: give it a certificate, or set `tls = \"disable\"` in `store` for a database on this machine"
+            )),
             sqlx::Error::PoolTimedOut => Self::Timeout,
             sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Self::Closed,
             other => Self::Other(other.to_string()),

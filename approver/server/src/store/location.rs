@@ -100,7 +100,9 @@ impl PostgresStore {
             .database(&self.database)
             .application_name("abeyance")
             .options(settings)
-            .options([("synchronous_commit", "on"), ("timezone", "UTC")]);
+            .options([("synchronous_commit", "on"), ("timezone", "UTC")])
+            // What is made "if not exists" tells of it at every start.
+            .options([("client_min_messages", "warning")]);
         options = if self.host.starts_with('/') {
             options.socket(&self.host)
         } else {
