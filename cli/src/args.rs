@@ -160,7 +160,7 @@ pub struct GrantListArgs {
     #[arg(long)]
     pub all: bool,
     #[arg(long, default_value = "table")]
-    pub format: OncallFormat,
+    pub format: ListFormat,
 }
 
 #[derive(Debug, Args)]
@@ -217,7 +217,7 @@ pub struct OverrideAddArgs {
     #[arg(long)]
     pub reason: String,
     #[arg(long, default_value = "table")]
-    pub format: OncallFormat,
+    pub format: ListFormat,
 }
 
 #[derive(Debug, Args)]
@@ -228,7 +228,7 @@ pub struct OverrideListArgs {
     #[arg(long, value_name = "NAME")]
     pub schedule: Option<String>,
     #[arg(long, default_value = "table")]
-    pub format: OncallFormat,
+    pub format: ListFormat,
 }
 
 #[derive(Debug, Args)]
@@ -258,7 +258,15 @@ pub struct SwapArgs {
     #[arg(long)]
     pub reason: String,
     #[arg(long, default_value = "table")]
-    pub format: OncallFormat,
+    pub format: ListFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ListFormat {
+    /// For people
+    Table,
+    /// One object a line
+    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -284,7 +292,7 @@ pub struct OncallWhoArgs {
     #[arg(long, value_name = "TIME")]
     pub at: Option<Moment>,
     #[arg(long, default_value = "table")]
-    pub format: OncallFormat,
+    pub format: ListFormat,
 }
 
 #[derive(Debug, Args)]
@@ -313,7 +321,7 @@ pub struct OncallLintArgs {
     #[command(flatten)]
     pub approver: ApproverArgs,
     #[arg(long, default_value = "table")]
-    pub format: OncallFormat,
+    pub format: ListFormat,
 }
 
 #[derive(Debug, Subcommand)]

@@ -66,6 +66,7 @@ fn a_file_that_is_not_there_ends_with_74() {
     let output = abeyance(&["check-config", "--config", "/no/such/abeyance.toml"]);
     assert_eq!(output.status.code(), Some(74));
     assert!(text(&output.stderr).contains("/no/such/abeyance.toml"));
+    assert!(text(&output.stderr).contains("--config"));
 }
 
 #[test]

@@ -170,3 +170,20 @@ fn wrong_schedules_are_refused_with_what_to_do() {
         assert!(shown.contains(told), "{from} -> {to}: {shown}");
     }
 }
+
+#[test]
+fn what_was_mistyped_is_told() {
+    let told = |args: &[&str]| {
+        let output = oncall(|s| s, args);
+        assert_eq!(output.status.code(), Some(64), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let schedule = told(&["who", "--schedule", "dbb"]);
+    assert!(schedule.contains("did you mean `dba`?"), "{schedule}");
+    // Only a preview is a calendar.
+    let calendar = told(&["who", "--format", "ical"]);
+    assert!(
+        calendar.contains("possible values: table, json"),
+        "{calendar}"
+    );
+}

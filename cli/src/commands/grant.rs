@@ -1,8 +1,10 @@
 //! `abeyance grant`: which approvals hold for a while, and how to end one.
 
+use abeyance_api::blast::words::rows;
+
 use super::oncall::access::Access;
 use crate::{
-    args::{GrantListArgs, GrantRevokeArgs, OncallFormat},
+    args::{GrantListArgs, GrantRevokeArgs, ListFormat},
     exit::Failure,
     output,
 };
@@ -14,11 +16,11 @@ use crate::{
 pub fn list(args: &GrantListArgs) -> Result<(), Failure> {
     let access = Access::required(&args.approver)?;
     let grants = access.grants(!args.all)?;
-    if grants.is_empty() && args.format != OncallFormat::Json {
+    if grants.is_empty() && args.format != ListFormat::Json {
         output::remark("there are no grants");
     }
     for grant in grants {
-        if args.format == OncallFormat::Json {
+        if args.format == ListFormat::Json {
             let line = serde_json::to_string(&grant);
             output::line(&line.map_err(|error| Failure::Io(error.to_string()))?);
             continue;
@@ -29,9 +31,7 @@ pub fn list(args: &GrantListArgs) -> Result<(), Failure> {
             (None, false) => "over".to_owned(),
         };
         let by: Vec<&str> = grant.by.iter().map(|person| person.id.as_str()).collect();
-        let cap = grant
-            .rows_cap
-            .map_or_else(|| "no rows".to_owned(), |cap| format!("{cap} rows"));
+        let cap = grant.rows_cap.map_or_else(|| "no rows".to_owned(), rows);
         let statement: Vec<&str> = grant.statement.split_whitespace().collect();
         let statement: String = statement.join(" ").chars().take(60).collect();
         output::line(&format!(

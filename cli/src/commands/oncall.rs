@@ -18,9 +18,9 @@ use access::Counted;
 pub use lint::lint;
 
 use crate::{
-    args::{OncallFormat, OncallPreviewArgs, OncallWhoArgs},
+    args::{ListFormat, OncallFormat, OncallPreviewArgs, OncallWhoArgs},
     commands,
-    config::{Config, Role},
+    config::{self, Config, Role},
     exit::Failure,
     output,
 };
@@ -54,8 +54,8 @@ pub fn who(args: &OncallWhoArgs, now: DateTime<Utc>) -> Result<(), Failure> {
         let duty = schedule.on_duty(at, &exceptions);
         let until = end_of(schedule, &exceptions, &duty, at);
         output::line(&match args.format {
-            OncallFormat::Json => json(schedule, &duty, (at, until), counted.asked)?,
-            OncallFormat::Table | OncallFormat::Ical => format!(
+            ListFormat::Json => json(schedule, &duty, (at, until), counted.asked)?,
+            ListFormat::Table => format!(
                 "{}: {} until {} ({})",
                 schedule.name(),
                 names(&duty, &config),
@@ -116,10 +116,14 @@ fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a OncallSc
         .collect();
     match (chosen.is_empty(), name) {
         (false, _) => Ok(chosen),
-        (true, Some(name)) => Err(Failure::Usage(format!(
-            "the configuration has no [[schedule]] called {name}"
-        ))),
-        (true, None) => Err(Failure::Usage(
+        (true, Some(name)) if !config.schedules.is_empty() => {
+            let names = config.schedules.iter().map(|given| given.schedule.name());
+            let hint = config::hint(name, names);
+            Err(Failure::Usage(format!(
+                "the configuration has no [[schedule]] called {name}; {hint}"
+            )))
+        }
+        (true, _) => Err(Failure::Usage(
             "the configuration has no [[schedule]]; docs/on-call.md shows one".to_owned(),
         )),
     }

@@ -40,6 +40,7 @@ pub use model::{
 };
 pub use patterns::report as patterns_report;
 pub use problem::{Problems, Report, plural};
+pub use suggest::hint;
 
 use check::Parts;
 use section::Section;
@@ -51,7 +52,7 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
-    #[error("{path} cannot be read: {error}", path = .path.display())]
+    #[error("{path} cannot be read: {error}; name the configuration with --config FILE or ABEYANCE_CONFIG", path = .path.display())]
     Unreadable {
         path: PathBuf,
         error: std::io::Error,

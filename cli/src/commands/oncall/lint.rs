@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{access::Counted, chosen, local, utc, wall};
 use crate::{
-    args::{OncallFormat, OncallLintArgs},
+    args::{ListFormat, OncallLintArgs},
     commands,
     config::{Config, Role, plural},
     exit::Failure,
@@ -60,7 +60,7 @@ pub fn lint(args: &OncallLintArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     }
     let found = problems.len();
     remarks.extend(zones(&config, now));
-    if args.format == OncallFormat::Json {
+    if args.format == ListFormat::Json {
         for finding in problems.iter().chain(&remarks) {
             output::line(
                 &serde_json::to_string(finding)

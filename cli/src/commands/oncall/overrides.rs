@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::access::Access;
 use crate::{
-    args::{OncallFormat, OverrideAddArgs, OverrideListArgs, OverrideRemoveArgs, SwapArgs},
+    args::{ListFormat, OverrideAddArgs, OverrideListArgs, OverrideRemoveArgs, SwapArgs},
     exit::Failure,
     output,
 };
@@ -74,9 +74,9 @@ pub fn swap(args: &SwapArgs) -> Result<(), Failure> {
     shown(&made, args.format)
 }
 
-fn shown(overrides: &[Override], format: OncallFormat) -> Result<(), Failure> {
+fn shown(overrides: &[Override], format: ListFormat) -> Result<(), Failure> {
     for one in overrides {
-        let text = if format == OncallFormat::Json {
+        let text = if format == ListFormat::Json {
             serde_json::to_string(one).map_err(|error| Failure::Internal(error.to_string()))?
         } else {
             let people: Vec<&str> = one.people.iter().map(PersonId::as_str).collect();
