@@ -88,11 +88,12 @@ async fn demo(args: Args) -> anyhow::Result<()> {
     } else {
         Chat::from_environment().await?
     };
-    let product = Abeyance::start(folder.path(), &args, &database, &chat).await?;
+    let mut product = Abeyance::start(folder.path(), &args, &database, &chat).await?;
     if !args.scripted {
         tour::show(&database, &product, &chat);
-        // Until somebody ends it from outside.
-        std::future::pending::<()>().await;
+        // Until somebody ends the demo from outside, if all goes well.
+        product.ended().await?;
+        anyhow::bail!("abeyance ended by itself; its log:\n{}", product.log_tail());
     }
     let told = story::play(&database, &product, &chat).await;
     if told.is_err() {

@@ -35,6 +35,12 @@ impl Server {
         Ok(self.child.try_wait()?.is_some())
     }
 
+    /// Waits until it has ended on its own.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
+        self.child.wait().await?;
+        Ok(())
+    }
+
     /// Asks it to end and waits until it has.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.ask();

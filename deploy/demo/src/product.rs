@@ -110,6 +110,11 @@ impl Abeyance {
         tail(&self.log)
     }
 
+    /// Waits until it has ended on its own.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
+        self.server.ended().await
+    }
+
     /// Stops it as a service manager would.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.server.stop().await
