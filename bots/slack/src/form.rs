@@ -85,11 +85,14 @@ pub(crate) fn glass_form(hold: &HoldId, place: &Place) -> SlackModalView {
         150,
     ))
     .with_optional(false);
-    SlackModalView::new(plain_text(&format!("Glass {hold}"), 24), vec![block.into()])
-        .with_submit(plain_text("Approve alone", 24))
-        .with_close(plain_text("Back", 24))
-        .with_callback_id(CALLBACK.into())
-        .with_private_metadata(memory(hold, Asks::BreakGlass, place))
+    SlackModalView::new(
+        plain_text(&format!("Emergency {hold}"), 24),
+        vec![block.into()],
+    )
+    .with_submit(plain_text("Approve alone", 24))
+    .with_close(plain_text("Back", 24))
+    .with_callback_id(CALLBACK.into())
+    .with_private_metadata(memory(hold, Asks::BreakGlass, place))
 }
 
 fn memory(hold: &HoldId, asks: Asks, place: &Place) -> String {

@@ -136,7 +136,7 @@ function drawMessages(items) {
   });
   state.seen = fresh;
   if (nodes.length === 0) {
-    nodes.push(element('li', 'empty', `Nothing in #${names.channel(state.channel)} yet.`));
+    nodes.push(element('li', 'empty', `Nothing in #${placeName(state.info.workspace.channels.find((channel) => channel.id === state.channel))} yet.`));
   }
   list.replaceChildren(...nodes);
   if (atEnd) list.scrollTop = list.scrollHeight;
@@ -228,15 +228,18 @@ function drawViews(views) {
 
 // --- frame
 
+// What the app and a person write to each other has no name of its own.
+const placeName = (place) => (place ? place.name || state.info.workspace.bot_name : '');
+
 function drawFrame() {
   const { workspace } = state.info;
   byId('team').textContent = workspace.team_name;
   const place = workspace.channels.find((channel) => channel.id === state.channel);
-  document.title = `#${place?.name ?? ''} · ${workspace.team_name}`;
-  byId('place').textContent = place?.name ?? '';
+  document.title = `#${placeName(place)} · ${workspace.team_name}`;
+  byId('place').textContent = placeName(place);
   byId('topic').textContent = place?.topic ?? '';
   byId('channels').replaceChildren(...places(state.user).map((channel) => {
-    const node = element('button', `channel ${channel.id === state.channel ? 'here' : ''}`, channel.name);
+    const node = element('button', `channel ${channel.id === state.channel ? 'here' : ''}`, placeName(channel));
     node.addEventListener('click', () => go(state.user, channel.id));
     return element('li', '', node);
   }));
@@ -247,7 +250,7 @@ function drawFrame() {
     node.addEventListener('click', () => go(user.id, state.channel));
     return node;
   }));
-  byId('say').placeholder = `Message #${place?.name ?? ''}, or /command`;
+  byId('say').placeholder = `Message #${placeName(place)}, or /command`;
 }
 
 function go(user, channel) {
