@@ -15,12 +15,12 @@ pub struct AlikeHold {
     pub rows: Estimate,
 }
 
-/// Holds that wait and have shape, agent, target and route in common.
+/// A hold, and those that wait and may be decided by whoever saw it: of its shape, agent, target and route, and doing no more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alike {
     /// The hold that was asked about, then the others, oldest first; no more than may be decided at once.
     pub holds: Vec<AlikeHold>,
-    /// How many more there are, for which one decision has no room.
+    /// How many more there are among those that were looked at, for which one decision has no room.
     pub more: u64,
 }

@@ -36,7 +36,8 @@ fn does_no_more(seen: &HoldRequest, other: &HoldRequest) -> bool {
         (Some(_), None) => false,
     };
     let along = |blast: &abeyance_api::Blast| {
-        let mut cascades = blast.cascades.iter().flatten();
+        // Unknown cascades are no number, not none.
+        let mut cascades = blast.cascades.as_ref()?.iter();
         cascades.try_fold(0_u64, |sum, one| {
             Some(sum.saturating_add(counted(&one.rows)?))
         })

@@ -438,6 +438,8 @@ async fn what_does_more_is_not_decided_with_what_does_less() {
     let mut known = capped("known");
     known.blast.cascades = Some(Vec::new());
     let known = desk.hold_open(known).await.unwrap().id;
+    let mut dark = capped("dark");
+    dark.blast.cascades = None;
     let mut open = capped("open");
     open.transaction = TransactionContext::Open;
     let mut at_commit = capped("commit");
@@ -448,6 +450,7 @@ async fn what_does_more_is_not_decided_with_what_does_less() {
         (&small, rows(Estimate::unknown("not asked"), None)),
         (&known, along(Estimate::exact(1_000_000))),
         (&known, along(Estimate::more_than(1))),
+        (&known, dark),
         (&small, open),
         (&small, at_commit),
     ] {

@@ -14,38 +14,7 @@ use abeyance_policy::{Access, Decision, Matcher, Rule, RuleSet};
 use abeyance_sql::StatementClass;
 use anyhow::{Context, Result, anyhow, ensure};
 
-use inside::{Inside, desk::Answer, extended, play, query, sqlstate, status, tags};
-
-/// Reads and transactions pass, UPDATE passes up to 4 rows, the rest is asked; DELETE covers 2 rows at most.
-fn rules() -> Result<RuleSet> {
-    let hold = Decision::Hold {
-        route: "dba".to_owned(),
-    };
-    let passing = Matcher {
-        classes: Some(vec![
-            StatementClass::Read,
-            StatementClass::Session,
-            StatementClass::Transaction,
-        ]),
-        ..Matcher::default()
-    };
-    let kinds = |kind: &str| Matcher {
-        kinds: Some(vec![kind.to_owned()]),
-        ..Matcher::default()
-    };
-    let rules = vec![
-        Rule::new("reads", passing, Decision::Allow),
-        Rule {
-            rows_max: Some(4),
-            ..Rule::new("small-updates", kinds("UPDATE"), Decision::Allow)
-        },
-        Rule {
-            rows_max: Some(2),
-            ..Rule::new("deletes", kinds("DELETE"), hold.clone())
-        },
-    ];
-    RuleSet::new(rules, hold).map_err(|errors| anyhow!("{errors:?}"))
-}
+use inside::{Inside, capped, desk::Answer, extended, play, query, sqlstate, status, tags};
 
 /// How the hint to a read-only agent's refused write begins.
 const FLOOR_HINT: &str = "This agent's access is read-only, also";
@@ -68,7 +37,7 @@ impl Bench {
                  GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC; ANALYZE",
             )
             .await?;
-        let inside = Inside::start(&database, access, rules()?, None).await?;
+        let inside = Inside::start(&database, access, capped(true)?, None).await?;
         inside.desk.answer(Answer::Approve);
         let client = inside.connect().await?;
         Ok(Self {
@@ -690,7 +659,7 @@ async fn a_read_only_session_is_like_one_without_a_proxy() -> Result<()> {
     let inside = Inside::start(
         &database,
         Access::ReadOnly,
-        rules()?,
+        capped(true)?,
         Some(Unjudged::Allowed),
     )
     .await?;

@@ -4,44 +4,14 @@
 mod inside;
 
 use abeyance_e2e::{Postgres, RawClient, Reply, message};
-use abeyance_policy::{Access, Decision, Matcher, Rule, RuleSet};
-use abeyance_sql::StatementClass;
-use anyhow::{Context, Result, anyhow, ensure};
+use abeyance_policy::Access;
+use anyhow::{Context, Result, ensure};
 
 use inside::{
-    Inside,
+    Inside, capped,
     desk::{Answer, Event},
     play, query, sqlstate, status, tags,
 };
-
-/// UPDATE passes up to 4 rows, and reads if `reading`; the rest is asked, DELETE for 2 rows at most.
-fn rules(reading: bool) -> Result<RuleSet> {
-    let hold = Decision::Hold {
-        route: "dba".to_owned(),
-    };
-    let mut classes = vec![StatementClass::Session, StatementClass::Transaction];
-    classes.extend(reading.then_some(StatementClass::Read));
-    let passing = Matcher {
-        classes: Some(classes),
-        ..Matcher::default()
-    };
-    let kinds = |kind: &str| Matcher {
-        kinds: Some(vec![kind.to_owned()]),
-        ..Matcher::default()
-    };
-    let rules = vec![
-        Rule::new("passing", passing, Decision::Allow),
-        Rule {
-            rows_max: Some(4),
-            ..Rule::new("small-updates", kinds("UPDATE"), Decision::Allow)
-        },
-        Rule {
-            rows_max: Some(2),
-            ..Rule::new("deletes", kinds("DELETE"), hold.clone())
-        },
-    ];
-    RuleSet::new(rules, hold).map_err(|errors| anyhow!("{errors:?}"))
-}
 
 struct Bench {
     database: abeyance_e2e::Database,
@@ -53,7 +23,7 @@ impl Bench {
     async fn new(reading: bool) -> Result<Self> {
         let server = Postgres::start().await?;
         let database = server.database().await?;
-        let inside = Inside::start(&database, Access::ReadWrite, rules(reading)?, None).await?;
+        let inside = Inside::start(&database, Access::ReadWrite, capped(reading)?, None).await?;
         inside.desk.answer(Answer::Approve);
         let client = inside.connect().await?;
         Ok(Self {

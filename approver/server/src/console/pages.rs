@@ -296,20 +296,16 @@ pub(super) fn status_of(error: &DecideError) -> StatusCode {
 }
 
 pub(super) async fn no_such_page(State(app): State<Approver>) -> Response {
-    let values = context! {
-        title => "No such page",
-        text => "There is no page at this address.",
-    };
-    app.0
-        .pages
-        .render(StatusCode::NOT_FOUND, "message.html", values)
+    missing(&app, "No such page", "There is no page at this address.")
 }
 
 fn no_such_hold(app: &Approver) -> Response {
-    let values = context! {
-        title => "No such hold",
-        text => "There is no hold with that id. Ids look like HLD-7K3Q.",
-    };
+    let text = "There is no hold with that id. Ids look like HLD-7K3Q.";
+    missing(app, "No such hold", text)
+}
+
+fn missing(app: &Approver, title: &str, text: &str) -> Response {
+    let values = context! { title, text };
     app.0
         .pages
         .render(StatusCode::NOT_FOUND, "message.html", values)

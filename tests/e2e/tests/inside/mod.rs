@@ -11,9 +11,10 @@ use std::{net::SocketAddr, sync::Arc};
 use abeyance_api::SystemClock;
 use abeyance_e2e::{Database, RawClient, Reply, message, postgres::User};
 use abeyance_gateway::{Agent, Gateway, GatewayConfig, Limits, Target, Unjudged, UpstreamTls};
-use abeyance_policy::{Access, RuleSet};
+use abeyance_policy::{Access, Decision, Matcher, Rule, RuleSet};
+use abeyance_sql::StatementClass;
 use abeyance_wire::postgres::scram::ScramVerifier;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -269,3 +270,32 @@ const CATALOGS: &[(&str, &str)] = &[
         "SELECT concat_ws(' ', loid, pageno, md5(data)) FROM pg_largeobject",
     ),
 ];
+
+/// Transactions pass, UPDATE passes up to 4 rows, and reads if `reading`; the rest is asked, DELETE for 2 rows at most.
+pub fn capped(reading: bool) -> Result<RuleSet> {
+    let hold = Decision::Hold {
+        route: "dba".to_owned(),
+    };
+    let mut classes = vec![StatementClass::Session, StatementClass::Transaction];
+    classes.extend(reading.then_some(StatementClass::Read));
+    let passing = Matcher {
+        classes: Some(classes),
+        ..Matcher::default()
+    };
+    let kinds = |kind: &str| Matcher {
+        kinds: Some(vec![kind.to_owned()]),
+        ..Matcher::default()
+    };
+    let rules = vec![
+        Rule::new("passing", passing, Decision::Allow),
+        Rule {
+            rows_max: Some(4),
+            ..Rule::new("small-updates", kinds("UPDATE"), Decision::Allow)
+        },
+        Rule {
+            rows_max: Some(2),
+            ..Rule::new("deletes", kinds("DELETE"), hold.clone())
+        },
+    ];
+    RuleSet::new(rules, hold).map_err(|errors| anyhow!("{errors:?}"))
+}
