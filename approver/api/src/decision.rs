@@ -49,6 +49,9 @@ pub struct DecisionRequest {
     /// The approval is to hold for the same shape for a while; given when as many wish it as it takes to approve.
     #[serde(default)]
     pub grant: Option<GrantWish>,
+    /// By what a surface tells one request from another; the same one, sent again, is not counted twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// One decision on several holds of one shape, agent and target. Each is authorised and recorded by itself.
@@ -61,6 +64,9 @@ pub struct BulkDecision {
     pub decision: Decision,
     pub reason: Option<String>,
     pub surface: Surface,
+    /// By what a surface tells one request from another; the same one, sent again, is not counted twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// What became of one of them.

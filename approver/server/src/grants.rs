@@ -3,15 +3,16 @@
 //! Each is authorised here, now, by the roster of this moment (invariant 9), and each hold gets its own record.
 
 use abeyance_api::{
-    BulkDecision, BulkOutcome, DecideError, Decision, DecisionDesk as _, DecisionRequest,
-    DeskError, GrantDesk, GrantRevocation, GrantView, HoldRequest, Offers, PersonRef,
+    BindingDigest, BulkDecision, BulkOutcome, DecideError, Decision, DecisionDesk as _,
+    DecisionRequest, DeskError, GrantDesk, GrantRevocation, GrantView, HoldRequest, Offers,
+    PersonRef,
 };
-use abeyance_holds::{BreakGlass, Roster, alike::may_join, eligible};
+use abeyance_holds::{BreakGlass, Event, Roster, alike::may_join, eligible};
 use async_trait::async_trait;
 
 use crate::{
     Approver, limits,
-    store::{HoldRecord, RevokedGrant, Stepped},
+    store::{HoldRecord, NewVote, RevokedGrant, Stepped},
 };
 
 impl Approver {
@@ -22,6 +23,7 @@ impl Approver {
         record: &HoldRecord,
         request: DecisionRequest,
         reason: Option<String>,
+        known: Option<BindingDigest>,
     ) -> Result<Stepped, DecideError> {
         if request.decision == Decision::Deny || request.grant.is_some() {
             return invalid("breaking the glass approves this one hold, and nothing else");
@@ -38,11 +40,14 @@ impl Approver {
             surface: request.surface,
         };
         let channel = rule.and_then(|rule| rule.slack_channel.clone());
+        let vote = NewVote {
+            hold: record.id.clone(),
+            event: Event::BreakGlass(glass),
+            request: known,
+            channel,
+        };
         let now = self.0.clock.now();
-        let store = &self.0.store;
-        Ok(store
-            .hold_break_glass(&record.id, glass, channel, now)
-            .await?)
+        Ok(self.0.store.hold_vote(vote, now).await?)
     }
 
     /// What besides a plain vote there is for reviewers.
@@ -97,6 +102,7 @@ impl Approver {
                 surface: request.surface,
                 break_glass: false,
                 grant: None,
+                key: request.key.clone(),
             };
             let result = self.hold_decide(one).await.map(Box::new);
             outcomes.push(BulkOutcome { hold, result });

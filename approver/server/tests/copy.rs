@@ -59,6 +59,7 @@ const MORE: &str = r#"
         VALUES ('n-1', 'slack', 'channel', 'C0', NULL, '{}', 1, 1, 2),
                ('n-2', 'slack', 'thread', 'C0', (SELECT min(id) FROM hold), 'ü ''quoted''', 1, 0, 2);
     INSERT INTO oncall_override VALUES ('o-1', 1, 'dba', 5, 6, '[]', 'ann', 'dentist', 4, NULL);
+    INSERT INTO vote_counted SELECT 'r', min(id) FROM hold;
     INSERT INTO oncall_duty VALUES ('dba', '["ann"]', NULL, 3);
     INSERT INTO statement VALUES ('a', 't', 'f', 'r', 'allow', 'p', 'SELECT ?', '{}', '[]', 9223372036854775807, 1, 2);
     INSERT INTO card (hold, chat, channel, wanted_version, posting_begun)

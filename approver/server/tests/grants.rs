@@ -394,6 +394,7 @@ async fn holds_that_are_alike_are_decided_together_each_for_itself() {
         decision: Decision::Approve,
         reason: None,
         surface: Surface::Console,
+        key: None,
     };
     let mixed = vec![holds[0].clone(), other];
     let refused = s.approver.holds_decide(bulk(mixed, "bob")).await;
@@ -466,6 +467,7 @@ async fn what_does_more_is_not_decided_with_what_does_less() {
             decision: Decision::Approve,
             reason: None,
             surface: Surface::Console,
+            key: None,
         };
         let refused = s.approver.holds_decide(bulk).await;
         assert!(
@@ -528,6 +530,7 @@ async fn the_command_line_lists_and_revokes_over_http() {
         decision: Decision::Deny,
         reason: Some("no".to_owned()),
         surface: Surface::Cli,
+        key: None,
     };
     let mut unsaid = bulk.clone();
     unsaid.reason = Some("\u{200b}".to_owned());
@@ -550,4 +553,34 @@ async fn the_command_line_lists_and_revokes_over_http() {
     assert!(bob.grants(true).await.unwrap().is_empty());
     stop.cancel();
     while serving.join_next().await.is_some() {}
+}
+
+/// Whoever recorded a request may send it again, to another approver or after a restart.
+#[tokio::test]
+async fn a_request_that_comes_again_does_not_change_a_vote_back() {
+    let (approver, _) = with(|config| {
+        config.routes[2].terms.denials = NonZeroU32::new(2).unwrap();
+    })
+    .await;
+    let mut both = request();
+    both.route = "both".to_owned();
+    both.agent.owner = None;
+    let opened = approver.hold_desk().hold_open(both).await.unwrap();
+    let vote = async |who, what, key: &str| {
+        let mut vote = decision(&opened.id, who, what);
+        vote.key = Some(key.to_owned());
+        approver.hold_decide(vote).await
+    };
+    vote("ann", Decision::Approve, "first").await.unwrap();
+    let changed = vote("ann", Decision::Deny, "second").await.unwrap();
+    let again = vote("ann", Decision::Approve, "first").await.unwrap();
+    assert_eq!(again.version, changed.version);
+    assert_eq!(again.votes, changed.votes);
+    // A key is its person's own; and whoever thinks again presses again.
+    let denied = vote("cho", Decision::Deny, "first").await.unwrap();
+    assert_eq!(denied.state, HoldState::Denied);
+    for bad in ["", &"x".repeat(257)] {
+        let refused = vote("ann", Decision::Deny, bad).await.unwrap_err();
+        assert!(matches!(refused, DecideError::Invalid { .. }), "{bad}");
+    }
 }

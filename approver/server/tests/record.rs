@@ -518,6 +518,7 @@ async fn cards_know_their_company() {
         decision: Decision::Approve,
         reason: None,
         surface: Surface::Slack,
+        key: None,
     };
     let outcomes = approver.holds_decide(bulk).await.unwrap();
     assert!(outcomes[0].result.is_ok(), "{outcomes:?}");

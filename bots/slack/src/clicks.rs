@@ -5,12 +5,13 @@
 //! What it checks before opening a form only saves people from writing a reason for nothing.
 
 mod alike;
+mod wish;
 
 use std::sync::Arc;
 
 use abeyance_api::{
-    Claimant, Clock, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError, GrantWish,
-    HoldId, HoldView, LookRequest, Surface,
+    Claimant, Clock, DecideError, Decision, DecisionDesk, DecisionRequest, DeskError, HoldId,
+    LookRequest, Surface,
 };
 use abeyance_chat::{Card, ChatPort, words};
 use serde_json::Value;
@@ -18,6 +19,7 @@ use slack_morphism::prelude::SlackModalView;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use tracing::{debug, info, warn};
 
+use self::wish::{Wish, decided, hopeless, refused_kind};
 use crate::{
     form, limits,
     payload::{self, Asks, Click, Interaction, Place, Submission, Wanted},
@@ -43,6 +45,29 @@ pub(crate) struct Clicks {
     reception: Arc<Reception>,
     desk: Arc<dyn DecisionDesk>,
     clock: Arc<dyn Clock>,
+}
+
+/// Who decides, and by which request of Slack's.
+#[derive(Clone, Copy)]
+struct By<'a> {
+    user: &'a str,
+    key: &'a str,
+}
+
+impl<'a> By<'a> {
+    fn click(click: &'a Click) -> Self {
+        Self {
+            user: &click.user,
+            key: &click.key,
+        }
+    }
+
+    fn submission(submission: &'a Submission) -> Self {
+        Self {
+            user: &submission.user,
+            key: &submission.key,
+        }
+    }
 }
 
 impl Clicks {
@@ -140,8 +165,8 @@ impl Clicks {
         let answer = match click.wanted {
             Wanted::Decide(Decision::Approve) => {
                 let wish = Wish::plain(Decision::Approve, None);
-                self.decide(&click.user, &click.hold, wish, &click.place)
-                    .await
+                let by = By::click(click);
+                self.decide(by, &click.hold, wish, &click.place).await
             }
             Wanted::Decide(Decision::Deny) => {
                 self.open_form(click, Asks::Deny, form::deny_form).await
@@ -168,23 +193,25 @@ impl Clicks {
         if submission.asks == Asks::Alike {
             return self.decide_alike(submission, wish).await;
         }
-        let (user, hold) = (&submission.user, &submission.hold);
-        self.decide(user, hold, wish, &submission.place).await
+        let by = By::submission(submission);
+        self.decide(by, &submission.hold, wish, &submission.place)
+            .await
     }
 
     /// Casts the vote. Returns what the person should read; nothing when the card says it all.
-    async fn decide(&self, user: &str, hold: &HoldId, wish: Wish, place: &Place) -> Option<String> {
+    async fn decide(&self, by: By<'_>, hold: &HoldId, wish: Wish, place: &Place) -> Option<String> {
         let decision = wish.decision;
         let request = DecisionRequest {
             hold: hold.clone(),
             claimant: Claimant::Slack {
-                user: user.to_owned(),
+                user: by.user.to_owned(),
             },
             decision,
             reason: wish.reason,
             surface: Surface::Slack,
             break_glass: wish.break_glass,
             grant: wish.grant,
+            key: Some(by.key.to_owned()),
         };
         match timeout(limits::DECIDE_MAX, self.desk.hold_decide(request)).await {
             Ok(Ok(view)) => {
@@ -313,91 +340,5 @@ impl Clicks {
         {
             debug!(%hold, error = error.text(), "a stale card could not be mended");
         }
-    }
-}
-
-/// A vote as a click or a form asks for it.
-struct Wish {
-    decision: Decision,
-    reason: Option<String>,
-    break_glass: bool,
-    grant: Option<GrantWish>,
-}
-
-impl Wish {
-    fn plain(decision: Decision, reason: Option<String>) -> Self {
-        Self {
-            decision,
-            reason,
-            break_glass: false,
-            grant: None,
-        }
-    }
-
-    /// What a form says, or the answer that keeps it open.
-    fn of(submission: &Submission) -> Result<Self, Value> {
-        let asks = submission.asks;
-        let reason = || form::reason(&submission.reason).map_err(|why| form::refused(asks, &why));
-        match asks {
-            Asks::Deny => Ok(Self::plain(Decision::Deny, Some(reason()?))),
-            Asks::BreakGlass => Ok(Self {
-                break_glass: true,
-                ..Self::plain(Decision::Approve, Some(reason()?))
-            }),
-            Asks::Alike => Self::of_all(submission),
-            Asks::Grant => {
-                let wish = form::wish(&submission.minutes, &submission.uses);
-                let wish = wish.map_err(|(field, why)| form::refused_at(field, &why))?;
-                Ok(Self {
-                    grant: Some(wish),
-                    ..Self::plain(Decision::Approve, None)
-                })
-            }
-        }
-    }
-}
-
-fn decided(view: &HoldView) -> bool {
-    view.state != abeyance_api::HoldState::Pending
-}
-
-/// What the server is bound to answer, as far as the hold shows it.
-fn hopeless(view: &HoldView, user: &str, asks: Asks) -> Option<DecideError> {
-    if decided(view) {
-        let by = words::deciding_vote(view).map(|vote| vote.person.display_name.clone());
-        return Some(DecideError::AlreadyResolved {
-            state: view.state,
-            by,
-        });
-    }
-    if asks == Asks::BreakGlass {
-        let mut may = view.offers.break_glass.iter();
-        let may = may.any(|person| person.slack.as_deref() == Some(user));
-        return (!may).then(|| DecideError::NoBreakGlass {
-            route: view.request.route.clone(),
-        });
-    }
-    let Some(reviewer) = view
-        .reviewers
-        .iter()
-        .find(|person| person.slack.as_deref() == Some(user))
-    else {
-        return Some(DecideError::NotAReviewer {
-            route: view.request.route.clone(),
-        });
-    };
-    (view.request.agent.owner.as_ref() == Some(&reviewer.id)).then_some(DecideError::OwnAgent)
-}
-
-fn refused_kind(error: &DecideError) -> &'static str {
-    match error {
-        DecideError::NotFound => "not_found",
-        DecideError::UnknownPerson => "unknown_person",
-        DecideError::NotAReviewer { .. } => "not_a_reviewer",
-        DecideError::OwnAgent => "own_agent",
-        DecideError::NoBreakGlass { .. } => "no_break_glass",
-        DecideError::AlreadyResolved { .. } => "already_resolved",
-        DecideError::Invalid { .. } => "invalid",
-        DecideError::Unavailable { .. } => "unavailable",
     }
 }

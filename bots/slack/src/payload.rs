@@ -3,7 +3,7 @@
 //! Read by hand and with tolerance: Slack adds fields and kinds without notice, and sends `null` where models
 //! expect a value. What we need is checked strictly; everything else is not looked at.
 
-use abeyance_api::{Decision, HoldId};
+use abeyance_api::{BindingDigest, Decision, HoldId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -40,6 +40,8 @@ pub(crate) struct Click {
     pub place: Place,
     /// Opens a form, for three seconds.
     pub trigger: Option<String>,
+    /// The same whenever this press is delivered, and no other's.
+    pub key: String,
 }
 
 /// A reason that was sent from the form.
@@ -57,6 +59,8 @@ pub(crate) struct Submission {
     /// Of several holds: which way, and which.
     pub choice: String,
     pub alike: Vec<HoldId>,
+    /// The same whenever this submission is delivered, and no other's.
+    pub key: String,
 }
 
 /// What a form is for.
@@ -144,6 +148,7 @@ fn click(payload: &Value) -> Result<Interaction, Malformed> {
             response_url: at(payload, "/response_url").and_then(|url| url.parse().ok()),
         },
         trigger: own("/trigger_id"),
+        key: key(payload),
     }))
 }
 
@@ -171,7 +176,16 @@ fn submission(payload: &Value) -> Result<Interaction, Malformed> {
         uses: own(form::USES_POINTER),
         choice: own(form::CHOICE_POINTER),
         alike: memory.alike,
+        key: key(payload),
     }))
+}
+
+/// Slack makes a trigger for each interaction; without one, what was sent tells it from others.
+fn key(payload: &Value) -> String {
+    at(payload, "/trigger_id").map_or_else(
+        || BindingDigest::over([payload.to_string().as_bytes()]).to_string(),
+        ToOwned::to_owned,
+    )
 }
 
 fn user(payload: &Value) -> Result<String, Malformed> {

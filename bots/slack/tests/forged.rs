@@ -236,7 +236,7 @@ async fn a_command_replayed_at_another_approver_has_the_key_of_the_first() {
         http_mode(&config),
         Arc::new(SystemClock),
     );
-    let _serving = serve(other.router().unwrap(), &rig.double).await;
+    let _serving = serve(other.router().unwrap(), &rig.double, "/slack/commands").await;
     let recorded = sent.recorded.unwrap();
     let (headers, body) = (recorded.headers, recorded.body);
     let answer = rig.forge(Forgery::Raw { headers, body }).await;
@@ -249,12 +249,41 @@ async fn a_command_replayed_at_another_approver_has_the_key_of_the_first() {
     rig.stop().await;
 }
 
+/// The same of clicks: votes can be changed, and a recorded click must not change one back.
+#[tokio::test]
+async fn a_click_replayed_at_another_approver_has_the_key_of_the_first() {
+    let rig = Rig::http().await;
+    let card = rig.card(HOLD).await;
+    let first = rig.click(EVE, &card, APPROVE).await;
+    rig.told(EVE, "roster").await;
+    rig.click(EVE, &card, APPROVE).await;
+    rig.desk.when(|desk| desk.decisions() == 2).await;
+    let config = DoubleConfig::default();
+    let other = bot(
+        &rig.double,
+        &rig.desk,
+        http_mode(&config),
+        Arc::new(SystemClock),
+    );
+    let _serving = serve(other.router().unwrap(), &rig.double, "/slack/interactions").await;
+    let recorded = first.recorded.unwrap();
+    let (headers, body) = (recorded.headers, recorded.body);
+    let answer = rig.forge(Forgery::Raw { headers, body }).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    rig.desk.when(|desk| desk.decisions() == 3).await;
+    let asked = rig.desk.asked.lock().unwrap().clone();
+    assert!(asked[0].key.is_some(), "{asked:?}");
+    assert_eq!(asked[0].key, asked[2].key, "the same click");
+    assert_ne!(asked[0].key, asked[1].key, "another one");
+    rig.stop().await;
+}
+
 /// Another bot, where Slack sends everything from now on.
-async fn serve(router: Router, double: &SlackDouble) -> JoinSet<()> {
+async fn serve(router: Router, double: &SlackDouble, path: &str) -> JoinSet<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     double.set_interactivity(Interactivity::Http {
-        request_url: format!("http://{address}/slack/commands"),
+        request_url: format!("http://{address}{path}"),
         command_url: None,
     });
     let mut serving = JoinSet::new();

@@ -86,6 +86,7 @@ pub(super) async fn decide(
         decision: request.decision,
         reason: request.reason,
         surface: request.surface,
+        key: request.key,
     };
     let outcomes = app.holds_decide(bulk).await?;
     let failed = outcomes.into_iter().find_map(|one| one.result.err());

@@ -217,6 +217,7 @@ pub(super) async fn decide(
         surface: Surface::Console,
         break_glass: form.break_glass.is_some(),
         grant: form.wish(),
+        key: None,
     };
     let decided = match &form.alike {
         Some(shown) => alike::decide(&app, &id, shown, request).await,

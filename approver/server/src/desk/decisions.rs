@@ -1,16 +1,16 @@
 //! What people decide, by whatever surface.
 
 use abeyance_api::{
-    Alike, BulkDecision, BulkOutcome, DecideError, Decision, DecisionDesk, DecisionRequest,
-    DeskError, HoldFilter, HoldId, HoldState, HoldView, LookRequest, PersonRef, Surface,
-    says_something,
+    Alike, BindingDigest, BulkDecision, BulkOutcome, DecideError, Decision, DecisionDesk,
+    DecisionRequest, DeskError, HoldFilter, HoldId, HoldState, HoldView, LookRequest, PersonId,
+    PersonRef, Surface, says_something,
 };
 use abeyance_holds::{Ballot, Event, Glance};
 use async_trait::async_trait;
 
 use crate::{
     Approver, limits,
-    store::{HoldRecord, Stepped, StoreError},
+    store::{HoldRecord, NewVote, Stepped, StoreError},
 };
 
 #[async_trait]
@@ -44,9 +44,10 @@ impl DecisionDesk for Approver {
         let id = request.hold.clone();
         let (decision, surface) = (request.decision, request.surface);
         let record = self.0.store.hold(&id).await?.ok_or(DecideError::NotFound)?;
+        let known = known(&person.id, &id, request.key.as_deref())?;
         if request.break_glass {
             let stepped = self
-                .glass_break(person.clone(), &record, request, reason)
+                .glass_break(person.clone(), &record, request, reason, known)
                 .await?;
             return self.voted(stepped, &person, decision, surface);
         }
@@ -59,8 +60,13 @@ impl DecisionDesk for Approver {
             wish: request.grant,
         };
         let now = self.0.clock.now();
-        let event = Event::Vote(ballot);
-        let stepped = self.0.store.hold_step(&id, event, now).await?;
+        let vote = NewVote {
+            hold: id,
+            event: Event::Vote(ballot),
+            request: known,
+            channel: None,
+        };
+        let stepped = self.0.store.hold_vote(vote, now).await?;
         self.voted(stepped, &person, decision, surface)
     }
 
@@ -136,6 +142,23 @@ impl Approver {
             Stepped::Foreign | Stepped::NotFound => Err(DecideError::NotFound),
         }
     }
+}
+
+/// By what this vote is known again when the same request comes twice: by its person and hold, too, so that nobody's key
+/// stands in the way of another's vote.
+fn known(
+    person: &PersonId,
+    hold: &HoldId,
+    key: Option<&str>,
+) -> Result<Option<BindingDigest>, DecideError> {
+    let Some(key) = key else { return Ok(None) };
+    if key.is_empty() || key.len() > limits::REQUEST_KEY_BYTES_MAX {
+        return Err(DecideError::Invalid {
+            detail: "the request's key is empty or too long".to_owned(),
+        });
+    }
+    let parts = [person.as_str(), hold.as_str(), key].map(str::as_bytes);
+    Ok(Some(BindingDigest::over(parts)))
 }
 
 /// A reason where one has to be given.

@@ -176,6 +176,7 @@ pub(super) struct DecisionBody {
     #[serde(default)]
     break_glass: bool,
     grant: Option<GrantWish>,
+    key: Option<String>,
 }
 
 /// A bot has authenticated the person it speaks for; somebody with their own token speaks for
@@ -216,6 +217,7 @@ pub(super) async fn decide(
         surface,
         break_glass: body.break_glass,
         grant: body.grant,
+        key: body.key,
     };
     Ok(Json(approver.hold_decide(request).await?))
 }

@@ -1,9 +1,9 @@
 //! Grants in the store: beside the hold that gave them, found by their shape, spent in the transaction that opens
 //! the hold they cover.
 
-use abeyance_api::{BindingDigest, GrantId, HoldId, HoldRequest, PersonId, PersonRef};
+use abeyance_api::{BindingDigest, GrantId, HoldRequest, PersonId, PersonRef};
 use abeyance_holds::{
-    AuditEvent, BreakGlass, Event, GrantUse, Hold,
+    AuditEvent, Event, GrantUse, Hold,
     grant::{Grant, shape},
     quorum::Quorum,
     transition,
@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use super::{
     HoldRecord, Store, StoreError,
     db::{Conn, sql},
-    holds::{Stepped, step, write_down},
+    holds::write_down,
     record::{load, record},
     row::{hold_id_at, json, micros},
     writer::Scope,
@@ -141,28 +141,6 @@ pub(super) async fn cover(
 }
 
 impl Store {
-    /// Somebody approves alone; another channel hears of it by the same transaction.
-    pub(crate) async fn hold_break_glass(
-        &self,
-        id: &HoldId,
-        glass: BreakGlass,
-        channel: Option<String>,
-        now: DateTime<Utc>,
-    ) -> Result<Stepped, StoreError> {
-        let id = id.clone();
-        self.writer
-            .write(move |scope| {
-                Box::pin(async move {
-                    let stepped = step(scope, &id, Event::BreakGlass(glass), None, now).await?;
-                    if let (Stepped::Done(record), Some(channel)) = (&stepped, channel) {
-                        super::cards::insert(&mut scope.conn, record, &channel, now).await?;
-                    }
-                    Ok(stepped)
-                })
-            })
-            .await
-    }
-
     /// Grants, newest first.
     pub(crate) async fn grants(
         &self,

@@ -23,6 +23,7 @@ mod row;
 mod sqlite;
 mod statements;
 mod steps;
+mod votes;
 mod writer;
 
 #[cfg(test)]
@@ -52,6 +53,7 @@ pub(crate) use record::HoldRecord;
 pub(crate) use sqlite::StoreLock;
 pub use statements::statements_logged;
 pub(crate) use steps::{Called, Told};
+pub(crate) use votes::NewVote;
 use writer::{Connector, Scope, Writer};
 
 use crate::signals::Signals;

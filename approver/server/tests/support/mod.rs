@@ -241,6 +241,7 @@ pub fn decision(hold: &HoldId, who: &str, decision: Decision) -> DecisionRequest
         surface: Surface::Console,
         break_glass: false,
         grant: None,
+        key: None,
     }
 }
 

@@ -6,7 +6,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::{Clicks, Wish, refused_kind};
+use super::{
+    Clicks,
+    wish::{Wish, refused_kind},
+};
 use crate::{
     form, limits,
     payload::{Asks, Click, Submission},
@@ -45,6 +48,7 @@ impl Clicks {
             decision,
             reason: wish.reason,
             surface: Surface::Slack,
+            key: Some(submission.key.clone()),
         };
         match timeout(limits::BULK_DECIDE_MAX, self.desk.holds_decide(request)).await {
             Ok(Ok(outcomes)) => {

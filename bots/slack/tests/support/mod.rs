@@ -247,6 +247,7 @@ impl DecisionDesk for Desk {
 
     async fn hold_decide(&self, request: DecisionRequest) -> Result<HoldView, DecideError> {
         self.asked.lock().unwrap().push(request.clone());
+        self.touch();
         let slow = *self.slow.lock().unwrap();
         tokio::time::sleep(slow).await;
         let mut view = self
@@ -308,6 +309,7 @@ impl DecisionDesk for Desk {
                 surface: request.surface,
                 break_glass: false,
                 grant: None,
+                key: request.key.clone(),
             };
             let result = self.hold_decide(one).await.map(Box::new);
             outcomes.push(BulkOutcome { hold, result });
