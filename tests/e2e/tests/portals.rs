@@ -3,6 +3,7 @@
 
 mod inside;
 
+use abeyance_api::{Estimate, EstimateSource};
 use abeyance_e2e::{Postgres, RawClient, Reply, message};
 use abeyance_policy::Access;
 use anyhow::{Context, Result, ensure};
@@ -182,5 +183,26 @@ async fn what_a_write_returned_is_fetched_without_asking() -> Result<()> {
     ensure!(tags(&bench.execute(0).await?) == "DCZ");
     bench.ask("COMMIT").await?;
     ensure!(bench.asked() == 1 && bench.rooms().await? == 10);
+    Ok(())
+}
+
+/// What was bound in an earlier batch is asked about with its values when it is executed.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_what_was_bound_before_are_counted() -> Result<()> {
+    let mut bench = Bench::new(true).await?;
+    bench.ask("BEGIN").await?;
+    let parse = message(b'P', b"\0DELETE FROM rooms WHERE room IN ($1, $2)\0\0\0");
+    let bind = b"p\0\0\0\0\0\x02\0\0\0\x02R1\0\0\0\x02R2\0\0";
+    let batch = [parse, message(b'B', bind), message(b'S', b"")];
+    ensure!(tags(&bench.send(&batch.concat()).await?) == "12Z");
+    ensure!(tags(&bench.execute(0).await?) == "CZ");
+    let opened = |event: &Event| match event {
+        Event::Opened(hold) => Some(hold.blast.rows.clone()),
+        _ => None,
+    };
+    let events = bench.inside.desk.events();
+    let rows: Vec<_> = events.iter().filter_map(opened).collect();
+    let counted = |rows: &Estimate| (rows.source, rows.rows) == (EstimateSource::Exact, Some(2));
+    ensure!(rows.len() == 2 && rows.iter().all(counted), "{rows:?}");
     Ok(())
 }

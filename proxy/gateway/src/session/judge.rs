@@ -21,7 +21,7 @@ use self::{binding::Reference, walk::Walk};
 pub(crate) use self::{
     finding::{Finding, Held, Place, Refused, Step},
     walk::status_after,
-    weigh::{Bound, Shown},
+    weigh::Shown,
 };
 use super::{batch::Batch, ledger::Ledger, reading::Reading, stirs::Stirs, ticket::Mark};
 use crate::Limits;

@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use abeyance_api::HoldId;
 use abeyance_sql::StatementFacts;
+use abeyance_wire::postgres::Bind;
 use bytes::Bytes;
 
 use super::{
@@ -128,6 +129,9 @@ impl Portal {
 /// Meanings a prepared statement may have had before; one with more is doubted.
 const EARLIER_MAX: usize = 4;
 
+/// Longest values of one portal that are kept, in bytes: what it would do is then asked with them.
+const BOUND_BYTES_MAX: usize = 16 * 1024;
+
 /// By what right a portal may be executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Clearance {
@@ -148,6 +152,33 @@ pub(crate) struct Portal {
     pub(crate) mark: Mark,
     /// It was executed, if not to its end: a write has run whole then.
     pub(crate) begun: bool,
+    /// The values it was bound to, for as long as it was not executed.
+    pub(crate) bound: Option<Arc<Bound>>,
+}
+
+/// What came with Bind: the types the client gave its parameters, and their values.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) param_oids: Vec<u32>,
+    pub(crate) bind: Bind,
+}
+
+impl Bound {
+    /// A copy for a batch to come, without the buffers it came in; nothing when it is too long to be kept.
+    pub(crate) fn kept(&self) -> Option<Arc<Self>> {
+        let values = || self.bind.params.iter().flatten();
+        if values().map(Bytes::len).sum::<usize>() > BOUND_BYTES_MAX {
+            return None;
+        }
+        let copied = |value: &Option<Bytes>| value.as_deref().map(Bytes::copy_from_slice);
+        Some(Arc::new(Self {
+            param_oids: self.param_oids.clone(),
+            bind: Bind {
+                params: self.bind.params.iter().map(copied).collect(),
+                ..self.bind.clone()
+            },
+        }))
+    }
 }
 
 impl Portal {
@@ -160,6 +191,7 @@ impl Portal {
             suspect: false,
             mark,
             begun: false,
+            bound: None,
         }
     }
 }
@@ -248,6 +280,7 @@ impl Ledger {
         {
             *portal = Arc::new(Portal {
                 begun: true,
+                bound: None,
                 ..Portal::clone(portal)
             });
         }

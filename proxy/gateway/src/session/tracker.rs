@@ -68,6 +68,13 @@ impl Tracker {
         matches!(self.steps.front(), Some(Step::Execute { .. }))
     }
 
+    /// One of the messages to come executes this portal.
+    fn executes_portal(&self, name: &[u8]) -> bool {
+        let executes =
+            |step: &Step| matches!(step, Step::Execute { portal, .. } if **portal == *name);
+        self.steps.iter().any(executes)
+    }
+
     /// The client has ended its COPY data.
     pub(crate) fn copy_ended(&mut self) {
         self.copying_in = false;
@@ -144,10 +151,20 @@ impl Tracker {
                 ledger.statement_add(name, prepared.clone());
                 Ok(true)
             }
-            (Step::Bind { portal, prepared }, tag::BIND_COMPLETE) => {
+            (
+                Step::Bind {
+                    portal,
+                    prepared,
+                    bound,
+                },
+                tag::BIND_COMPLETE,
+            ) => {
                 let (prepared, clearance) = (prepared.clone(), self.clearance.clone());
-                let bound = Portal::opened(prepared, clearance, standing.context.mark());
-                ledger.portal_add(portal, bound);
+                let mut opened = Portal::opened(prepared, clearance, standing.context.mark());
+                if !self.executes_portal(portal) {
+                    opened.bound = bound.kept();
+                }
+                ledger.portal_add(portal, opened);
                 Ok(true)
             }
             (Step::CloseStatement { name }, tag::CLOSE_COMPLETE) => {

@@ -16,10 +16,7 @@ use abeyance_sql::{
 use bytes::Bytes;
 
 use super::{
-    super::{
-        judge::{Bound, Shown},
-        settings,
-    },
+    super::{judge::Shown, ledger::Bound, settings},
     neighbours::fires,
 };
 

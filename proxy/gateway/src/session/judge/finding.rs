@@ -6,7 +6,10 @@ use abeyance_policy::Review;
 use abeyance_sql::StatementFacts;
 use abeyance_wire::postgres::{ErrorFields, TransactionStatus};
 
-use crate::session::{ledger::Prepared, reading::Reading};
+use crate::session::{
+    ledger::{Bound, Prepared},
+    reading::Reading,
+};
 
 /// What each message of a batch will do, in order; what the replies are checked against.
 #[derive(Debug, Clone)]
@@ -21,6 +24,7 @@ pub(crate) enum Step {
     Bind {
         portal: Box<[u8]>,
         prepared: Arc<Prepared>,
+        bound: Arc<Bound>,
     },
     Describe,
     Execute {

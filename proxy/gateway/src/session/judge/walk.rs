@@ -16,11 +16,11 @@ use super::{
     binding::Reference,
     finding::{Place, Step},
     names,
-    weigh::{Bound, Given, Shown, Weighed, What},
+    weigh::{Given, Shown, Weighed, What},
 };
 use crate::session::{
     batch::Batch,
-    ledger::{Outlook, Prepared},
+    ledger::{Bound, Outlook, Prepared},
     reading::{Reading, depends_on_settings, may_change_reading},
     settings,
     stirs::Stirs,

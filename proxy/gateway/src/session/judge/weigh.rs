@@ -4,11 +4,14 @@ use std::{borrow::Borrow, sync::Arc};
 
 use abeyance_policy::{Asked, Decision, Verdict, asked};
 use abeyance_sql::StatementFacts;
-use abeyance_wire::postgres::{Bind, ErrorFields, SqlState, TransactionStatus};
+use abeyance_wire::postgres::{ErrorFields, SqlState, TransactionStatus};
 use bytes::Bytes;
 
 use super::finding::{Finding, Held, Place, Refused};
-use crate::session::{ledger::Prepared, reading::Reading};
+use crate::session::{
+    ledger::{Bound, Prepared},
+    reading::Reading,
+};
 
 /// What the verdicts so far come to.
 #[derive(Debug, Default)]
@@ -60,13 +63,6 @@ pub(crate) struct Shown {
     pub(super) what: What,
     pub(super) verdict: Given,
     pub(super) bound: Option<Arc<Bound>>,
-}
-
-/// What came with Bind: the types the client gave its parameters, and their values.
-#[derive(Debug)]
-pub(crate) struct Bound {
-    pub(crate) param_oids: Vec<u32>,
-    pub(crate) bind: Bind,
 }
 
 #[derive(Debug)]

@@ -6,12 +6,12 @@ use abeyance_sql::StatementFacts;
 use abeyance_wire::postgres::{Bind, ErrorFields, Execute, Parse, SqlState};
 
 use super::{
-    super::{binding::Reference, finding::Step, weigh::Bound},
+    super::{binding::Reference, finding::Step},
     Walk,
 };
 use crate::session::{
     bracket::lifts,
-    ledger::{Clearance, Portal, Prepared},
+    ledger::{Bound, Clearance, Portal, Prepared},
     reading::Reading,
 };
 
@@ -43,12 +43,14 @@ impl Walk<'_> {
         self.references
             .push(Reference::Portal(name.into(), portal.clone()));
         self.continues |= self.outlook.is_portal_earlier(name);
+        self.bind.clone_from(&portal.bound);
         for (index, facts) in prepared.facts().iter().enumerate() {
             if suspect || self.runs_anew(name, &portal, facts) {
                 self.weigh(&prepared, index, facts, suspect);
             }
             self.expect(&prepared, index, facts);
         }
+        self.bind = None;
         Ok(Step::Execute {
             portal: name.into(),
             prepared,
@@ -89,19 +91,24 @@ impl Walk<'_> {
         self.references
             .push(Reference::Statement(name.into(), prepared.clone()));
         let portal: Box<[u8]> = bind.portal.as_bytes().into();
-        self.bind = Some(Arc::new(Bound {
+        let bound = Arc::new(Bound {
             param_oids: prepared.param_oids.clone(),
             bind,
-        }));
+        });
+        self.bind = Some(Arc::clone(&bound));
         for (index, facts) in prepared.facts().iter().enumerate() {
             self.weigh(&prepared, index, facts, prepared.suspect);
             // Planning it may already run code of it.
             self.stir(&prepared, index, facts, !facts.is_certain());
         }
         self.bind = None;
-        let bound = Portal::opened(prepared.clone(), Clearance::Allowed, self.situation.mark);
-        self.outlook.portal_set(&portal, Some(Arc::new(bound)));
-        Ok(Step::Bind { portal, prepared })
+        let opened = Portal::opened(prepared.clone(), Clearance::Allowed, self.situation.mark);
+        self.outlook.portal_set(&portal, Some(Arc::new(opened)));
+        Ok(Step::Bind {
+            portal,
+            prepared,
+            bound,
+        })
     }
 }
 
