@@ -135,9 +135,14 @@ impl Reloader {
         let fixed = Fixed::of(&source);
         self.settled = source;
         match read {
-            Ok((config, _)) => self.apply(config, fixed),
+            Ok((config, report)) => {
+                for warning in report.warning_lines() {
+                    tracing::warn!(warning, "in the changed configuration");
+                }
+                self.apply(config, fixed);
+            }
             Err(LoadError::Wrong(report)) => {
-                for mistake in report.lines() {
+                for mistake in report.error_lines() {
                     tracing::error!(mistake, "in the changed configuration");
                 }
                 tracing::error!(

@@ -154,10 +154,20 @@ impl Report {
 
     /// Every finding that keeps the program from starting, one line each: `file:line:column: message (hint)`.
     #[must_use]
-    pub fn lines(&self) -> Vec<String> {
-        let errors = self.problems.iter();
-        errors
-            .filter(|problem| problem.severity == Severity::Error)
+    pub fn error_lines(&self) -> Vec<String> {
+        self.lines(Severity::Error)
+    }
+
+    /// The same of every finding that does not.
+    #[must_use]
+    pub fn warning_lines(&self) -> Vec<String> {
+        self.lines(Severity::Warning)
+    }
+
+    fn lines(&self, severity: Severity) -> Vec<String> {
+        let found = self.problems.iter();
+        found
+            .filter(|problem| problem.severity == severity)
             .map(|problem| {
                 let place = Place::find(&self.source, &problem.span);
                 let hint = problem.hint.as_ref();

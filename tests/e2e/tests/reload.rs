@@ -68,7 +68,11 @@ async fn the_next_statement_of_an_open_session_is_judged_by_the_new_rules() {
 async fn a_changed_file_is_taken_up_without_being_asked() {
     let world = world().await.unwrap();
     let mut client = world.client().await.unwrap();
-    world.abeyance.edit(|text| text + NO_DELETES).unwrap();
+    let never = "\n[[rule]]\nname = \"never\"\nwhen = \"time.hour > 24\"\nverdict = \"deny\"\n";
+    let change = |text: String| text + NO_DELETES + never;
+    world.abeyance.edit(change).unwrap();
+    let warning = ["WARN", "in the changed configuration", "time.hour"];
+    world.abeyance.logged(&warning).await.unwrap();
     world
         .abeyance
         .logged(&["configuration reloaded"])
