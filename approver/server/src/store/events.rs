@@ -66,6 +66,31 @@ impl Sealed<'_> {
     }
 }
 
+/// Where the record ends: its last row, or what comes before its first.
+#[derive(Debug)]
+pub(super) struct Tail {
+    seq: i64,
+    hash: Vec<u8>,
+}
+
+impl Tail {
+    async fn read(conn: &mut Conn) -> Result<Self, StoreError> {
+        let last = sql("SELECT seq, hash FROM hold_event ORDER BY seq DESC LIMIT 1")
+            .fetch_optional(conn)
+            .await?;
+        Ok(match last {
+            Some(row) => Self {
+                seq: row.try_get("seq")?,
+                hash: row.try_get("hash")?,
+            },
+            None => Self {
+                seq: 0,
+                hash: GENESIS.to_vec(),
+            },
+        })
+    }
+}
+
 /// What is written down of something that happened.
 #[derive(Debug, Clone)]
 pub(crate) struct Happened<'a> {
@@ -87,11 +112,11 @@ pub(crate) async fn audit_append(
     body: &impl Serialize,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    append_row(&mut scope.conn, happened, body, now).await
+    append_row(scope, happened, body, now).await
 }
 
 pub(super) async fn append(
-    conn: &mut Conn,
+    scope: &mut Scope,
     record: &HoldRecord,
     event: &AuditEvent,
     now: DateTime<Utc>,
@@ -102,25 +127,22 @@ pub(super) async fn append(
         name: event.name(),
         policy_version: Some(&record.request.policy_version),
     };
-    append_row(conn, &happened, event, now).await
+    append_row(scope, &happened, event, now).await
 }
 
 async fn append_row(
-    conn: &mut Conn,
+    scope: &mut Scope,
     happened: &Happened<'_>,
     body: &impl Serialize,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let last = sql("SELECT seq, hash FROM hold_event ORDER BY seq DESC LIMIT 1")
-        .fetch_optional(conn)
-        .await?;
-    let (seq, prev): (i64, Vec<u8>) = match last {
-        Some(row) => (row.try_get::<i64>("seq")? + 1, row.try_get("hash")?),
-        None => (1, GENESIS.to_vec()),
+    let Tail { seq, hash: prev } = match scope.tail.take() {
+        Some(tail) => tail,
+        None => Tail::read(&mut scope.conn).await?,
     };
     let body = with_policy(body, happened.policy_version)?;
     let sealed = Sealed {
-        seq,
+        seq: seq + 1,
         hold: happened.hold.map_or("", HoldId::as_str),
         version: to_i64(happened.version),
         at: micros(now),
@@ -140,8 +162,12 @@ async fn append_row(
     .bind(sealed.body)
     .bind(prev)
     .bind(hash.as_slice())
-    .execute(conn)
+    .execute(&mut scope.conn)
     .await?;
+    scope.tail = Some(Tail {
+        seq: seq + 1,
+        hash: hash.to_vec(),
+    });
     Ok(())
 }
 
@@ -168,7 +194,7 @@ struct UnderPolicy {
 
 /// Writes a refused attempt down, up to a bound: somebody who keeps clicking fills no disk.
 pub(super) async fn append_refusal(
-    conn: &mut Conn,
+    scope: &mut Scope,
     record: &HoldRecord,
     event: &AuditEvent,
     now: DateTime<Utc>,
@@ -176,18 +202,18 @@ pub(super) async fn append_refusal(
     let row = sql("SELECT count(*) AS recorded FROM hold_event
          WHERE hold = $1 AND name IN ('vote_refused', 'claim_refused', 'proxy_refused')")
     .bind(record.id.as_str())
-    .fetch_one(conn)
+    .fetch_one(&mut scope.conn)
     .await?;
     if row.try_get::<i64>("recorded")? >= i64::from(limits::REFUSALS_RECORDED_MAX) {
         tracing::warn!(hold = %record.id, "too many refused attempts; not recorded any more");
         return Ok(());
     }
-    append(conn, record, event, now).await
+    append(scope, record, event, now).await
 }
 
 /// Writes down the outcome of a hold that ended without one. The first that is heard counts; a repetition adds nothing.
 pub(super) async fn append_late(
-    conn: &mut Conn,
+    scope: &mut Scope,
     record: &HoldRecord,
     event: &AuditEvent,
     now: DateTime<Utc>,
@@ -195,10 +221,10 @@ pub(super) async fn append_late(
     let heard = sql("SELECT 1 FROM hold_event WHERE hold = $1 AND name = $2")
         .bind(record.id.as_str())
         .bind(event.name());
-    if heard.exists(conn).await? {
+    if heard.exists(&mut scope.conn).await? {
         return Ok(());
     }
-    append(conn, record, event, now).await
+    append(scope, record, event, now).await
 }
 
 impl Store {

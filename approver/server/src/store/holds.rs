@@ -22,7 +22,7 @@ mod step;
 
 #[cfg(test)]
 pub(super) use open::free_id;
-pub(super) use step::{step, write_down};
+pub(super) use step::{step, step_on, write_down};
 
 /// What a record is made from.
 #[derive(Debug, Clone)]

@@ -101,13 +101,26 @@ pub(super) async fn ask(
     told: Told,
     now: DateTime<Utc>,
 ) -> Result<Stepped, StoreError> {
-    let before = super::record::load(&mut scope.conn, id).await?;
-    let before = before.map(|record| record.hold.version);
-    let stepped = holds::step(scope, id, event, None, now).await?;
+    match super::record::load(&mut scope.conn, id).await? {
+        Some(record) => ask_of(scope, record, event, told, now).await,
+        None => Ok(Stepped::NotFound),
+    }
+}
+
+/// The same of a hold that was read, or made, in this transaction.
+pub(super) async fn ask_of(
+    scope: &mut Scope,
+    record: HoldRecord,
+    event: Event,
+    told: Told,
+    now: DateTime<Utc>,
+) -> Result<Stepped, StoreError> {
+    let (id, before) = (record.id.clone(), record.hold.version);
+    let stepped = holds::step_on(scope, record, event, None, now).await?;
     let Stepped::Done(record) = &stepped else {
         return Ok(stepped);
     };
-    if Some(record.hold.version) == before {
+    if record.hold.version == before {
         return Ok(stepped);
     }
     for place in &told.cards {
@@ -120,7 +133,7 @@ pub(super) async fn ask(
             people: called.people,
             expires_at: called.expires_at,
         };
-        let notice = notices::NewNotice::thread(&channel, id, &body);
+        let notice = notices::NewNotice::thread(&channel, &id, &body);
         notices::insert(&mut scope.conn, &notice, now).await?;
     }
     scope.touch(Touched::Cards);

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     BoxFuture, StoreError,
     db::{Conn, sql},
+    events::Tail,
     postgres,
 };
 use crate::{
@@ -28,9 +29,19 @@ pub(crate) struct Scope {
     pub(crate) conn: Conn,
     /// Who is to be woken once this is on disk.
     touched: Vec<Touched>,
+    /// The record's last row, once it was looked at in this transaction: nobody else writes meanwhile.
+    pub(super) tail: Option<Tail>,
 }
 
 impl Scope {
+    fn new(conn: Conn) -> Self {
+        Self {
+            conn,
+            touched: Vec::new(),
+            tail: None,
+        }
+    }
+
     pub(crate) fn touch(&mut self, touched: Touched) {
         self.touched.push(touched);
     }
@@ -86,10 +97,7 @@ impl Writer {
         let task = WriterTask {
             queue: jobs,
             connector,
-            scope: Some(Scope {
-                conn,
-                touched: Vec::new(),
-            }),
+            scope: Some(Scope::new(conn)),
             signals,
             closing,
         };
@@ -169,10 +177,11 @@ impl WriterTask {
             Err(error) => return refuse_all(batch.into_iter().map(|e| e.reply), &error),
         };
         let mut done = Vec::with_capacity(batch.len());
+        let alone = batch.len() == 1;
         let mut jobs = batch.into_iter();
         let mut broken = None;
         for envelope in jobs.by_ref() {
-            match run_job(&mut scope, envelope.job).await {
+            match run_job(&mut scope, envelope.job, alone).await {
                 Ok(Ok(value)) => done.push((envelope.reply, value)),
                 Ok(Err(error)) => answer(envelope.reply, Err(error)),
                 Err(error) => {
@@ -189,6 +198,7 @@ impl WriterTask {
         match committed {
             Ok(()) => {
                 let touched = std::mem::take(&mut scope.touched);
+                scope.tail = None;
                 self.scope = Some(scope);
                 for (reply, value) in done {
                     answer(reply, Ok(value));
@@ -217,10 +227,7 @@ impl WriterTask {
         }
         let mut conn = self.connector.connect().await?;
         begin(&mut conn).await?;
-        Ok(Scope {
-            conn,
-            touched: Vec::new(),
-        })
+        Ok(Scope::new(conn))
     }
 }
 
@@ -243,13 +250,17 @@ async fn commit(scope: &mut Scope) -> Result<(), StoreError> {
     scope.conn.run("COMMIT").await
 }
 
-/// The outer error means that the whole transaction is gone.
-async fn run_job(scope: &mut Scope, job: Job) -> Result<Answer, StoreError> {
+/// The outer error means that the whole transaction is gone. One that has nothing else in it needs no savepoint.
+async fn run_job(scope: &mut Scope, job: Job, alone: bool) -> Result<Answer, StoreError> {
+    if alone {
+        return job(scope).await.map(Ok);
+    }
     scope.conn.run("SAVEPOINT job").await?;
     let touched_before = scope.touched.len();
     let answer = job(scope).await;
     if let Err(error) = &answer {
         scope.touched.truncate(touched_before);
+        scope.tail = None;
         // SQLite ends the whole transaction by itself after some errors; then there is no savepoint.
         scope
             .conn

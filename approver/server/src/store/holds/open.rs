@@ -7,9 +7,10 @@ use super::{
     super::{
         HoldRecord, StoreError,
         db::{Conn, sql},
-        grants, instances, lookups, openings,
+        grants, instances, lookups,
         record::load,
         row::{count_at, hold_id_at, json, micros, to_i64},
+        steps,
         writer::Scope,
     },
     NewRecord, Opened, Stepped,
@@ -23,15 +24,19 @@ pub(super) async fn open(
     now: DateTime<Utc>,
 ) -> Result<Opened, StoreError> {
     let key = new.request_key.to_string();
-    if openings::is_closed(&mut scope.conn, &key).await? {
+    let seen = sql(
+        "SELECT (SELECT count(*) FROM opening_closed WHERE request_key = $1) AS closed,
+                (SELECT id FROM hold WHERE request_key = $1) AS id,
+                (SELECT count(*) FROM hold WHERE state = 'pending') AS pending",
+    )
+    .bind(&key)
+    .fetch_one(&mut scope.conn)
+    .await?;
+    if count_at(&seen, "closed")? > 0 {
         return Ok(Opened::Closed);
     }
-    let earlier = sql("SELECT id FROM hold WHERE request_key = $1")
-        .bind(&key)
-        .fetch_optional(&mut scope.conn)
-        .await?;
-    if let Some(earlier) = earlier {
-        let id = hold_id_at(&earlier, "id")?;
+    if seen.try_get::<Option<&str>>("id")?.is_some() {
+        let id = hold_id_at(&seen, "id")?;
         let record = load(&mut scope.conn, &id).await?;
         return record
             .map(Opened::Again)
@@ -40,10 +45,7 @@ pub(super) async fn open(
     if let Some(ticket) = ticket_of(&mut scope.conn, &new.request, now).await? {
         return Ok(Opened::Again(ticket));
     }
-    let pending = sql("SELECT count(*) AS pending FROM hold WHERE state = 'pending'")
-        .fetch_one(&mut scope.conn)
-        .await?;
-    if count_at(&pending, "pending")? >= u64::from(limits::PENDING_MAX) {
+    if count_at(&seen, "pending")? >= u64::from(limits::PENDING_MAX) {
         return Ok(Opened::Crowded);
     }
     let (hold, events) = new.hold(now);
@@ -62,7 +64,6 @@ pub(super) async fn open(
     let asks = new.instance.filter(|_| !record.hold.terms.ticket);
     let waits = asks.map(|(instance, _)| instance.id.to_string());
     insert(scope, &record, &key, waits).await?;
-    super::super::steps::save(&mut scope.conn, &record).await?;
     write_down(scope, &record, &events, now).await?;
     if let Some((hold, events)) = grants::cover(scope, &record, &new.coverable, now).await? {
         // Nobody is asked, and no card made: that of the hold which gave the grant says so.
@@ -74,8 +75,8 @@ pub(super) async fn open(
         super::super::cards::insert(&mut scope.conn, &record, channel, now).await?;
     }
     if let Some((event, told)) = new.first {
-        let stepped = super::super::steps::ask(scope, &record.id, event, told, now).await?;
-        if let Stepped::Done(asked) = stepped {
+        let made = record.clone();
+        if let Stepped::Done(asked) = steps::ask_of(scope, made, event, told, now).await? {
             record = *asked;
         }
     }
@@ -150,8 +151,8 @@ async fn insert(
     sql(
         "INSERT INTO hold (id, request_key, version, state, route, quorum, quorum_parts, binding, request, asked,
                            created_at, updated_at, expires_at, deadline_at, terms, instance, agent, target,
-                           alike_key)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+                           alike_key, escalation, step_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
     )
     .bind(record.id.as_str())
     .bind(key)
@@ -172,6 +173,8 @@ async fn insert(
     .bind(record.request.agent.name.as_str())
     .bind(record.request.target.name.as_str())
     .bind(grants::key(&record.request))
+    .bind(json(&hold.escalation)?)
+    .bind(hold.step_at().map(micros))
     .execute(&mut scope.conn)
     .await?;
     Ok(())

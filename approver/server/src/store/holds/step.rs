@@ -26,9 +26,20 @@ pub(in crate::store) async fn step(
     claim_key: Option<String>,
     now: DateTime<Utc>,
 ) -> Result<Stepped, StoreError> {
-    let Some(mut record) = load(&mut scope.conn, id).await? else {
-        return Ok(Stepped::NotFound);
-    };
+    match load(&mut scope.conn, id).await? {
+        Some(record) => step_on(scope, record, event, claim_key, now).await,
+        None => Ok(Stepped::NotFound),
+    }
+}
+
+/// The same for a hold that was read in this transaction.
+pub(in crate::store) async fn step_on(
+    scope: &mut Scope,
+    mut record: HoldRecord,
+    event: Event,
+    claim_key: Option<String>,
+    now: DateTime<Utc>,
+) -> Result<Stepped, StoreError> {
     if record.hold.is_overdue(now) {
         let (hold, events) = transition(&record.hold, Event::Tick, now)
             .map_err(|refusal| StoreError::Other(refusal.to_string()))?;
@@ -44,12 +55,12 @@ pub(in crate::store) async fn step(
         }
         Err(refusal) => {
             if let Some(late) = late(&event, &record.hold) {
-                events::append_late(&mut scope.conn, &record, &late, now).await?;
+                events::append_late(scope, &record, &late, now).await?;
                 scope.touch(Touched::Hold(record.id.clone()));
                 return Ok(Stepped::Done(Box::new(record)));
             }
             if let Some(attempt) = attempt(event, &refusal) {
-                events::append_refusal(&mut scope.conn, &record, &attempt, now).await?;
+                events::append_refusal(scope, &record, &attempt, now).await?;
             }
             Ok(Stepped::Refused(refusal))
         }
@@ -79,7 +90,7 @@ pub(super) async fn is_foreign(
     };
     tracing::warn!(hold = %id, ?call, "another proxy than the hold's own was refused");
     let refused = AuditEvent::ProxyRefused { call };
-    events::append_refusal(&mut scope.conn, &record, &refused, now).await?;
+    events::append_refusal(scope, &record, &refused, now).await?;
     scope.touch(Touched::Hold(record.id));
     Ok(true)
 }
@@ -103,14 +114,16 @@ pub(super) async fn claim(
     key: String,
     now: DateTime<Utc>,
 ) -> Result<Stepped, StoreError> {
-    if let Some(record) = load(&mut scope.conn, id).await?
-        && record.hold.state == HoldState::Claimed
+    let Some(record) = load(&mut scope.conn, id).await? else {
+        return Ok(Stepped::NotFound);
+    };
+    if record.hold.state == HoldState::Claimed
         && record.hold.binding == binding
         && record.claim_key.as_ref() == Some(&key)
     {
         return Ok(Stepped::Done(Box::new(record)));
     }
-    step(scope, id, Event::Claim { binding }, Some(key), now).await
+    step_on(scope, record, Event::Claim { binding }, Some(key), now).await
 }
 
 /// Attempts by people and proxies that had no right are written down although nothing changed.
@@ -211,7 +224,7 @@ pub(in crate::store) async fn write_down(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     for event in events {
-        events::append(&mut scope.conn, record, event, now).await?;
+        events::append(scope, record, event, now).await?;
     }
     scope.touch(Touched::Hold(record.id.clone()));
     Ok(())
