@@ -69,16 +69,18 @@ fn held(hold: &Value) -> Result<Held> {
     })
 }
 
-/// How often each statement was run, from the target's log, and how many rows it left, by marker.
+/// How often each statement was run, from what the target logged after so many lines, and how many rows it left, by
+/// marker.
 ///
 /// # Errors
 /// When the target does not answer.
 pub async fn executions(
     database: &Database,
     seed: &str,
+    logged: usize,
 ) -> Result<HashMap<String, (usize, usize)>> {
     let mut ran: HashMap<_, (usize, usize)> = HashMap::new();
-    for statement in database.statements().await? {
+    for statement in database.statements_after(logged).await? {
         if let Some(marker) = marker_of(&statement, seed) {
             ran.entry(marker.to_owned()).or_default().0 += 1;
         }

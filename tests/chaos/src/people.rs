@@ -68,7 +68,7 @@ pub async fn decide(stack: &Stack, jobs: &HashMap<&str, &Job>, votes: &Votes) {
     let mut seen = HashSet::new();
     let mut deciding = FuturesUnordered::new();
     loop {
-        if let Ok(Ok(holds)) = timeout(TRY, somebody(stack, "bob").holds()).await {
+        if let Ok(Ok(holds)) = timeout(TRY, somebody(stack, "bob").pending()).await {
             for (hold, marker) in holds.iter().filter_map(waiting) {
                 let Some(job) = jobs.get(marker) else {
                     continue;
@@ -99,7 +99,6 @@ fn somebody(stack: &Stack, person: &str) -> Approver {
 
 /// Id and marker of a hold that can be decided.
 fn waiting(hold: &Value) -> Option<(&str, &str)> {
-    (hold["state"] == "pending").then_some(())?;
     Some((
         hold["id"].as_str()?,
         hold["request"]["agent_reason"].as_str()?,
@@ -131,10 +130,7 @@ async fn carry_out(stack: &Stack, hold: String, act: &Act, votes: &Votes) {
         }
         // A click is answered by the card; whoever sees no change clicks again.
         tokio::time::sleep(LOOK * 4).await;
-        if let Ok(Ok(holds)) = timeout(TRY, person.holds()).await {
-            let Some(hold) = holds.iter().find(|shown| shown["id"] == hold.as_str()) else {
-                return;
-            };
+        if let Ok(Ok(hold)) = timeout(TRY, person.hold(&hold)).await {
             let counted = hold["votes"]
                 .as_array()
                 .is_some_and(|votes| votes.iter().any(|vote| vote["person"]["id"] == act.person));

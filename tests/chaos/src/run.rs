@@ -25,7 +25,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(HOLD_TIMEOUT + 25);
 /// How long a whole trial may take before it counts as hung.
 const TRIAL_MAX: Duration = Duration::from_secs(360);
-/// Trials on one installation before it is replaced: the API lists so many holds.
+/// Trials on one installation before it is replaced.
 const TRIALS_OF_A_STACK: u64 = 40;
 
 /// What to run.
@@ -98,6 +98,7 @@ async fn worker(settings: Settings, number: usize, next: &AtomicU64) -> Result<R
 async fn trial(stack: &Stack, plan: &Plan) -> Result<Report> {
     let jobs: HashMap<&str, &Job> = plan.jobs().map(|job| (job.marker.as_str(), job)).collect();
     let votes = Votes::default();
+    let logged = stack.database.logged();
     let work = async {
         let clients = plan
             .clients
@@ -120,7 +121,7 @@ async fn trial(stack: &Stack, plan: &Plan) -> Result<Report> {
         ..Report::default()
     };
     let seed = format!("m{:016x}n", plan.seed);
-    let ran = account::executions(&stack.database, &seed).await?;
+    let ran = account::executions(&stack.database, &seed, logged).await?;
     let holds = account::holds(stack).await?;
     let sent = votes.all();
     for Ended {

@@ -1,6 +1,7 @@
 //! The approver's API as a person uses it, with the token they log in to the console with.
 
 use anyhow::{Context, Result, ensure};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{config::console_token, world::http_client};
@@ -24,12 +25,32 @@ impl Approver {
         }
     }
 
-    /// The newest holds.
+    /// The newest holds, a hundred at most.
     ///
     /// # Errors
     /// When the approver refuses.
     pub async fn holds(&self) -> Result<Vec<Value>> {
-        let url = format!("{}/api/v1/holds?pending_only=false&limit=500", self.url);
+        self.get("holds?pending_only=false&limit=100").await
+    }
+
+    /// Of those that wait, the newest hundred.
+    ///
+    /// # Errors
+    /// As [`Approver::holds`].
+    pub async fn pending(&self) -> Result<Vec<Value>> {
+        self.get("holds?pending_only=true&limit=100").await
+    }
+
+    /// One hold.
+    ///
+    /// # Errors
+    /// As [`Approver::holds`], and when there is no such hold.
+    pub async fn hold(&self, id: &str) -> Result<Value> {
+        self.get(&format!("holds/{id}")).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, what: &str) -> Result<T> {
+        let url = format!("{}/api/v1/{what}", self.url);
         let answer = self.http.get(url).bearer_auth(console_token(&self.person));
         let answer = answer.send().await?.error_for_status()?;
         Ok(serde_json::from_slice(&answer.bytes().await?)?)

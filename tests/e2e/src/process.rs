@@ -69,6 +69,22 @@ impl Lines {
             .clone()
     }
 
+    /// The lines after the first `count`.
+    #[must_use]
+    pub fn after(&self, count: usize) -> Vec<String> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.get(count..).unwrap_or_default().to_vec()
+    }
+
+    /// How many lines there are so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
     /// All lines there will ever be. Only for a process that has ended.
     #[must_use]
     pub fn finished(&self) -> Vec<String> {

@@ -194,8 +194,8 @@ impl Postgres {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn log(&self) -> Vec<String> {
-        self.process().stderr().all()
+    fn log_after(&self, lines: usize) -> Vec<String> {
+        self.process().stderr().after(lines)
     }
 }
 
@@ -233,7 +233,21 @@ impl Database {
     /// # Errors
     /// When the server does not answer.
     pub async fn statements(&self) -> Result<Vec<String>> {
-        Ok(statements_in(&self.log().await?, &self.whose()))
+        self.statements_after(0).await
+    }
+
+    /// The same, without those of the log's first lines.
+    ///
+    /// # Errors
+    /// As [`Database::statements`].
+    pub async fn statements_after(&self, lines: usize) -> Result<Vec<String>> {
+        Ok(statements_in(&self.log_after(lines).await?, &self.whose()))
+    }
+
+    /// How many lines the server has logged so far.
+    #[must_use]
+    pub fn logged(&self) -> usize {
+        self.server.process().stderr().count()
     }
 
     /// Every statement the proxy had explained so far, without the words that ask for it.
@@ -242,7 +256,7 @@ impl Database {
     /// When the server does not answer.
     pub async fn explained(&self) -> Result<Vec<String>> {
         let whose = self.whose();
-        let log = self.log().await?;
+        let log = self.log_after(0).await?;
         let ours = log.iter().filter(|line| line.contains(&whose));
         let asked = ours.filter_map(|line| line.split_once(EXPLAIN));
         Ok(asked.map(|(_, text)| text.to_owned()).collect())
@@ -252,18 +266,18 @@ impl Database {
         format!("@{} ", self.name)
     }
 
-    /// What the server has logged until now.
-    async fn log(&self) -> Result<Vec<String>> {
+    /// What the server has logged until now, without the first lines.
+    async fn log_after(&self, lines: usize) -> Result<Vec<String>> {
         let marker = format!("marker {}", uuid::Uuid::new_v4().simple());
         self.admin()
             .await?
             .batch_execute(&format!("SELECT '{marker}'"))
             .await?;
         eventually("the marker in the server's log", || {
-            let log = self.server.log();
+            let log = self.server.log_after(lines);
             let marker = marker.clone();
             async move {
-                let seen = log.iter().any(|line| line.contains(&marker));
+                let seen = log.iter().rev().any(|line| line.contains(&marker));
                 Ok(seen.then_some(log))
             }
         })
