@@ -8,10 +8,13 @@ use axum::{
     http::{HeaderName, StatusCode, request::Parts},
     response::{IntoResponse as _, Response},
 };
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use uuid::Uuid;
 
-use super::reply::{Desk, Malformed};
+use super::{
+    misfit,
+    reply::{Desk, Malformed},
+};
 use crate::{Approver, store::Instance};
 
 /// Makes a repeated call find what the first one did.
@@ -23,19 +26,56 @@ pub(super) struct Body<T>(pub(super) T);
 impl<T: DeserializeOwned> FromRequest<Approver> for Body<T> {
     type Rejection = Malformed;
     async fn from_request(request: Request, app: &Approver) -> Result<Self, Malformed> {
-        let bytes = Bytes::from_request(request, app)
-            .await
-            .map_err(|rejection| Malformed(rejection.status(), rejection.body_text()))?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            let place = format!(
-                "the body does not fit this call (line {}, column {}): docs/approver.md says what it \
-                 takes; are proxy and approver of the same version?",
-                error.line(),
-                error.column()
-            );
-            Malformed(StatusCode::BAD_REQUEST, place)
-        })
+        let bytes = bytes(request, app).await?;
+        read(&bytes, |body| serde_path_to_error::deserialize(body)).map(Self)
     }
+}
+
+/// What the call carries.
+pub(super) async fn bytes(request: Request, app: &Approver) -> Result<Bytes, Malformed> {
+    let bytes = Bytes::from_request(request, app).await;
+    bytes.map_err(|rejection| Malformed(rejection.status(), rejection.body_text()))
+}
+
+type Json<'b> = serde_json::Deserializer<serde_json::de::SliceRead<'b>>;
+
+/// Reads a body whole, as `take` does.
+pub(super) fn read<'b, T>(
+    body: &'b [u8],
+    take: impl FnOnce(&mut Json<'b>) -> Result<T, serde_path_to_error::Error<serde_json::Error>>,
+) -> Result<T, Malformed> {
+    let mut json = Json::from_slice(body);
+    let taken = take(&mut json).map_err(|error| {
+        // A number where a name is expected is called a mistake of the JSON.
+        let fits_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
+        let told = match fits_json || error.inner().is_data() {
+            true => misfit::told(error.path(), &message(error.inner())),
+            false => NO_JSON.to_owned(),
+        };
+        refused(&told, error.inner())
+    })?;
+    json.end().map_err(|error| refused(NO_JSON, &error))?;
+    Ok(taken)
+}
+
+const NO_JSON: &str = "it is no JSON from there on";
+
+fn refused(told: &str, error: &serde_json::Error) -> Malformed {
+    let (line, column) = (error.line(), error.column());
+    let said = format!(
+        "the body does not fit this call: {told} (line {line}, column {column}). docs/approver.md says what it takes; \
+         are proxy and approver of the same version?"
+    );
+    Malformed(StatusCode::BAD_REQUEST, said)
+}
+
+/// Without the place, which is told by itself.
+fn message(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    message
+        .strip_suffix(&place)
+        .map_or_else(|| message.clone(), str::to_owned)
 }
 
 /// The hold in the path.

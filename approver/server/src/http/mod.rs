@@ -6,6 +6,7 @@ mod body;
 mod cards;
 mod grants;
 mod holds;
+mod misfit;
 mod oncall;
 mod record;
 mod reply;
