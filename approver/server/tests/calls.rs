@@ -158,3 +158,50 @@ async fn what_does_not_fit_is_named_and_not_repeated() {
     let waits = s.approver.hold_view(&id).await.unwrap().state;
     assert_eq!(waits, HoldState::Pending);
 }
+
+#[tokio::test]
+async fn a_parameter_that_there_is_not_is_refused() {
+    let s = scratch().await;
+    let id = open(&s.approver).await;
+    let bob = Caller::person(&s.approver, "bob");
+    let bot = Caller::new(&s.approver, BOT_TOKEN);
+    let proxy = Caller::new(&s.approver, PROXY_TOKEN);
+    let resolution = format!("/api/v1/holds/{id}/resolution?wait=1");
+    for (caller, path, want) in [
+        (
+            &bob,
+            "/api/v1/holds?pending=1",
+            "pending is no field; known: pending_only, limit",
+        ),
+        (
+            &bob,
+            "/api/v1/holds?pending_only=S3CRET",
+            "pending_only has a value that does not fit",
+        ),
+        (&bob, "/api/v1/holds?limit=1&limit=2", "limit is there twice"),
+        (
+            &bob,
+            "/api/v1/holds?S3CRET",
+            "there is a field too many; known: pending_only, limit",
+        ),
+        (
+            &bob,
+            "/api/v1/grants?active=true",
+            "active is no field; known: active_only",
+        ),
+        (&bob, "/api/v1/oncall/overrides", "since is missing"),
+        (
+            &bob,
+            "/api/v1/oncall/overrides?since=0&until=1",
+            "until is no field; known: since",
+        ),
+        (&bot, "/api/v1/cards/changed?wait=1", "known: wait_ms"),
+        (&proxy, &*resolution, "known: wait_ms"),
+    ] {
+        let told = caller.refused(path, None).await;
+        assert!(told.contains(want), "{path}: {told}");
+        assert!(!told.contains("S3CRET"), "{path}: {told}");
+    }
+    let (status, holds) = bob.get("/api/v1/holds?pending_only=true&limit=5").await;
+    assert_eq!((status, holds[0]["id"].as_str()), (StatusCode::OK, Some(id.as_str())));
+}

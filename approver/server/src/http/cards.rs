@@ -3,15 +3,11 @@
 use abeyance_api::{
     CardDesk as _, CardFailure, CardReceipt, CardTask, ChatKind, NoticeFailure, NoticeTask,
 };
-use axum::{
-    Extension, Json,
-    extract::{Query, State},
-    http::StatusCode,
-};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{PollQuery, auth::Bot, body::Body, reply::Desk};
+use super::{PollQuery, auth::Bot, body::Body, params::Params, reply::Desk};
 use crate::{Approver, serve::Stopping};
 
 #[derive(Debug, Deserialize)]
@@ -103,7 +99,7 @@ pub(super) async fn changed(
     _: Bot,
     State(approver): State<Approver>,
     stopping: Option<Extension<Stopping>>,
-    Query(poll): Query<PollQuery>,
+    Params(poll): Params<PollQuery>,
 ) -> StatusCode {
     // Both arms are cancel-safe.
     tokio::select! {

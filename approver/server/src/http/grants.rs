@@ -6,18 +6,20 @@ use abeyance_api::{
 };
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
 };
 use serde::Deserialize;
 
 use super::{
     auth::Decider,
     body::Body,
+    params::Params,
     reply::{Decide, Desk},
 };
 use crate::Approver;
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     #[serde(default)]
     active_only: bool,
@@ -26,7 +28,7 @@ pub(super) struct ListQuery {
 pub(super) async fn list(
     _: Decider,
     State(approver): State<Approver>,
-    Query(query): Query<ListQuery>,
+    Params(query): Params<ListQuery>,
 ) -> Result<Json<Vec<GrantView>>, Desk> {
     Ok(Json(approver.grants(query.active_only).await?))
 }

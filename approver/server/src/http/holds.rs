@@ -7,7 +7,7 @@ use abeyance_api::{
 };
 use axum::{
     Extension, Json,
-    extract::{Query, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
@@ -18,6 +18,7 @@ use super::{
     auth::{Decider, Proxy},
     body::{Body, HoldPath, PROXY_ID, ProxyId, RequestId},
     oncall::as_oneself,
+    params::Params,
     reply::{Decide, Desk},
 };
 use crate::{Approver, serve::Stopping};
@@ -54,7 +55,7 @@ pub(super) async fn wait(
     State(approver): State<Approver>,
     stopping: Option<Extension<Stopping>>,
     HoldPath(id): HoldPath,
-    Query(poll): Query<PollQuery>,
+    Params(poll): Params<PollQuery>,
 ) -> Result<Response, Desk> {
     // All arms are cancel-safe.
     tokio::select! {
@@ -146,6 +147,7 @@ pub(super) async fn view(
 const LISTED: u32 = 100;
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     #[serde(default)]
     pending_only: bool,
@@ -155,7 +157,7 @@ pub(super) struct ListQuery {
 pub(super) async fn list(
     _: Decider,
     State(approver): State<Approver>,
-    Query(query): Query<ListQuery>,
+    Params(query): Params<ListQuery>,
 ) -> Result<Json<Vec<HoldView>>, Desk> {
     let filter = HoldFilter {
         pending_only: query.pending_only,

@@ -8,6 +8,7 @@ mod grants;
 mod holds;
 mod misfit;
 mod oncall;
+mod params;
 mod record;
 mod reply;
 
@@ -110,6 +111,7 @@ pub(crate) fn header_layer(
 
 /// How long a poll may wait.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PollQuery {
     #[serde(default)]
     wait_ms: u64,

@@ -6,7 +6,7 @@ use abeyance_api::{
 };
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
 };
 use chrono::DateTime;
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     auth::Decider,
     body::Body,
+    params::Params,
     reply::{Decide, Desk},
 };
 use crate::Approver;
@@ -29,7 +30,7 @@ pub(super) struct SinceQuery {
 pub(super) async fn list(
     _: Decider,
     State(approver): State<Approver>,
-    Query(query): Query<SinceQuery>,
+    Params(query): Params<SinceQuery>,
 ) -> Result<Json<Vec<Override>>, Desk> {
     let since = DateTime::from_timestamp_micros(query.since).unwrap_or(DateTime::UNIX_EPOCH);
     Ok(Json(approver.overrides(since).await?))
