@@ -205,3 +205,93 @@ async fn a_parameter_that_there_is_not_is_refused() {
     let (status, holds) = bob.get("/api/v1/holds?pending_only=true&limit=5").await;
     assert_eq!((status, holds[0]["id"].as_str()), (StatusCode::OK, Some(id.as_str())));
 }
+
+/// As somebody types it: the path says what it is about, the token who they are.
+#[tokio::test]
+async fn with_ones_own_token_one_is_oneself() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = support::config(&folder);
+    config.schedules = vec![schedule()];
+    let clock = std::sync::Arc::new(abeyance_api::ManualClock::new(support::start()));
+    let approver = Approver::open(config, clock).await.unwrap();
+    let bob = Caller::person(&approver, "bob");
+    let bot = Caller::new(&approver, BOT_TOKEN);
+
+    let first = open(&approver).await;
+    let look = format!("/api/v1/holds/{first}/look");
+    let (status, hold) = bob.post(&look, "").await;
+    assert_eq!(status, StatusCode::OK, "{hold}");
+    assert_eq!(hold["asking"]["looks"][0]["person"]["id"], "bob");
+
+    let second = open(&approver).await;
+    let both = json!({"holds": [&first, &second], "decision": "approve", "reason": "checked"});
+    let all = "/api/v1/holds/decision";
+    let (status, outcomes) = bob.post(all, &both.to_string()).await;
+    assert_eq!(status, StatusCode::OK, "{outcomes}");
+    let vote = &outcomes[1]["result"]["Ok"]["votes"][0];
+    assert_eq!((&vote["person"]["id"], &vote["surface"]), (&json!("bob"), &json!("cli")));
+
+    let mut capped = support::request();
+    capped.manner.plain = true;
+    capped.manner.shape = Some(support::binding("public.invoices"));
+    capped.blast.rows_cap = Some(1_500);
+    let third = approver.hold_open(capped).await.unwrap().id;
+    let decision = format!("/api/v1/holds/{third}/decision");
+    let for_a_while = r#"{"decision": "approve", "grant": {"minutes": 15, "uses": 3}}"#;
+    let (_, hold) = bob.post(&decision, for_a_while).await;
+    let grant = hold["grant"]["id"].as_str().unwrap();
+    let revoke = format!("/api/v1/grants/{grant}/revoke");
+    let (status, revoked) = bob.post(&revoke, r#"{"reason": "enough"}"#).await;
+    assert_eq!(status, StatusCode::OK, "{revoked}");
+    assert_eq!(revoked["revoked"]["by"]["id"], "bob");
+
+    let span = json!({"from": "2026-03-03T00:00:00Z", "until": "2026-03-04T00:00:00Z", "people": ["cho"]});
+    let add = json!({"schedule": "dba", "spans": [span], "reason": "dentist"});
+    let overrides = "/api/v1/oncall/overrides";
+    let (status, made) = bob.post(overrides, &add.to_string()).await;
+    assert_eq!(status, StatusCode::OK, "{made}");
+    assert_eq!(made[0]["author"], "bob");
+    let remove = format!("{overrides}/{}/remove", made[0]["id"].as_str().unwrap());
+    let (status, gone) = bob.post(&remove, r#"{"reason": "back"}"#).await;
+    assert_eq!(status, StatusCode::OK, "{gone}");
+    let (status, schedules) = bob.post("/api/v1/oncall/shifts", "{}").await;
+    assert_eq!((status, &schedules[0]["name"]), (StatusCode::OK, &json!("dba")));
+
+    // A bot says for whom it speaks, and nobody speaks for somebody else.
+    let fourth = open(&approver).await;
+    let decision = format!("/api/v1/holds/{fourth}/decision");
+    let told = bot.refused(&decision, Some(r#"{"decision": "deny"}"#)).await;
+    assert!(told.contains("claimant is missing"), "{told}");
+    let look = format!("/api/v1/holds/{fourth}/look");
+    for (path, body) in [
+        (&look, json!({"claimant": {"by": "person", "id": "ann"}})),
+        (&look, json!({"hold": first})),
+        (&revoke, json!({"id": "GRT-2222", "reason": "no"})),
+        (
+            &remove,
+            json!({"id": "00000000-0000-7000-8000-000000000000", "reason": "no"}),
+        ),
+    ] {
+        let (status, refused) = bob.post(path, &body.to_string()).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}: {refused}");
+    }
+    let hold = approver.hold_view(&fourth).await.unwrap();
+    assert_eq!((hold.state, hold.version), (HoldState::Pending, 1));
+}
+
+fn schedule() -> abeyance_approver::OncallSchedule {
+    use abeyance_approver::oncall::{Handoff, Layer, Schedule};
+    let layer = Layer {
+        name: "always".to_owned(),
+        turns: vec![vec!["bob".parse().unwrap()]],
+        handoff: Handoff::new("0 9 * * *", "Europe/Berlin".parse().unwrap()).unwrap(),
+        anchor: "2026-01-05".parse().unwrap(),
+        coverage: Vec::new(),
+    };
+    abeyance_approver::OncallSchedule {
+        schedule: Schedule::new("dba", vec![layer]).unwrap(),
+        stand_ins: vec!["cho".parse().unwrap()],
+        announce: None,
+        slack_group: None,
+    }
+}

@@ -1,8 +1,8 @@
 //! Calls about grants, and about several holds at once.
 
 use abeyance_api::{
-    BulkDecision, BulkOutcome, Claimant, DecideError, DecisionDesk as _, GrantDesk as _, GrantId,
-    GrantRevocation, GrantView, Surface,
+    BulkDecision, BulkOutcome, DecideError, DecisionDesk as _, GrantDesk as _, GrantId,
+    GrantRevocation, GrantView,
 };
 use axum::{
     Json,
@@ -12,9 +12,9 @@ use serde::Deserialize;
 
 use super::{
     auth::Decider,
-    body::Body,
     params::Params,
     reply::{Decide, Desk},
+    wish::Wish,
 };
 use crate::Approver;
 
@@ -37,38 +37,18 @@ pub(super) async fn revoke(
     decider: Decider,
     State(approver): State<Approver>,
     Path(id): Path<String>,
-    Body(mut revocation): Body<GrantRevocation>,
+    wish: Wish,
 ) -> Result<Json<GrantView>, Decide> {
-    let id: GrantId = id.parse().map_err(|_| Decide(DecideError::NotFound))?;
-    if revocation.id != id {
-        let detail = "the grant in the path is not the one in the body".to_owned();
-        return Err(Decide(DecideError::Invalid { detail }));
-    }
-    as_oneself(decider, &revocation.claimant, &mut revocation.surface)?;
+    let id: GrantId = id.parse().map_err(|_| DecideError::NotFound)?;
+    let revocation = wish.about(decider, ("id", &id), |wanted: &GrantRevocation| &wanted.id)?;
     Ok(Json(approver.grant_revoke(revocation).await?))
 }
 
 pub(super) async fn decide(
     decider: Decider,
     State(approver): State<Approver>,
-    Body(mut request): Body<BulkDecision>,
+    wish: Wish,
 ) -> Result<Json<Vec<BulkOutcome>>, Decide> {
-    as_oneself(decider, &request.claimant, &mut request.surface)?;
+    let request: BulkDecision = wish.of(decider)?;
     Ok(Json(approver.holds_decide(request).await?))
-}
-
-/// A bot has authenticated the person it speaks for; somebody with their own token speaks for themselves.
-pub(super) fn as_oneself(
-    decider: Decider,
-    claimant: &Claimant,
-    surface: &mut Surface,
-) -> Result<(), Decide> {
-    if let Decider::Person(id) = decider {
-        if *claimant != (Claimant::Person { id }) {
-            let detail = "with your own token you decide as yourself only".to_owned();
-            return Err(Decide(DecideError::Invalid { detail }));
-        }
-        *surface = Surface::Cli;
-    }
-    Ok(())
 }

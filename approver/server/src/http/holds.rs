@@ -1,9 +1,9 @@
 //! Calls about holds.
 
 use abeyance_api::{
-    BindingDigest, Claimant, Claimed, DecideError, Decision, DecisionDesk as _, DecisionRequest,
-    DeskError, GrantWish, HoldDesk as _, HoldFilter, HoldId, HoldReceipt, HoldRequest, HoldView,
-    LookRequest, Outcome, ProxyLease, StatementRecord, Surface, WithdrawReason,
+    BindingDigest, Claimed, DecisionDesk as _, DecisionRequest, DeskError, HoldDesk as _,
+    HoldFilter, HoldReceipt, HoldRequest, HoldView, LookRequest, Outcome, ProxyLease,
+    StatementRecord, WithdrawReason,
 };
 use axum::{
     Extension, Json,
@@ -17,9 +17,9 @@ use super::{
     PollQuery,
     auth::{Decider, Proxy},
     body::{Body, HoldPath, PROXY_ID, ProxyId, RequestId},
-    oncall::as_oneself,
     params::Params,
     reply::{Decide, Desk},
+    wish::Wish,
 };
 use crate::{Approver, serve::Stopping};
 
@@ -166,61 +166,16 @@ pub(super) async fn list(
     Ok(Json(approver.hold_list(filter).await?))
 }
 
-/// A [`DecisionRequest`] as far as the path and the token do not say it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DecisionBody {
-    hold: Option<HoldId>,
-    claimant: Option<Claimant>,
-    decision: Decision,
-    reason: Option<String>,
-    surface: Option<Surface>,
-    #[serde(default)]
-    break_glass: bool,
-    grant: Option<GrantWish>,
-    key: Option<String>,
-}
-
-/// A bot has authenticated the person it speaks for; somebody with their own token speaks for
-/// themselves. What the person may do is looked up here, now.
+/// Who may is looked up here, now.
 pub(super) async fn decide(
     decider: Decider,
     State(approver): State<Approver>,
     HoldPath(id): HoldPath,
-    Body(body): Body<DecisionBody>,
+    wish: Wish,
 ) -> Result<Json<HoldView>, Decide> {
-    let invalid = |detail: &str| {
-        let detail = detail.to_owned();
-        Decide(DecideError::Invalid { detail })
-    };
-    if body.hold.is_some_and(|hold| hold != id) {
-        return Err(invalid("the hold in the path is not the one in the body"));
-    }
-    let (claimant, surface) = match (decider, body.claimant, body.surface) {
-        (Decider::Person(id), given, _) => {
-            let oneself = Claimant::Person { id };
-            if given.is_some_and(|given| given != oneself) {
-                return Err(invalid("with your own token you decide as yourself only"));
-            }
-            (oneself, Surface::Cli)
-        }
-        (Decider::Bot, Some(claimant), Some(surface)) => (claimant, surface),
-        (Decider::Bot, ..) => {
-            return Err(invalid(
-                "a bot says for whom it speaks, and through which surface",
-            ));
-        }
-    };
-    let request = DecisionRequest {
-        hold: id,
-        claimant,
-        decision: body.decision,
-        reason: body.reason,
-        surface,
-        break_glass: body.break_glass,
-        grant: body.grant,
-        key: body.key,
-    };
+    let request = wish.about(decider, ("hold", &id), |wanted: &DecisionRequest| {
+        &wanted.hold
+    })?;
     Ok(Json(approver.hold_decide(request).await?))
 }
 
@@ -228,12 +183,8 @@ pub(super) async fn look(
     decider: Decider,
     State(approver): State<Approver>,
     HoldPath(id): HoldPath,
-    Body(mut request): Body<LookRequest>,
+    wish: Wish,
 ) -> Result<Json<HoldView>, Decide> {
-    if request.hold != id {
-        let detail = "the hold in the path is not the one in the body".to_owned();
-        return Err(Decide(DecideError::Invalid { detail }));
-    }
-    as_oneself(decider, &request.claimant, &mut request.surface)?;
+    let request = wish.about(decider, ("hold", &id), |wanted: &LookRequest| &wanted.hold)?;
     Ok(Json(approver.hold_look(request).await?))
 }

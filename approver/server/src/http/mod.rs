@@ -11,6 +11,8 @@ mod oncall;
 mod params;
 mod record;
 mod reply;
+mod unsaid;
+mod wish;
 
 use std::time::Duration;
 

@@ -1,8 +1,7 @@
 //! Calls about schedules.
 
 use abeyance_api::{
-    Claimant, DecideError, DeskError, OncallDesk as _, Override, OverrideRemoval, OverrideRequest,
-    PersonId, Surface,
+    DecideError, DeskError, OncallDesk as _, Override, OverrideRemoval, OverrideRequest, PersonId,
 };
 use axum::{
     Json,
@@ -14,9 +13,9 @@ use uuid::Uuid;
 
 use super::{
     auth::Decider,
-    body::Body,
     params::Params,
     reply::{Decide, Desk},
+    wish::Wish,
 };
 use crate::Approver;
 
@@ -39,40 +38,23 @@ pub(super) async fn list(
 pub(super) async fn add(
     decider: Decider,
     State(approver): State<Approver>,
-    Body(mut request): Body<OverrideRequest>,
+    wish: Wish,
 ) -> Result<Json<Vec<Override>>, Decide> {
-    as_oneself(decider, &request.claimant, &mut request.surface)?;
+    let request: OverrideRequest = wish.of(decider)?;
     Ok(Json(approver.override_add(request).await?))
 }
 
 pub(super) async fn remove(
     decider: Decider,
     State(approver): State<Approver>,
-    Path(id): Path<Uuid>,
-    Body(mut removal): Body<OverrideRemoval>,
+    Path(id): Path<String>,
+    wish: Wish,
 ) -> Result<Json<()>, Decide> {
-    if removal.id != id {
-        let detail = "the override in the path is not the one in the body".to_owned();
-        return Err(Decide(DecideError::Invalid { detail }));
-    }
-    as_oneself(decider, &removal.claimant, &mut removal.surface)?;
+    let id: Uuid = id.parse().map_err(|_| DecideError::Invalid {
+        detail: "the override in the path is no UUID".to_owned(),
+    })?;
+    let removal = wish.about(decider, ("id", &id), |wanted: &OverrideRemoval| &wanted.id)?;
     Ok(Json(approver.override_remove(removal).await?))
-}
-
-/// A bot has authenticated whom it speaks for; somebody with their own token speaks for themselves.
-pub(super) fn as_oneself(
-    decider: Decider,
-    claimant: &Claimant,
-    surface: &mut Surface,
-) -> Result<(), Decide> {
-    if let Decider::Person(id) = decider {
-        if *claimant != (Claimant::Person { id }) {
-            let detail = "with your own token you act as yourself only".to_owned();
-            return Err(Decide(DecideError::Invalid { detail }));
-        }
-        *surface = Surface::Cli;
-    }
-    Ok(())
 }
 
 /// Whose token a caller has.

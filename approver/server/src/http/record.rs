@@ -1,16 +1,17 @@
 //! Calls about the record, and about shifts in people's own words.
 
 use abeyance_api::{
-    Alike, Claimant, DecisionDesk as _, HoldHistory, HoldSearch, HoldsFound, OncallDesk as _,
-    Override, PersonRef, RecordDesk as _, ScheduleView, ShiftsQuery, StandIn, Surface, Swap,
+    Alike, Claimant, DecideError, DecisionDesk as _, HoldHistory, HoldSearch, HoldsFound,
+    OncallDesk as _, Override, PersonRef, RecordDesk as _, ScheduleView, ShiftsQuery, StandIn,
+    Swap,
 };
 use axum::{Json, extract::State};
 
 use super::{
     auth::Decider,
     body::{Body, HoldPath},
-    oncall::as_oneself,
     reply::{Decide, Desk},
+    wish::Wish,
 };
 use crate::Approver;
 
@@ -26,9 +27,9 @@ pub(super) async fn person(
 pub(super) async fn search(
     decider: Decider,
     State(approver): State<Approver>,
-    Body(search): Body<HoldSearch>,
+    wish: Wish,
 ) -> Result<Json<HoldsFound>, Decide> {
-    looks(decider, &search.claimant)?;
+    let search: HoldSearch = wish.of(decider)?;
     Ok(Json(approver.holds_search(search).await?))
 }
 
@@ -53,31 +54,38 @@ pub(super) async fn alike(
 pub(super) async fn shifts(
     decider: Decider,
     State(approver): State<Approver>,
-    Body(query): Body<ShiftsQuery>,
+    wish: Wish,
 ) -> Result<Json<Vec<ScheduleView>>, Decide> {
-    looks(decider, &query.claimant)?;
+    let query: ShiftsQuery = wish.of(decider)?;
     Ok(Json(approver.shifts(query).await?))
 }
 
 pub(super) async fn stand_in(
     decider: Decider,
     State(approver): State<Approver>,
-    Body(mut request): Body<StandIn>,
+    wish: Wish,
 ) -> Result<Json<Vec<Override>>, Decide> {
-    as_oneself(decider, &request.claimant, &mut request.surface)?;
+    let request: StandIn = wish.of(decider)?;
     Ok(Json(approver.stand_in(request).await?))
 }
 
 pub(super) async fn swap(
     decider: Decider,
     State(approver): State<Approver>,
-    Body(mut request): Body<Swap>,
+    wish: Wish,
 ) -> Result<Json<Vec<Override>>, Decide> {
-    as_oneself(decider, &request.claimant, &mut request.surface)?;
+    let request: Swap = wish.of(decider)?;
     Ok(Json(approver.swap(request).await?))
 }
 
-/// Nothing is written down of a look, so it has no surface.
+/// The body is the claimant, and somebody with their own token is that.
 fn looks(decider: Decider, claimant: &Claimant) -> Result<(), Decide> {
-    as_oneself(decider, claimant, &mut Surface::Cli)
+    match (decider, claimant) {
+        (Decider::Person(own), Claimant::Person { id }) if *id == own => Ok(()),
+        (Decider::Bot, _) => Ok(()),
+        (Decider::Person(_), _) => {
+            let detail = "with your own token you act as yourself only".to_owned();
+            Err(Decide::from(DecideError::Invalid { detail }))
+        }
+    }
 }

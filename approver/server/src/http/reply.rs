@@ -11,8 +11,11 @@ use axum::{
 /// A [`DeskError`] as a response.
 pub(super) struct Desk(pub(super) DeskError);
 
-/// A [`DecideError`] as a response.
-pub(super) struct Decide(pub(super) DecideError);
+/// A [`DecideError`] as a response, or a request that does not come to that.
+pub(super) enum Decide {
+    Refused(DecideError),
+    Malformed(Malformed),
+}
 
 impl From<DeskError> for Desk {
     fn from(error: DeskError) -> Self {
@@ -22,7 +25,13 @@ impl From<DeskError> for Desk {
 
 impl From<DecideError> for Decide {
     fn from(error: DecideError) -> Self {
-        Self(error)
+        Self::Refused(error)
+    }
+}
+
+impl From<Malformed> for Decide {
+    fn from(request: Malformed) -> Self {
+        Self::Malformed(request)
     }
 }
 
@@ -42,7 +51,11 @@ impl IntoResponse for Desk {
 
 impl IntoResponse for Decide {
     fn into_response(self) -> Response {
-        let status = match &self.0 {
+        let error = match self {
+            Self::Refused(error) => error,
+            Self::Malformed(request) => return request.into_response(),
+        };
+        let status = match &error {
             DecideError::NotFound => StatusCode::NOT_FOUND,
             DecideError::UnknownPerson
             | DecideError::NotAReviewer { .. }
@@ -52,7 +65,7 @@ impl IntoResponse for Decide {
             DecideError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             DecideError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
-        (status, Json(self.0)).into_response()
+        (status, Json(error)).into_response()
     }
 }
 
