@@ -110,23 +110,29 @@ impl Approver {
         Ok(outcomes)
     }
 
+    /// Before any is decided: one that is not there, or is not like the first, is a slip.
     async fn all_alike(&self, request: &BulkDecision) -> Result<(), DecideError> {
-        let mut first: Option<HoldRequest> = None;
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
         for id in &request.holds {
-            let record = self.0.store.hold(id).await?.ok_or(DecideError::NotFound)?;
-            let one = record.request;
-            let Some(first) = &first else {
-                first = Some(one);
-                continue;
-            };
-            if !may_join(first, &one) {
-                return invalid(&format!(
-                    "{id} is not like the first: only holds of one shape, agent and target that do no more than it are \
-                     decided together"
-                ));
+            match self.0.store.hold(id).await? {
+                Some(record) => found.push((id, record.request)),
+                None => missing.push(id.as_str()),
             }
         }
-        Ok(())
+        if !missing.is_empty() {
+            let missing = missing.join(", ");
+            return invalid(&format!("there is no hold {missing}; nothing was decided"));
+        }
+        let Some(((_, first), others)) = found.split_first() else {
+            return Ok(());
+        };
+        match others.iter().find(|(_, one)| !may_join(first, one)) {
+            None => Ok(()),
+            Some((id, _)) => invalid(&format!(
+                "{id} is not like the first: only holds of one shape, agent and target that do no more than it are \
+                 decided together; nothing was decided"
+            )),
+        }
     }
 }
 

@@ -295,3 +295,27 @@ fn schedule() -> abeyance_approver::OncallSchedule {
         slack_group: None,
     }
 }
+
+/// One that is not there is a slip: it is named, and no other is decided.
+#[tokio::test]
+async fn unknown_holds_among_several_are_named() {
+    let s = scratch().await;
+    let (first, second) = (open(&s.approver).await, open(&s.approver).await);
+    let bob = Caller::person(&s.approver, "bob");
+    let claimant = json!({"by": "person", "id": "bob"});
+    let bulk = json!({
+        "holds": [first, "HLD-2222", second, "HLD-3333"], "claimant": claimant, "surface": "cli",
+        "decision": "approve", "reason": null,
+    });
+    let (status, refused) = bob.post("/api/v1/holds/decision", &bulk.to_string()).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+    assert_eq!(
+        refused["detail"],
+        "there is no hold HLD-2222, HLD-3333; nothing was decided"
+    );
+    for id in [&first, &second] {
+        let hold: HoldId = id.clone();
+        let view = s.approver.hold_view(&hold).await.unwrap();
+        assert!(view.votes.is_empty(), "{view:?}");
+    }
+}
