@@ -19,7 +19,8 @@ pub struct AlikeHold {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alike {
-    /// The hold that was asked about, then the others, oldest first; no more than may be decided at once.
+    /// The hold that was asked about, then the others, oldest first; no more than may be decided at once. None when
+    /// it is decided.
     pub holds: Vec<AlikeHold>,
     /// How many more there are among those that were looked at, for which one decision has no room.
     pub more: u64,

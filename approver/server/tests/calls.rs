@@ -103,6 +103,12 @@ async fn what_does_not_fit_is_named_and_not_repeated() {
         (
             &bob,
             &*decision,
+            r#"{"decision": 5, "reason": "S3CRET"}"#,
+            "decision has a value that does not fit",
+        ),
+        (
+            &bob,
+            &*decision,
             r#"{"decision": "deny", "reasn": "S3CRET"}"#,
             "reasn is no field; known: hold, claimant, decision, reason,",
         ),
@@ -178,7 +184,11 @@ async fn a_parameter_that_there_is_not_is_refused() {
             "/api/v1/holds?pending_only=S3CRET",
             "pending_only has a value that does not fit",
         ),
-        (&bob, "/api/v1/holds?limit=1&limit=2", "limit is there twice"),
+        (
+            &bob,
+            "/api/v1/holds?limit=1&limit=2",
+            "limit is there twice",
+        ),
         (
             &bob,
             "/api/v1/holds?S3CRET",
@@ -203,7 +213,10 @@ async fn a_parameter_that_there_is_not_is_refused() {
         assert!(!told.contains("S3CRET"), "{path}: {told}");
     }
     let (status, holds) = bob.get("/api/v1/holds?pending_only=true&limit=5").await;
-    assert_eq!((status, holds[0]["id"].as_str()), (StatusCode::OK, Some(id.as_str())));
+    assert_eq!(
+        (status, holds[0]["id"].as_str()),
+        (StatusCode::OK, Some(id.as_str()))
+    );
 }
 
 /// As somebody types it: the path says what it is about, the token who they are.
@@ -229,7 +242,10 @@ async fn with_ones_own_token_one_is_oneself() {
     let (status, outcomes) = bob.post(all, &both.to_string()).await;
     assert_eq!(status, StatusCode::OK, "{outcomes}");
     let vote = &outcomes[1]["result"]["Ok"]["votes"][0];
-    assert_eq!((&vote["person"]["id"], &vote["surface"]), (&json!("bob"), &json!("cli")));
+    assert_eq!(
+        (&vote["person"]["id"], &vote["surface"]),
+        (&json!("bob"), &json!("cli"))
+    );
 
     let mut capped = support::request();
     capped.manner.plain = true;
@@ -245,7 +261,8 @@ async fn with_ones_own_token_one_is_oneself() {
     assert_eq!(status, StatusCode::OK, "{revoked}");
     assert_eq!(revoked["revoked"]["by"]["id"], "bob");
 
-    let span = json!({"from": "2026-03-03T00:00:00Z", "until": "2026-03-04T00:00:00Z", "people": ["cho"]});
+    let span =
+        json!({"from": "2026-03-03T00:00:00Z", "until": "2026-03-04T00:00:00Z", "people": ["cho"]});
     let add = json!({"schedule": "dba", "spans": [span], "reason": "dentist"});
     let overrides = "/api/v1/oncall/overrides";
     let (status, made) = bob.post(overrides, &add.to_string()).await;
@@ -255,12 +272,17 @@ async fn with_ones_own_token_one_is_oneself() {
     let (status, gone) = bob.post(&remove, r#"{"reason": "back"}"#).await;
     assert_eq!(status, StatusCode::OK, "{gone}");
     let (status, schedules) = bob.post("/api/v1/oncall/shifts", "{}").await;
-    assert_eq!((status, &schedules[0]["name"]), (StatusCode::OK, &json!("dba")));
+    assert_eq!(
+        (status, &schedules[0]["name"]),
+        (StatusCode::OK, &json!("dba"))
+    );
 
     // A bot says for whom it speaks, and nobody speaks for somebody else.
     let fourth = open(&approver).await;
     let decision = format!("/api/v1/holds/{fourth}/decision");
-    let told = bot.refused(&decision, Some(r#"{"decision": "deny"}"#)).await;
+    let told = bot
+        .refused(&decision, Some(r#"{"decision": "deny"}"#))
+        .await;
     assert!(told.contains("claimant is missing"), "{told}");
     let look = format!("/api/v1/holds/{fourth}/look");
     for (path, body) in [
@@ -273,7 +295,11 @@ async fn with_ones_own_token_one_is_oneself() {
         ),
     ] {
         let (status, refused) = bob.post(path, &body.to_string()).await;
-        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}: {refused}");
+        assert_eq!(
+            status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{body}: {refused}"
+        );
     }
     let hold = approver.hold_view(&fourth).await.unwrap();
     assert_eq!((hold.state, hold.version), (HoldState::Pending, 1));
@@ -318,4 +344,19 @@ async fn unknown_holds_among_several_are_named() {
         let view = s.approver.hold_view(&hold).await.unwrap();
         assert!(view.votes.is_empty(), "{view:?}");
     }
+}
+
+#[tokio::test]
+async fn a_hold_that_is_decided_is_like_none() {
+    let s = scratch().await;
+    let (first, second) = (open(&s.approver).await, open(&s.approver).await);
+    let bob = Caller::person(&s.approver, "bob");
+    let alike = async |id: &HoldId| bob.get(&format!("/api/v1/holds/{id}/alike")).await.1;
+    assert_eq!(alike(&first).await["holds"].as_array().unwrap().len(), 2);
+    support::approve(&s.approver, &first).await;
+    assert_eq!(alike(&first).await, json!({"holds": [], "more": 0}));
+    // One that waits is listed by itself.
+    let alone = alike(&second).await;
+    assert_eq!(alone["holds"][0]["id"], second.as_str());
+    assert_eq!(alone["holds"].as_array().unwrap().len(), 1);
 }

@@ -89,7 +89,11 @@ impl Store {
     }
 
     /// A hold and the others that wait and may be decided by whoever saw it, as many as one decision has room for.
+    /// Nothing for one that is decided.
     pub(crate) async fn holds_alike(&self, of: &HoldRecord) -> Result<Alike, StoreError> {
+        if of.hold.state != HoldState::Pending {
+            return Ok(Alike::default());
+        }
         let one = |id: HoldId, created_at, request: HoldRequest| AlikeHold {
             id,
             created_at,
