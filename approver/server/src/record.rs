@@ -50,7 +50,7 @@ impl RecordDesk for Approver {
         self.person(claimant).await?;
         let record = self.0.store.hold(id).await?.ok_or(DecideError::NotFound)?;
         let events = self.0.store.hold_events(id).await?;
-        let hold = self.view_in_company(record).await?;
+        let (hold, _) = self.view_in_company(record).await?;
         let lines = console::record_lines(&events, hold.request.manner.at_commit);
         Ok(HoldHistory { hold, lines })
     }

@@ -1,8 +1,7 @@
 //! Holds that are decided together: what the form shows of each, and the decision of exactly those it showed.
 
 use abeyance_api::{
-    Alike, AlikeHold, BulkDecision, DecideError, DecisionDesk as _, DecisionRequest, DeskError,
-    HoldId, HoldView,
+    Alike, AlikeHold, BulkDecision, DecideError, DecisionDesk as _, DecisionRequest, HoldId,
     blast::words::{estimate, grouped, largest, together},
 };
 use chrono::{DateTime, Utc};
@@ -53,14 +52,6 @@ impl Company {
             more: (alike.more > 0).then(|| grouped(alike.more)),
         })
     }
-}
-
-/// Those that wait at this moment.
-pub(super) async fn look_up(app: &Approver, view: &HoldView) -> Result<Alike, DeskError> {
-    if view.offers.alike == 0 {
-        return Ok(Alike::default());
-    }
-    app.holds_alike(&view.id).await
 }
 
 /// The hold itself and those that were alike when the page was shown; the first that did not count is told. What came

@@ -131,18 +131,18 @@ async fn show(
     status: StatusCode,
     trouble_with_decision: Option<Trouble>,
 ) -> Response {
-    let view = match app.hold_view(id).await {
-        Ok(view) => view,
-        Err(DeskError::NotFound) => return no_such_hold(app),
-        Err(error) => return trouble(app, &error),
+    let found = match app.0.store.hold(id).await {
+        Ok(Some(record)) => app.view_in_company(record).await,
+        Ok(None) => return no_such_hold(app),
+        Err(error) => Err(error),
+    };
+    let (view, alike) = match found {
+        Ok(found) => found,
+        Err(error) => return trouble(app, &error.into()),
     };
     let events = match app.0.store.hold_events(id).await {
         Ok(events) => events,
         Err(error) => return trouble(app, &error.into()),
-    };
-    let alike = match alike::look_up(app, &view).await {
-        Ok(alike) => alike,
-        Err(error) => return trouble(app, &error),
     };
     let now = app.0.clock.now();
     let (error, reason) = trouble_with_decision

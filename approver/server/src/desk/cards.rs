@@ -19,10 +19,11 @@ impl CardDesk for Approver {
         let cards = self.0.store.cards_lease(chat, limit, now).await?;
         let mut tasks = Vec::with_capacity(cards.len());
         for card in cards {
+            let (hold, _) = self.view_in_company(card.record).await?;
             tasks.push(CardTask {
                 chat,
                 channel: card.channel,
-                hold: self.view_in_company(card.record).await?,
+                hold,
                 message: card.message,
                 in_doubt: card.in_doubt,
                 failures: card.failures,

@@ -2,7 +2,7 @@
 
 use abeyance_api::{
     Alike, BindingDigest, BulkDecision, BulkOutcome, DecideError, Decision, DecisionDesk,
-    DecisionRequest, DeskError, HoldFilter, HoldId, HoldState, HoldView, LookRequest, PersonId,
+    DecisionRequest, DeskError, HoldFilter, HoldId, HoldView, LookRequest, PersonId,
     PersonRef, Surface, says_something,
 };
 use abeyance_holds::{Ballot, Event, Glance};
@@ -17,7 +17,8 @@ use crate::{
 impl DecisionDesk for Approver {
     async fn hold_view(&self, id: &HoldId) -> Result<HoldView, DeskError> {
         let record = self.0.store.hold(id).await?.ok_or(DeskError::NotFound)?;
-        Ok(self.view_in_company(record).await?)
+        let (view, _) = self.view_in_company(record).await?;
+        Ok(view)
     }
 
     async fn hold_list(&self, filter: HoldFilter) -> Result<Vec<HoldView>, DeskError> {
@@ -85,16 +86,16 @@ impl DecisionDesk for Approver {
 }
 
 impl Approver {
-    /// A hold, and how many others like it wait.
-    pub(crate) async fn view_in_company(&self, record: HoldRecord) -> Result<HoldView, StoreError> {
-        let mut alike = 0;
-        if record.hold.state == HoldState::Pending {
-            let company = self.0.store.holds_alike(&record).await?;
-            alike = company.holds.len().saturating_sub(1);
-        }
+    /// A hold that says how many others like it wait, and which those are.
+    pub(crate) async fn view_in_company(
+        &self,
+        record: HoldRecord,
+    ) -> Result<(HoldView, Alike), StoreError> {
+        let alike = self.0.store.holds_alike(&record).await?;
+        let others = alike.holds.len().saturating_sub(1);
         let mut view = self.view(record);
-        view.offers.alike = u32::try_from(alike).unwrap_or(u32::MAX);
-        Ok(view)
+        view.offers.alike = u32::try_from(others).unwrap_or(u32::MAX);
+        Ok((view, alike))
     }
 
     fn voted(
