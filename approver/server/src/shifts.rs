@@ -111,7 +111,8 @@ fn asked_about<'a>(
     roster.schedule_named(name)
 }
 
-fn instant(
+/// When that is; nothing that is years away.
+pub(crate) fn instant(
     schedule: &OncallSchedule,
     moment: Moment,
     now: DateTime<Utc>,

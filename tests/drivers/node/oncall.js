@@ -21,7 +21,7 @@ try {
   if (await page.getByRole("heading", { name: "Overrides" }).count()) fail("there is an override already");
   await page.getByLabel("Put", { exact: true }).selectOption("cy");
   // The other way round first: the page says why not, and nothing is made.
-  await page.getByLabel("on call from (UTC)").fill(until);
+  await page.getByLabel("on call from (Europe/Berlin)").fill(until);
   await page.getByLabel("until", { exact: true }).fill(from);
   await page.getByLabel("because").fill("dentist");
   await page.getByRole("button", { name: "Override" }).click();
@@ -30,7 +30,7 @@ try {
   if (await page.getByRole("heading", { name: "Overrides" }).count()) fail("a span that ends before it begins was taken");
 
   await page.getByLabel("Put", { exact: true }).selectOption("cy");
-  await page.getByLabel("on call from (UTC)").fill(from);
+  await page.getByLabel("on call from (Europe/Berlin)").fill(from);
   await page.getByLabel("until", { exact: true }).fill(until);
   await page.getByLabel("because").fill("dentist");
   await page.getByRole("button", { name: "Override" }).click();

@@ -56,6 +56,13 @@ impl Zone {
         at.with_timezone(&self.0).naive_local()
     }
 
+    /// An instant as people here write it: `Mon 30 Nov 09:00 CET`.
+    #[must_use]
+    pub fn words(self, at: DateTime<Utc>) -> String {
+        let here = at.with_timezone(&self.0);
+        here.format("%a %-d %b %H:%M %Z").to_string()
+    }
+
     /// The next instants after `from` at which clocks here change, at most `count`, within two years.
     #[must_use]
     pub fn changes(self, from: DateTime<Utc>, count: usize) -> Vec<DateTime<Utc>> {

@@ -1,17 +1,17 @@
 //! The page of schedules: who is on call now and next, the overrides people made, and the form for another.
 
 use abeyance_api::{
-    Claimant, OncallDesk as _, Override, OverrideRemoval, OverrideRequest, OverrideSpan, PersonId,
-    Surface,
+    Claimant, DecideError, NoMoment, OncallDesk as _, Override, OverrideRemoval, OverrideRequest,
+    OverrideSpan, PersonId, Surface,
 };
-use abeyance_holds::oncall::{Shift, shifts};
+use abeyance_holds::oncall::{self, Shift};
 use axum::{
     Form,
     extract::{Path, State},
     http::StatusCode,
     response::{IntoResponse as _, Redirect, Response},
 };
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -28,6 +28,7 @@ use crate::{
     duty::because,
     overrides::{Exceptions, exceptions},
     roster::Roster,
+    shifts,
 };
 
 /// How far ahead shifts are shown.
@@ -39,6 +40,8 @@ const SHIFTS_SHOWN: usize = 8;
 #[derive(Debug, Serialize)]
 struct Row {
     name: String,
+    /// On whose clock its times are.
+    zone: String,
     shifts: Vec<ShiftRow>,
     /// Who may be put on call; empty for somebody who may not change it.
     choices: Vec<Choice>,
@@ -113,7 +116,7 @@ fn row(
     now: DateTime<Utc>,
 ) -> Row {
     let name = schedule.schedule.name();
-    let ahead = shifts(&schedule.schedule, exceptions.of(name), now, now + AHEAD);
+    let ahead = oncall::shifts(&schedule.schedule, exceptions.of(name), now, now + AHEAD);
     let mut choices: Vec<Choice> = Vec::new();
     for id in schedule
         .people()
@@ -131,19 +134,23 @@ fn row(
         shifts: ahead
             .iter()
             .take(SHIFTS_SHOWN)
-            .map(|shift| shift_row(roster, shift))
+            .map(|shift| shift_row(roster, schedule, shift))
             .collect(),
+        zone: schedule
+            .schedule
+            .zone()
+            .map_or_else(|| "UTC".to_owned(), |zone| zone.to_string()),
         choices,
     }
 }
 
-fn shift_row(roster: &Roster, shift: &Shift) -> ShiftRow {
+fn shift_row(roster: &Roster, schedule: &OncallSchedule, shift: &Shift) -> ShiftRow {
     ShiftRow {
         people: names(roster, &shift.duty.people),
         nobody: shift.duty.people.is_empty(),
         because: because(&shift.duty),
-        from: shift.from.into(),
-        until: shift.until.into(),
+        from: moment(Some(schedule), shift.from),
+        until: moment(Some(schedule), shift.until),
     }
 }
 
@@ -152,12 +159,20 @@ fn override_row(roster: &Roster, one: Override, me: &PersonId) -> OverrideRow {
     OverrideRow {
         id: one.id.to_string(),
         people: names(roster, &one.people),
-        from: one.from.into(),
-        until: one.until.into(),
+        from: moment(schedule, one.from),
+        until: moment(schedule, one.until),
         author: named(roster, &one.author),
         reason: one.reason,
         mine: schedule.is_some_and(|schedule| schedule.people().any(|id| id == me)),
         schedule: one.schedule,
+    }
+}
+
+/// On the schedule's own clock, as far as there is one.
+fn moment(schedule: Option<&OncallSchedule>, at: DateTime<Utc>) -> Moment {
+    match schedule.and_then(|schedule| schedule.schedule.zone()) {
+        Some(zone) => Moment::on_clock(at, zone),
+        None => at.into(),
     }
 }
 
@@ -180,7 +195,7 @@ pub(super) struct AddForm {
     csrf: String,
     schedule: String,
     person: PersonId,
-    /// As a browser's date field gives it, in UTC: `2026-12-24T18:00`.
+    /// As a browser's date field gives it, on the schedule's clock: `2026-12-24T18:00`.
     from: String,
     until: String,
     #[serde(default)]
@@ -196,26 +211,44 @@ pub(super) async fn add(
     if !caller.made(&form.csrf) {
         return guard::refusal(&app);
     }
-    let (Some(from), Some(until)) = (instant(&form.from), instant(&form.until)) else {
-        let said = "Give both moments in UTC, such as 2026-12-24T18:00.".to_owned();
-        return show(&app, &caller, StatusCode::UNPROCESSABLE_ENTITY, Some(said)).await;
+    let (by, roster, now) = (myself(&caller), app.roster(), app.0.clock.now());
+    let made = match asked(form, by, &roster, now) {
+        Ok(request) => app.override_add(request).await,
+        Err(error) => Err(error),
     };
-    let request = OverrideRequest {
-        schedule: form.schedule,
-        spans: vec![OverrideSpan {
-            from,
-            until,
-            people: vec![form.person],
-        }],
-        reason: form.reason,
-        claimant: myself(&caller),
-        surface: Surface::Console,
-        key: None,
-    };
-    match app.override_add(request).await {
+    match made {
         Ok(_) => Redirect::to("/oncall").into_response(),
         Err(error) => show(&app, &caller, status_of(&error), Some(in_words(&error))).await,
     }
+}
+
+fn asked(
+    form: AddForm,
+    by: Claimant,
+    roster: &Roster,
+    now: DateTime<Utc>,
+) -> Result<OverrideRequest, DecideError> {
+    let schedule = roster.schedule_named(&form.schedule)?;
+    let instant = |text: &str| match text.parse() {
+        Ok(moment) => shifts::instant(schedule, moment, now),
+        Err(NoMoment) => Err(DecideError::Invalid {
+            detail: "give both moments on the schedule's clock, such as 2026-12-24T18:00"
+                .to_owned(),
+        }),
+    };
+    let span = OverrideSpan {
+        from: instant(&form.from)?,
+        until: instant(&form.until)?,
+        people: vec![form.person],
+    };
+    Ok(OverrideRequest {
+        schedule: form.schedule,
+        spans: vec![span],
+        reason: form.reason,
+        claimant: by,
+        surface: Surface::Console,
+        key: None,
+    })
 }
 
 #[derive(Deserialize)]
@@ -251,12 +284,4 @@ fn myself(caller: &LoggedIn) -> Claimant {
     Claimant::Person {
         id: caller.person.id.clone(),
     }
-}
-
-/// With or without seconds, and without a zone: it is UTC.
-fn instant(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.trim().trim_end_matches('Z');
-    let read = |format| NaiveDateTime::parse_from_str(text, format).ok();
-    let wall = read("%Y-%m-%dT%H:%M").or_else(|| read("%Y-%m-%dT%H:%M:%S"));
-    wall.map(|wall| wall.and_utc())
 }

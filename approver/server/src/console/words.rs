@@ -7,7 +7,7 @@ use abeyance_api::{
     Surface, WithdrawReason,
     blast::{self, words::rows},
 };
-use abeyance_holds::LapseCause;
+use abeyance_holds::{LapseCause, oncall::Zone};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
@@ -16,6 +16,8 @@ use serde::Serialize;
 pub(super) struct Moment {
     iso: String,
     words: String,
+    /// The same in UTC, where the words are those of another clock.
+    utc: Option<String>,
 }
 
 impl From<DateTime<Utc>> for Moment {
@@ -23,6 +25,18 @@ impl From<DateTime<Utc>> for Moment {
         Self {
             iso: at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
             words: at.format("%-d %b %H:%M:%S UTC").to_string(),
+            utc: None,
+        }
+    }
+}
+
+impl Moment {
+    /// On the wall clock of a zone.
+    pub(super) fn on_clock(at: DateTime<Utc>, zone: Zone) -> Self {
+        Self {
+            words: zone.words(at),
+            utc: Some(at.format("%-d %b %Y %H:%M UTC").to_string()),
+            ..Self::from(at)
         }
     }
 }
@@ -208,6 +222,27 @@ pub(super) fn lapsed(cause: LapseCause) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_on_the_clock_of_their_zone() {
+        let shown = |zone: &str, at: &str| {
+            let moment = Moment::on_clock(at.parse().unwrap(), zone.parse().unwrap());
+            (moment.words, moment.utc.unwrap(), moment.iso)
+        };
+        let told = |words: &str, utc: &str, iso: &str| {
+            (words.to_owned(), utc.to_owned(), iso.to_owned())
+        };
+        assert_eq!(
+            shown("Europe/Berlin", "2026-11-30T08:00:00Z"),
+            told("Mon 30 Nov 09:00 CET", "30 Nov 2026 08:00 UTC", "2026-11-30T08:00:00Z")
+        );
+        // Where a zone has no letters of its own, its offset stands for it.
+        assert_eq!(
+            shown("America/Sao_Paulo", "2026-12-31T23:30:00Z").0,
+            "Thu 31 Dec 20:30 -03"
+        );
+        assert_eq!(shown("UTC", "2026-07-04T07:05:00Z").0, "Sat 4 Jul 07:05 UTC");
+    }
 
     #[test]
     fn numbers_and_spans_read_well() {

@@ -1,0 +1,146 @@
+//! The console's page of schedules: its times, its form, and what somebody is told whose schedule it is not.
+
+#![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
+
+mod support;
+
+use std::sync::Arc;
+
+use abeyance_api::{ManualClock, OncallDesk as _};
+use abeyance_approver::{
+    Approver, OncallSchedule,
+    oncall::{Handoff, Layer, Schedule},
+};
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, header},
+};
+use http_body_util::BodyExt as _;
+use secrecy::ExposeSecret as _;
+use support::{config, console_token, start};
+use tower::ServiceExt as _;
+
+const ORIGIN: &str = "http://127.0.0.1:8080";
+
+/// Bob and Cho change by days, at nine in Berlin.
+async fn on_call() -> Approver {
+    let layer = Layer {
+        name: "always".to_owned(),
+        turns: vec![vec!["bob".parse().unwrap()], vec!["cho".parse().unwrap()]],
+        handoff: Handoff::new("0 9 * * *", "Europe/Berlin".parse().unwrap()).unwrap(),
+        anchor: "2026-01-05".parse().unwrap(),
+        coverage: Vec::new(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder);
+    config.schedules = vec![OncallSchedule {
+        schedule: Schedule::new("dba", vec![layer]).unwrap(),
+        stand_ins: Vec::new(),
+        announce: None,
+        slack_group: None,
+    }];
+    let clock = Arc::new(ManualClock::new(start()));
+    let approver = Approver::open(config, clock).await.unwrap();
+    // The folder goes with the process.
+    let _kept = folder.keep();
+    approver
+}
+
+/// Somebody's browser.
+struct Browser<'a> {
+    approver: &'a Approver,
+    cookie: String,
+}
+
+impl<'a> Browser<'a> {
+    async fn log_in(approver: &'a Approver, who: &str) -> Browser<'a> {
+        let mut browser = Self {
+            approver,
+            cookie: String::new(),
+        };
+        let form = format!("token={}&next=/oncall", console_token(who).expose_secret());
+        let (_, cookie, _) = browser.send("/login", Some(form)).await;
+        browser.cookie = cookie.split(';').next().unwrap().to_owned();
+        browser
+    }
+
+    async fn send(&self, path: &str, form: Option<String>) -> (StatusCode, String, String) {
+        let request = match form {
+            Some(_) => Request::post(path),
+            None => Request::get(path),
+        };
+        let request = request
+            .header(header::COOKIE, &self.cookie)
+            .header(header::HOST, "127.0.0.1:8080")
+            .header(header::ORIGIN, ORIGIN)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form.map_or_else(Body::empty, Body::from));
+        let answer = self.approver.router().oneshot(request.unwrap()).await;
+        let (parts, body) = answer.unwrap().into_parts();
+        let cookie = parts.headers.get(header::SET_COOKIE);
+        let cookie = cookie.map(|cookie| cookie.to_str().unwrap().to_owned());
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        (parts.status, cookie.unwrap_or_default(), text)
+    }
+
+    async fn page(&self) -> String {
+        self.send("/oncall", None).await.2
+    }
+
+    /// Puts Cho on call.
+    async fn stand_in(&self, schedule: &str, from: &str, until: &str) -> (StatusCode, String) {
+        let page = self.page().await;
+        let csrf = page.split("name=\"csrf\" value=\"").nth(1).unwrap();
+        let csrf = csrf.split('"').next().unwrap();
+        let form = format!(
+            "csrf={csrf}&schedule={schedule}&person=cho&from={from}&until={until}&reason=dentist"
+        );
+        let (status, _, text) = self.send("/oncall/overrides", Some(form)).await;
+        (status, text)
+    }
+}
+
+#[tokio::test]
+async fn shifts_are_on_the_clock_of_their_schedule() {
+    let approver = on_call().await;
+    let bob = Browser::log_in(&approver, "bob").await;
+    // The clocks go forward on 29 March; the page looks two weeks ahead of the second.
+    let made = bob
+        .stand_in("dba", "2026-03-28T12:00", "2026-03-29T12:00")
+        .await;
+    assert_eq!(made.0, StatusCode::SEE_OTHER, "{}", made.1);
+    let overrides = approver.overrides(start()).await.unwrap();
+    let span = (overrides[0].from.to_rfc3339(), overrides[0].until.to_rfc3339());
+    assert_eq!(
+        (span.0.as_str(), span.1.as_str()),
+        ("2026-03-28T11:00:00+00:00", "2026-03-29T10:00:00+00:00")
+    );
+    let page = bob.page().await;
+    for shown in [
+        "<time datetime=\"2026-03-28T11:00:00Z\" title=\"28 Mar 2026 11:00 UTC\">Sat 28 Mar 12:00 CET</time>",
+        "<time datetime=\"2026-03-29T10:00:00Z\" title=\"29 Mar 2026 10:00 UTC\">Sun 29 Mar 12:00 CEST</time>",
+        "<span class=\"how\">Europe/Berlin</span>",
+        "on call from (Europe/Berlin)",
+        "Tue 3 Mar 09:00 CET",
+    ] {
+        assert!(page.contains(shown), "{shown} is missing: {page}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_cannot_be_is_answered_on_its_page() {
+    let approver = on_call().await;
+    let bob = Browser::log_in(&approver, "bob").await;
+    for (schedule, from, told) in [
+        ("dba", "tomorrow", "Give both moments on the schedule&#x27;s clock"),
+        ("dba", "275760-01-01T00:00", "Give both moments"),
+        ("dba", "9026-03-28T12:00", "is too far from now"),
+        ("dbb", "2026-03-28T12:00", "There is no schedule dbb; did you mean dba?"),
+    ] {
+        let (status, page) = bob.stand_in(schedule, from, "2026-03-29T12:00").await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{from}: {page}");
+        assert!(page.contains(told), "{from}: {page}");
+    }
+    assert!(approver.overrides(start()).await.unwrap().is_empty());
+}
