@@ -109,6 +109,72 @@ fn a_month_laid_out() {
     assert!(lines.contains(&"DTEND:20260330T070000Z"), "{calendar}");
 }
 
+/// Whenever it is exported, an event is the same one, and begins when its shift does.
+#[test]
+fn a_shift_is_the_same_event_in_every_calendar() {
+    let events = |from: &str| {
+        let args = ["preview", "--from", from, "--days", "2", "--format", "ical"];
+        let calendar = said(&oncall(|s| s, &args));
+        let of = |key: &'static str| {
+            let lines = calendar.split("\r\n").map(str::to_owned);
+            lines.filter_map(move |line| line.strip_prefix(key).map(str::to_owned))
+        };
+        of("UID:")
+            .zip(of("DTSTART:").collect::<Vec<_>>())
+            .collect::<Vec<_>>()
+    };
+    let running = (
+        "dba-office-20260112T080000Z@abeyance".to_owned(),
+        "20260112T080000Z".to_owned(),
+    );
+    let next = (
+        "dba-nights-20260112T160000Z@abeyance".to_owned(),
+        "20260112T160000Z".to_owned(),
+    );
+    for from in [
+        "2026-01-12T08:00:00Z",
+        "2026-01-12T10:00:00Z",
+        "2026-01-12T15:59:59Z",
+    ] {
+        let events = events(from);
+        assert_eq!(events[..2], [running.clone(), next.clone()], "{from}");
+    }
+    // A turn that has been going on since long ago, and one that nobody has yet.
+    let alone = |s: String| s.replace("turns = [\"cy\", \"ann\"]", "turns = [\"cy\"]");
+    let args = [
+        "preview",
+        "--from",
+        "2026-01-17 12:00",
+        "--days",
+        "1",
+        "--format",
+        "ical",
+    ];
+    let calendar = said(&oncall(alone, &args));
+    assert!(
+        calendar.contains("UID:dba-nights-20260116T160000Z@abeyance\r\n"),
+        "{calendar}"
+    );
+    let args = [
+        "preview",
+        "--from",
+        "2025-12-01 12:00",
+        "--days",
+        "1",
+        "--format",
+        "ical",
+    ];
+    let calendar = said(&oncall(|s| s, &args));
+    assert!(
+        calendar.contains("UID:dba-nobody-19700101T000000Z@abeyance\r\n"),
+        "{calendar}"
+    );
+    assert!(
+        calendar.contains("DTSTART:20251201T110000Z\r\n"),
+        "{calendar}"
+    );
+}
+
 /// Cy has a console token and no Slack id: nothing is missing.
 #[test]
 fn lint_passes_where_everybody_can_decide() {

@@ -19,5 +19,5 @@ pub use coverage::{Coverage, CoverageError};
 pub use event::OncallEvent;
 pub use handoff::{Handoff, HandoffError, Zone};
 pub use schedule::{Duty, DutySource, Exception, Layer, Schedule, ScheduleError};
-pub use shifts::{Shift, shifts};
+pub use shifts::{Shift, beginning, shifts};
 pub use swap::{NoSwap, swap};

@@ -4,8 +4,8 @@
 
 use abeyance_api::PersonId;
 use abeyance_holds::oncall::{
-    Coverage, DutySource, Exception, Handoff, HandoffError, Layer, NoSwap, Schedule, Zone, shifts,
-    swap,
+    Coverage, DutySource, Exception, Handoff, HandoffError, Layer, NoSwap, Schedule, Zone,
+    beginning, shifts, swap,
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use proptest::prelude::*;
@@ -296,6 +296,67 @@ fn higher_layers_and_exceptions_come_first() {
         dba.on_duty(at("2026-11-02T12:00:00Z"), &exceptions).people,
         people("ann")
     );
+}
+
+#[test]
+fn a_shift_began_when_it_did_wherever_one_looks_from() {
+    let weekly = layer("0 9 * * 1", "Europe/Berlin", "2026-01-05", &["ann", "bob"]);
+    let alone = layer("0 * * * *", "Europe/Berlin", "1999-01-04", &["ann"]);
+    let dentist = Exception {
+        from: at("2026-11-04T08:00:00Z"),
+        until: at("2026-11-04T12:00:00Z"),
+        people: people("cy"),
+        author: "ann".parse().unwrap(),
+        reason: "dentist".to_owned(),
+        made_at: at("2026-10-01T00:00:00Z"),
+    };
+    let exceptions = [dentist];
+    for (layer, exceptions, moment, began) in [
+        (
+            &weekly,
+            &[][..],
+            "2026-11-08T23:00:00Z",
+            Some("2026-11-02T08:00:00Z"),
+        ),
+        (
+            &weekly,
+            &[][..],
+            "2026-11-02T08:00:00Z",
+            Some("2026-11-02T08:00:00Z"),
+        ),
+        (
+            &weekly,
+            &exceptions[..],
+            "2026-11-04T09:00:00Z",
+            Some("2026-11-04T08:00:00Z"),
+        ),
+        (
+            &weekly,
+            &exceptions[..],
+            "2026-11-08T23:00:00Z",
+            Some("2026-11-04T12:00:00Z"),
+        ),
+        // Whoever is alone has one shift since the anchor.
+        (
+            &alone,
+            &[][..],
+            "2026-11-08T23:30:00Z",
+            Some("1999-01-03T23:00:00Z"),
+        ),
+        (
+            &alone,
+            &exceptions[..],
+            "2026-11-08T23:30:00Z",
+            Some("2026-11-04T12:00:00Z"),
+        ),
+        // Before the anchor it was never otherwise.
+        (&weekly, &[][..], "2026-01-01T00:00:00Z", None),
+        (&weekly, &[][..], "1969-01-01T00:00:00Z", None),
+    ] {
+        let schedule = schedule(vec![layer.clone()]);
+        let found = beginning(&schedule, exceptions, at(moment));
+        assert_eq!(found, began.map(at), "{moment}");
+    }
 }
 
 #[test]

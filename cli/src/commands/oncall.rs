@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use abeyance_api::{Moment, PersonId};
 use abeyance_approver::{
     OncallSchedule,
-    oncall::{Duty, DutySource, Exception, Schedule, Shift, shifts},
+    oncall::{Duty, DutySource, Exception, Schedule, Shift, beginning, shifts},
 };
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
@@ -27,6 +27,8 @@ use crate::{
 
 /// Longest preview.
 const DAYS_MAX: u16 = 366;
+/// How far back overrides are asked for that may have begun or ended where a shift began that goes on.
+const PAST: TimeDelta = TimeDelta::days(366);
 
 /// A shift as JSON prints it.
 #[derive(Debug, Serialize)]
@@ -80,17 +82,23 @@ pub fn preview(args: &OncallPreviewArgs, now: DateTime<Utc>) -> Result<(), Failu
     let chosen = at_moment(chosen, args.from, now);
     let mut calendar =
         String::from("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Abeyance//on call//EN\r\n");
-    let counted = Counted::since(&args.approver, earliest(&chosen, now))?;
+    let mut counted = Counted::since(&args.approver, earliest(&chosen, now))?;
+    if args.format == OncallFormat::Ical {
+        counted.with_past(earliest(&chosen, now) - PAST)?;
+    }
     for (given, from) in chosen {
-        let schedule = &given.schedule;
+        let (schedule, exceptions) = (&given.schedule, counted.of(given));
         let until = from + TimeDelta::days(args.days.into());
-        for shift in shifts(schedule, &counted.of(given), from, until) {
+        for shift in shifts(schedule, &exceptions, from, until) {
             match args.format {
                 OncallFormat::Json => {
                     let span = (shift.from, shift.until);
                     output::line(&json(schedule, &shift.duty, span, counted.asked)?);
                 }
-                OncallFormat::Ical => event(&mut calendar, schedule, &shift, &config, now),
+                OncallFormat::Ical => {
+                    let began = beginning(schedule, &exceptions, shift.from);
+                    event(&mut calendar, schedule, &shift, began, &config, now);
+                }
                 OncallFormat::Table => output::line(&format!(
                     "{}  {}  {}  {} ({})",
                     schedule.name(),
@@ -171,6 +179,15 @@ fn because(duty: &Duty) -> String {
     }
 }
 
+/// By what somebody is on call.
+fn of(duty: &Duty) -> &str {
+    match &duty.source {
+        DutySource::Layer { name, .. } => name,
+        DutySource::Exception { .. } => "override",
+        DutySource::Nobody => "nobody",
+    }
+}
+
 fn names(duty: &Duty, config: &Config) -> String {
     let name = |id: &PersonId| {
         let person = config.people.iter().find(|person| person.id == *id);
@@ -218,11 +235,13 @@ fn wall(schedule: &Schedule, at: DateTime<Utc>) -> NaiveDateTime {
     }
 }
 
-/// One event of a calendar (RFC 5545). Hours nobody has are events too, so that they are seen.
+/// One event of a calendar (RFC 5545). Hours nobody has are events too, so that they are seen. It is known by what
+/// it is of and when it began, so that a calendar that takes exports one after another shows each shift once.
 fn event(
     out: &mut String,
     schedule: &Schedule,
     shift: &Shift,
+    began: Option<DateTime<Utc>>,
     config: &Config,
     now: DateTime<Utc>,
 ) {
@@ -234,11 +253,12 @@ fn event(
     };
     let _ = write!(
         out,
-        "BEGIN:VEVENT\r\nUID:{}-{}@abeyance\r\nDTSTAMP:{}\r\nDTSTART:{}\r\nDTEND:{}\r\nSUMMARY:{}: {}\r\nEND:VEVENT\r\n",
+        "BEGIN:VEVENT\r\nUID:{}-{}-{}@abeyance\r\nDTSTAMP:{}\r\nDTSTART:{}\r\nDTEND:{}\r\nSUMMARY:{}: {}\r\nEND:VEVENT\r\n",
         escaped(schedule.name()),
-        stamp(shift.from),
+        escaped(of(&shift.duty)),
+        stamp(began.unwrap_or_default()),
         stamp(now),
-        stamp(shift.from),
+        stamp(began.unwrap_or(shift.from)),
         stamp(shift.until),
         escaped(schedule.name()),
         escaped(&names(&shift.duty, config)),

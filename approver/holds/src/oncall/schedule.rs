@@ -195,7 +195,9 @@ impl Layer {
         let number = self.handoff.count(first, begins);
         let boundaries = self.handoff.boundaries(begins);
         let boundaries = boundaries.take_while(|boundary| *boundary < until);
-        boundaries.zip(number..).collect()
+        // Where there is one turn only, the first is as good as all.
+        let most = if self.turns.len() == 1 { 1 } else { usize::MAX };
+        boundaries.zip(number..).take(most).collect()
     }
 
     /// Every moment in a span at which the hours this layer covers begin or end.

@@ -1,6 +1,6 @@
 //! A schedule laid out in time, for previews, calendars and the search for gaps.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Duty, Exception, Schedule};
 
@@ -56,4 +56,24 @@ pub fn shifts(
         }
     }
     shifts
+}
+
+/// When the shift of a moment began, wherever one looks from; nothing when it was never otherwise.
+#[must_use]
+pub fn beginning(
+    schedule: &Schedule,
+    exceptions: &[Exception],
+    at: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    // Most began within days: further back is looked at only as far as it takes.
+    let mut back = TimeDelta::days(2);
+    loop {
+        let from = (at - back).max(DateTime::UNIX_EPOCH);
+        let laid_out = shifts(schedule, exceptions, from, at + TimeDelta::seconds(1));
+        match laid_out.last() {
+            Some(shift) if shift.from > from => return Some(shift.from),
+            _ if from == DateTime::UNIX_EPOCH => return None,
+            _ => back = back * 4,
+        }
+    }
 }

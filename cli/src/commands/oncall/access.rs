@@ -201,9 +201,10 @@ fn refused(error: DecideError) -> Failure {
 }
 
 /// The exceptions that count, or none with a remark when no approver was named.
-#[derive(Debug)]
 pub struct Counted {
     overrides: Vec<Override>,
+    /// The approver, when one was named.
+    access: Option<Access>,
     /// Whether an approver was asked.
     pub asked: bool,
 }
@@ -215,6 +216,7 @@ impl Counted {
         match Access::given(args)? {
             Some(access) => Ok(Self {
                 overrides: access.overrides(since)?,
+                access: Some(access),
                 asked: true,
             }),
             None => {
@@ -223,10 +225,28 @@ impl Counted {
                 );
                 Ok(Self {
                     overrides: Vec::new(),
+                    access: None,
                     asked: false,
                 })
             }
         }
+    }
+
+    /// Those that are over, too, when they ended after `since`.
+    ///
+    /// # Errors
+    /// When an approver was named and cannot be asked.
+    pub fn with_past(&mut self, since: DateTime<Utc>) -> Result<(), Failure> {
+        let Some(access) = &self.access else {
+            return Ok(());
+        };
+        // The approver gives a bounded number: what counts from now on stays, whatever was before.
+        for one in access.overrides(since)? {
+            if !self.overrides.iter().any(|known| known.id == one.id) {
+                self.overrides.push(one);
+            }
+        }
+        Ok(())
     }
 
     /// Those of one schedule; whoever it does not name any more does not count.
