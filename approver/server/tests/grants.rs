@@ -12,8 +12,8 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use abeyance_api::{
     BulkDecision, Claimant, DecideError, Decision, DecisionDesk, DeskError, Estimate, GrantDesk,
-    GrantRevocation, GrantView, GrantWish, HoldId, HoldRequest, HoldState, ManualClock, Permit,
-    Resolution, Surface, TransactionContext,
+    GrantRevocation, GrantView, GrantWish, HoldId, HoldRequest, HoldState, ManualClock, Outcome,
+    Permit, Resolution, Surface, TransactionContext,
     blast::{Cascade, CascadeAction},
 };
 use abeyance_approver::{Approver, ApproverConfig, BreakGlassRule, Grants, RouteTerms};
@@ -61,6 +61,33 @@ async fn only_grant(approver: &Approver) -> GrantView {
     let mut grants = approver.grants(false).await.unwrap();
     assert_eq!(grants.len(), 1);
     grants.remove(0)
+}
+
+/// People agreed to the shape; whether its first run went well is another matter.
+#[tokio::test]
+async fn a_grant_stays_when_its_first_statement_fails() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let first = desk.hold_open(capped("first")).await.unwrap();
+    grant(&s.approver, &first.id, "bob", 2).await.unwrap();
+    let failed = || Outcome::Failed {
+        sqlstate: "23503".to_owned(),
+        elapsed: Duration::from_millis(3),
+    };
+    let mut id = first.id;
+    for (of, left) in [("first", 2), ("again", 1)] {
+        Permit::claim(&*desk, &id, binding(of)).await.unwrap();
+        desk.hold_report(&id, failed()).await.unwrap();
+        let given = only_grant(&s.approver).await;
+        assert_eq!(
+            (given.uses - given.used, given.active),
+            (left, true),
+            "{of}"
+        );
+        let next = desk.hold_open(capped("again")).await.unwrap();
+        assert!(matches!(next.resolution, Some(Resolution::Approved { .. })));
+        id = next.id;
+    }
 }
 
 #[tokio::test]
