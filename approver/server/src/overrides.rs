@@ -147,7 +147,8 @@ fn allowed(
     }
     let name = schedule.schedule.name();
     Err(invalid(format!(
-        "only people of schedule {name} change who is on call; ask one of them, or add yourself to `stand_ins`"
+        "only people of schedule {name} change who is on call; ask one of them, or whoever keeps the \
+         configuration to add you as a stand-in"
     )))
 }
 
@@ -181,7 +182,7 @@ fn check_spans(
         {
             let name = schedule.schedule.name();
             return Err(invalid(format!(
-                "{stranger} has no turns on schedule {name} and is not in its `stand_ins`"
+                "{stranger} has no turns on schedule {name} and is none of its stand-ins"
             )));
         }
     }

@@ -6,7 +6,9 @@ mod support;
 
 use std::sync::Arc;
 
-use abeyance_api::{ManualClock, OncallDesk as _};
+use abeyance_api::{
+    Claimant, ManualClock, OncallDesk as _, OverrideRequest, OverrideSpan, Surface,
+};
 use abeyance_approver::{
     Approver, OncallSchedule,
     oncall::{Handoff, Layer, Schedule},
@@ -15,6 +17,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
+use chrono::TimeDelta;
 use http_body_util::BodyExt as _;
 use secrecy::ExposeSecret as _;
 use support::{config, console_token, start};
@@ -111,7 +114,10 @@ async fn shifts_are_on_the_clock_of_their_schedule() {
         .await;
     assert_eq!(made.0, StatusCode::SEE_OTHER, "{}", made.1);
     let overrides = approver.overrides(start()).await.unwrap();
-    let span = (overrides[0].from.to_rfc3339(), overrides[0].until.to_rfc3339());
+    let span = (
+        overrides[0].from.to_rfc3339(),
+        overrides[0].until.to_rfc3339(),
+    );
     assert_eq!(
         (span.0.as_str(), span.1.as_str()),
         ("2026-03-28T11:00:00+00:00", "2026-03-29T10:00:00+00:00")
@@ -120,8 +126,8 @@ async fn shifts_are_on_the_clock_of_their_schedule() {
     for shown in [
         "<time datetime=\"2026-03-28T11:00:00Z\" title=\"28 Mar 2026 11:00 UTC\">Sat 28 Mar 12:00 CET</time>",
         "<time datetime=\"2026-03-29T10:00:00Z\" title=\"29 Mar 2026 10:00 UTC\">Sun 29 Mar 12:00 CEST</time>",
-        "<span class=\"how\">Europe/Berlin</span>",
-        "on call from (Europe/Berlin)",
+        "<span class=\"how\">Europe&#x2f;Berlin</span>",
+        "on call from (Europe&#x2f;Berlin)",
         "Tue 3 Mar 09:00 CET",
     ] {
         assert!(page.contains(shown), "{shown} is missing: {page}");
@@ -133,14 +139,58 @@ async fn a_form_that_cannot_be_is_answered_on_its_page() {
     let approver = on_call().await;
     let bob = Browser::log_in(&approver, "bob").await;
     for (schedule, from, told) in [
-        ("dba", "tomorrow", "Give both moments on the schedule&#x27;s clock"),
+        (
+            "dba",
+            "tomorrow",
+            "Give both moments on the schedule&#x27;s clock",
+        ),
         ("dba", "275760-01-01T00:00", "Give both moments"),
         ("dba", "9026-03-28T12:00", "is too far from now"),
-        ("dbb", "2026-03-28T12:00", "There is no schedule dbb; did you mean dba?"),
+        (
+            "dbb",
+            "2026-03-28T12:00",
+            "There is no schedule dbb; did you mean dba?",
+        ),
     ] {
         let (status, page) = bob.stand_in(schedule, from, "2026-03-29T12:00").await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{from}: {page}");
         assert!(page.contains(told), "{from}: {page}");
     }
     assert!(approver.overrides(start()).await.unwrap().is_empty());
+}
+
+/// They read it in chat and in the console, and many of them cannot edit the configuration.
+#[tokio::test]
+async fn whose_schedule_it_is_not_is_told_whom_to_ask() {
+    let approver = on_call().await;
+    let ask = async |who: &str, stands_in: &str| {
+        let request = OverrideRequest {
+            schedule: "dba".to_owned(),
+            spans: vec![OverrideSpan {
+                from: start() + TimeDelta::hours(1),
+                until: start() + TimeDelta::hours(2),
+                people: vec![stands_in.parse().unwrap()],
+            }],
+            reason: "dentist".to_owned(),
+            claimant: Claimant::Person {
+                id: who.parse().unwrap(),
+            },
+            surface: Surface::Slack,
+            key: None,
+        };
+        approver
+            .override_add(request)
+            .await
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        ask("ann", "bob").await,
+        "only people of schedule dba change who is on call; ask one of them, or whoever keeps the configuration to add \
+         you as a stand-in"
+    );
+    assert_eq!(
+        ask("bob", "ann").await,
+        "ann has no turns on schedule dba and is none of its stand-ins"
+    );
 }
