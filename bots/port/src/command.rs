@@ -234,7 +234,7 @@ impl Commands {
         reason: String,
     ) -> Result<Answer, DecideError> {
         let overrides = self.overrides_now().await?;
-        let list = format!("`{} override list` shows them", asker.command);
+        let list = format!("{} override list shows them", asker.command);
         let found = Override::by_beginning(&overrides, id);
         let id = found.map_err(|count| DecideError::Invalid {
             detail: match count {

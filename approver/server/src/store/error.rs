@@ -23,7 +23,7 @@ pub enum StoreError {
     Timeout,
     /// Its certificate is not the one to expect.
     #[error(
-        "the store's database cannot be trusted ({0}); check `ca`, and that its certificate is for the address in `store`"
+        "the store's database cannot be trusted ({0}); check that its certificate is of the CA and for the address that the configuration names"
     )]
     Untrusted(String),
     #[error(
@@ -99,7 +99,7 @@ impl From<sqlx::Error> for StoreError {
             }
             sqlx::Error::Io(io) => Self::Unreachable(io.kind().to_string()),
             sqlx::Error::Tls(tls) => Self::Unreachable(format!(
-                "TLS: {tls}: give it a certificate, or set `tls = \"disable\"` in `store` for a database on this machine"
+                "TLS: {tls}: give it a certificate, or set tls = \"disable\" in the configuration of the store for a database on this machine"
             )),
             sqlx::Error::PoolTimedOut => Self::Timeout,
             sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Self::Closed,
@@ -190,6 +190,36 @@ impl OpenError {
                 store,
                 source: StoreError::Other(other.to_string()),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// They reach people in chat and in the console, where a backtick is no markup or somebody else's.
+    #[test]
+    fn what_people_read_has_no_markup() {
+        let why = || "why".to_owned();
+        let tls = sqlx::Error::Tls("no support".into());
+        for error in [
+            StoreError::ReadOnly,
+            StoreError::Full,
+            StoreError::Locked,
+            StoreError::Corrupt,
+            StoreError::Io(why()),
+            StoreError::Timeout,
+            StoreError::Untrusted(why()),
+            StoreError::Unreachable(why()),
+            StoreError::Replica,
+            StoreError::Rights(why()),
+            StoreError::Closed,
+            StoreError::Other(why()),
+            StoreError::from(tls),
+        ] {
+            let said = DecideError::from(error).to_string();
+            assert!(!said.contains('`'), "{said}");
         }
     }
 }
