@@ -30,13 +30,15 @@ pub fn took(elapsed: Duration) -> String {
     }
 }
 
-/// `12 s`, `4 min 12 s`, `3 h 20 min`.
+/// `12 s`, `4 min 12 s`, `15 min`, `3 h 20 min`, to the nearest second.
 #[must_use]
 pub fn span(span: TimeDelta) -> String {
-    let seconds = span.num_seconds().max(0);
+    let seconds = (span + TimeDelta::milliseconds(500)).num_seconds().max(0);
     match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, 0) => format!("{minutes} min"),
         (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, 0, _) => format!("{hours} h"),
         (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }
 }
@@ -47,8 +49,7 @@ pub fn transaction(view: &HoldView) -> String {
     match view.request.transaction {
         TransactionContext::Idle => "none open".to_owned(),
         TransactionContext::Open => {
-            let wait = (view.expires_at - view.created_at).to_std();
-            let wait = took(wait.unwrap_or_default());
+            let wait = span(view.expires_at - view.created_at);
             format!("open; its locks stay held while this waits, {wait} at most")
         }
     }
@@ -289,6 +290,17 @@ mod tests {
         ];
         for (count, want) in cases {
             assert_eq!(rows(count), want);
+        }
+        let cases = [
+            (899_993, "15 min"),
+            (869_400, "14 min 29 s"),
+            (400, "0 s"),
+            (-5_000, "0 s"),
+            (7_200_000, "2 h"),
+            (12_000_000, "3 h 20 min"),
+        ];
+        for (millis, want) in cases {
+            assert_eq!(span(TimeDelta::milliseconds(millis)), want);
         }
         let cases = [
             (400, "0.4 ms"),

@@ -66,9 +66,14 @@ pub(super) fn estimate(estimate: &Estimate) -> (String, &'static str) {
     (blast::words::amount(estimate), how)
 }
 
-/// `4 min 12 s`
+/// To the nearest: what was fifteen minutes a moment ago still is.
+pub(super) fn seconds(span: TimeDelta) -> i64 {
+    (span + TimeDelta::milliseconds(500)).num_seconds().max(0)
+}
+
+/// `4 min 12 s`, `5 min 00 s`: as wide while it counts down.
 pub(super) fn span(span: TimeDelta) -> String {
-    let seconds = span.num_seconds().max(0);
+    let seconds = seconds(span);
     match (
         seconds / 86_400,
         seconds / 3_600 % 24,
@@ -229,19 +234,25 @@ mod tests {
             let moment = Moment::on_clock(at.parse().unwrap(), zone.parse().unwrap());
             (moment.words, moment.utc.unwrap(), moment.iso)
         };
-        let told = |words: &str, utc: &str, iso: &str| {
-            (words.to_owned(), utc.to_owned(), iso.to_owned())
-        };
+        let told =
+            |words: &str, utc: &str, iso: &str| (words.to_owned(), utc.to_owned(), iso.to_owned());
         assert_eq!(
             shown("Europe/Berlin", "2026-11-30T08:00:00Z"),
-            told("Mon 30 Nov 09:00 CET", "30 Nov 2026 08:00 UTC", "2026-11-30T08:00:00Z")
+            told(
+                "Mon 30 Nov 09:00 CET",
+                "30 Nov 2026 08:00 UTC",
+                "2026-11-30T08:00:00Z"
+            )
         );
         // Where a zone has no letters of its own, its offset stands for it.
         assert_eq!(
             shown("America/Sao_Paulo", "2026-12-31T23:30:00Z").0,
             "Thu 31 Dec 20:30 -03"
         );
-        assert_eq!(shown("UTC", "2026-07-04T07:05:00Z").0, "Sat 4 Jul 07:05 UTC");
+        assert_eq!(
+            shown("UTC", "2026-07-04T07:05:00Z").0,
+            "Sat 4 Jul 07:05 UTC"
+        );
     }
 
     #[test]
@@ -249,6 +260,8 @@ mod tests {
         assert_eq!(span(TimeDelta::seconds(9)), "9 s");
         assert_eq!(span(TimeDelta::seconds(252)), "4 min 12 s");
         assert_eq!(span(TimeDelta::seconds(3_720)), "1 h 02 min");
+        assert_eq!(span(TimeDelta::milliseconds(899_993)), "15 min 00 s");
+        assert_eq!(span(TimeDelta::milliseconds(1_499)), "1 s");
         assert_eq!(span(TimeDelta::seconds(-5)), "0 s");
         assert_eq!(elapsed(Duration::from_micros(5_640)), "5.6 ms");
         assert_eq!(elapsed(Duration::from_micros(34_700)), "35 ms");

@@ -264,13 +264,34 @@ fn why(rule: &str, reasons: &[String]) -> String {
     }
 }
 
-/// A time span for people: `4m 30s`.
+/// A time span for people: `4m 30s`. To the nearest second: what was fifteen minutes a moment ago still is.
 fn span(left: Duration) -> String {
-    let seconds = left.as_secs();
+    let seconds = left.saturating_add(Duration::from_millis(500)).as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, s) => format!("{s}s"),
         (0, m, 0) => format!("{m}m"),
         (0, m, s) => format!("{m}m {s}s"),
+        (h, 0, _) => format!("{h}h"),
         (h, m, _) => format!("{h}h {m}m"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_told_to_the_nearest_second() {
+        for (millis, want) in [
+            (899_993, "15m"),
+            (900_000, "15m"),
+            (869_400, "14m 29s"),
+            (1_499, "1s"),
+            (400, "0s"),
+            (7_200_000, "2h"),
+            (3_659_600, "1h 1m"),
+        ] {
+            assert_eq!(span(Duration::from_millis(millis)), want, "{millis}");
+        }
     }
 }
