@@ -1,4 +1,9 @@
 //! Proxies that go away: their holds end when their lease does, and never before.
+//!
+//! A lease is time that passes: what proves that a proxy is gone is an approver that looked for the whole of it, by the
+//! machine's own steady clock, while proxies beat over real connections and the store's clock agrees. A clock of the
+//! test's could move no part of that without the others. So a lease is short here, nothing waits but for a lease,
+//! and each test waits for what a lease brings about.
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
 
@@ -7,11 +12,12 @@ mod support;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use abeyance_api::{
-    DecisionDesk as _, HoldDesk, HoldId, HoldState, Outcome, Resolution, SystemClock,
+    Clock, DecisionDesk as _, HoldDesk, HoldId, HoldState, Outcome, Resolution, SystemClock,
     WithdrawReason,
     client::{HttpDesk, HttpDeskConfig},
 };
 use abeyance_approver::{Approver, ApproverConfig, serve};
+use chrono::{DateTime, Utc};
 use support::{PROXY_TOKEN, approve, binding, config, open};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -34,13 +40,23 @@ fn shared(folder: &TempDir) -> ApproverConfig {
     config
 }
 
-async fn run(config: ApproverConfig) -> Running {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    run_at(config, listener).await
+/// The machine's clock, so much later.
+#[derive(Debug)]
+struct Later(Duration);
+
+impl Clock for Later {
+    fn now(&self) -> DateTime<Utc> {
+        SystemClock.now() + self.0
+    }
 }
 
-async fn run_at(config: ApproverConfig, listener: TcpListener) -> Running {
-    let approver = Approver::open(config, Arc::new(SystemClock)).await.unwrap();
+async fn run(config: ApproverConfig) -> Running {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    run_at(config, listener, Later(Duration::ZERO)).await
+}
+
+async fn run_at(config: ApproverConfig, listener: TcpListener, clock: Later) -> Running {
+    let approver = Approver::open(config, Arc::new(clock)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
@@ -130,17 +146,19 @@ async fn a_proxy_keeps_its_holds_when_its_approver_was_away() {
     let folder = tempfile::tempdir().unwrap();
     let first = run(shared(&folder)).await;
     let address = first.address;
-    let proxy = desk(&[address]);
-    let id = open(&proxy).await;
+    let (proxy, dead) = (desk(&[address]), desk(&[address]));
+    let (id, forsaken) = (open(&proxy).await, open(&dead).await);
+    drop(dead);
     first.stop().await;
     // Away for longer than the lease: that says nothing about the proxy.
-    tokio::time::sleep(LEASE * 2).await;
-    let second = run_at(shared(&folder), TcpListener::bind(address).await.unwrap()).await;
+    let listener = TcpListener::bind(address).await.unwrap();
+    let second = run_at(shared(&folder), listener, Later(LEASE * 2)).await;
     let mut waiting = JoinSet::new();
     let waiter = proxy.clone();
     let held = id.clone();
     waiting.spawn(async move { waiter.hold_wait(&held).await });
-    tokio::time::sleep(LEASE * 3).await;
+    // Leases were judged again, by an approver that had looked for a whole one.
+    until(&second.approver, &forsaken, HoldState::Withdrawn).await;
     approve(&second.approver, &id).await;
     let resolution = waiting.join_next().await.unwrap().unwrap().unwrap();
     assert!(matches!(resolution, Resolution::Approved { .. }));
