@@ -86,6 +86,9 @@ document.addEventListener("click", (event) => {
   if (!button) return;
   const reason = document.getElementById("reason");
   const missing = button.value === "deny" && !reason.value.trim();
+  // On a phone it may be out of sight, where no browser could ask for it.
+  const more = document.getElementById("more");
+  if (missing && more) more.checked = true;
   reason.setCustomValidity(missing ? "Say in a few words why: whoever waits reads it." : "");
 });
 document.addEventListener("input", (event) => event.target.setCustomValidity?.(""));
