@@ -46,6 +46,18 @@ verdict = "deny"
 message = "empties whole tables"
 "#;
 
+/// What changes rows is asked about; definitions pass, and a client may tell its session whatever it likes.
+pub const WRITES_WAIT: &str = r#"
+[policy]
+default = "hold"
+route = "dba"
+
+[[rule]]
+name = "work"
+class = ["read", "ddl", "session", "session_risk", "transaction"]
+verdict = "allow"
+"#;
+
 /// As a careful operator would have it: reads pass, all else is asked.
 pub const CAREFUL: &str = r#"
 [policy]

@@ -1,20 +1,10 @@
 //! Grants, tickets and approvals notice what a name has come to mean: on a real PostgreSQL, changed past the proxy.
 
-use abeyance_e2e::{Approver, RawClient, Reply, World, eventually, world::Mode};
+use abeyance_e2e::{
+    Approver, RawClient, Reply, World, config::WRITES_WAIT, eventually, world::Mode,
+};
 use anyhow::{Context as _, Result, ensure};
 use tokio_postgres::Client;
-
-/// Definitions pass; what changes rows is asked about.
-const RULES: &str = r#"
-[policy]
-default = "hold"
-route = "dba"
-
-[[rule]]
-name = "work"
-class = ["read", "ddl", "session", "session_risk", "transaction"]
-verdict = "allow"
-"#;
 
 /// Tables of the same name in two schemas, a view, a trigger whose function calls another, a policy, a default, a domain.
 const STOCK: &str = "
@@ -51,7 +41,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Result<Self> {
         let world = World::with(Mode::Socket, |config| {
-            RULES.clone_into(&mut config.policy);
+            WRITES_WAIT.clone_into(&mut config.policy);
             // Nobody looks by himself: what is noticed was asked for.
             config.replace_in_targets("environment", "catalog_poll = \"10m\"\nenvironment");
         })

@@ -2,24 +2,14 @@
 //! thing. Real PostgreSQL, real proxy, real approver.
 
 use abeyance_e2e::{
-    Approver, PROTOCOL_3_0, RawClient, World, eventually, message,
+    Approver, PROTOCOL_3_0, RawClient, World,
+    config::WRITES_WAIT,
+    eventually, message,
     postgres::{PASSWORD, User},
     world::Mode,
 };
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio_postgres::Client;
-
-/// What changes rows is asked about; the client may tell its session whatever it likes.
-const RULES: &str = r#"
-[policy]
-default = "hold"
-route = "dba"
-
-[[rule]]
-name = "work"
-class = ["read", "ddl", "session", "session_risk", "transaction"]
-verdict = "allow"
-"#;
 
 const GOODS: &str = "
 CREATE TABLE goods (id bigint PRIMARY KEY, n bigint NOT NULL, day date NOT NULL DEFAULT '2020-02-01');
@@ -107,7 +97,7 @@ impl Bench {
     /// `route`: more lines for the route.
     async fn with(route: &str) -> Result<Self> {
         let world = World::with(Mode::Socket, |config| {
-            RULES.clone_into(&mut config.policy);
+            WRITES_WAIT.clone_into(&mut config.policy);
             route.clone_into(&mut config.route_lines);
             // Nobody looks by himself: what is noticed was asked for.
             config.replace_in_targets("environment", "catalog_poll = \"10m\"\nenvironment");
