@@ -134,6 +134,23 @@ async fn shifts_are_on_the_clock_of_their_schedule() {
     }
 }
 
+/// Two weeks are looked at; that they end is no hand-over.
+#[tokio::test]
+async fn a_shift_that_goes_on_has_no_end() {
+    let approver = on_call().await;
+    let bob = Browser::log_in(&approver, "bob").await;
+    // From the day after tomorrow on, for longer than the page looks.
+    let made = bob
+        .stand_in("dba", "2026-03-04T12:00", "2026-04-04T12:00")
+        .await;
+    assert_eq!(made.0, StatusCode::SEE_OTHER, "{}", made.1);
+    let page = bob.page().await;
+    let shown = page.split("<span>from ").nth(1).unwrap();
+    let shown = shown.split("</span>").next().unwrap();
+    assert!(shown.contains("Wed 4 Mar 12:00 CET"), "{shown}");
+    assert!(shown.ends_with(" on"), "{shown}");
+}
+
 #[tokio::test]
 async fn a_form_that_cannot_be_is_answered_on_its_page() {
     let approver = on_call().await;

@@ -53,7 +53,8 @@ struct ShiftRow {
     nobody: bool,
     because: String,
     from: Moment,
-    until: Moment,
+    /// Nothing when its end is further ahead than is shown.
+    until: Option<Moment>,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,7 +117,8 @@ fn row(
     now: DateTime<Utc>,
 ) -> Row {
     let name = schedule.schedule.name();
-    let ahead = oncall::shifts(&schedule.schedule, exceptions.of(name), now, now + AHEAD);
+    let end = now + AHEAD;
+    let ahead = oncall::shifts(&schedule.schedule, exceptions.of(name), now, end);
     let mut choices: Vec<Choice> = Vec::new();
     for id in schedule
         .people()
@@ -134,7 +136,7 @@ fn row(
         shifts: ahead
             .iter()
             .take(SHIFTS_SHOWN)
-            .map(|shift| shift_row(roster, schedule, shift))
+            .map(|shift| shift_row(roster, schedule, shift, end))
             .collect(),
         zone: schedule
             .schedule
@@ -144,13 +146,19 @@ fn row(
     }
 }
 
-fn shift_row(roster: &Roster, schedule: &OncallSchedule, shift: &Shift) -> ShiftRow {
+fn shift_row(
+    roster: &Roster,
+    schedule: &OncallSchedule,
+    shift: &Shift,
+    end: DateTime<Utc>,
+) -> ShiftRow {
+    let until = Some(shift.until).filter(|until| *until < end);
     ShiftRow {
         people: names(roster, &shift.duty.people),
         nobody: shift.duty.people.is_empty(),
         because: because(&shift.duty),
         from: moment(Some(schedule), shift.from),
-        until: moment(Some(schedule), shift.until),
+        until: until.map(|until| moment(Some(schedule), until)),
     }
 }
 
