@@ -2,8 +2,8 @@
 
 use abeyance_api::{
     Alike, BindingDigest, BulkDecision, BulkOutcome, DecideError, Decision, DecisionDesk,
-    DecisionRequest, DeskError, HoldFilter, HoldId, HoldView, LookRequest, PersonId,
-    PersonRef, Surface, says_something,
+    DecisionRequest, DeskError, HoldFilter, HoldId, HoldView, LookRequest, PersonId, PersonRef,
+    Surface, says_something,
 };
 use abeyance_holds::{Ballot, Event, Glance};
 use async_trait::async_trait;
