@@ -19,6 +19,9 @@ CREATE SCHEMA east; CREATE SCHEMA west;
 CREATE TABLE east.stock (id bigint PRIMARY KEY); CREATE TABLE west.stock (id bigint PRIMARY KEY);
 INSERT INTO east.stock SELECT generate_series(1, 40); INSERT INTO west.stock SELECT generate_series(1, 40);
 CREATE FUNCTION purge_last() RETURNS void LANGUAGE plpgsql AS 'BEGIN DELETE FROM goods WHERE id = lastval(); END';
+CREATE VIEW last_one AS SELECT lastval() AS id;
+CREATE TABLE own (id bigint);
+ALTER TABLE own ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON own USING (id = pg_backend_pid());
 GRANT ALL ON ALL TABLES IN SCHEMA public, east, west TO PUBLIC; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO PUBLIC;
 GRANT ALL ON SCHEMA public, east, west TO PUBLIC;
 ANALYZE;
@@ -593,6 +596,11 @@ async fn what_only_the_session_has_gets_no_ticket() {
             &[],
             "DELETE FROM goods WHERE id = 11 + (SELECT count(*) FROM pg_cursors)",
         ),
+        (
+            &[],
+            "DELETE FROM goods WHERE id IN (SELECT id FROM last_one)",
+        ),
+        (&[], "DELETE FROM goods WHERE id IN (SELECT id FROM own)"),
         (TEMP, "DELETE FROM goods WHERE id IN (SELECT id FROM pick)"),
         (
             TEMP,
@@ -656,13 +664,17 @@ async fn a_ticket_is_for_the_defaults_its_session_began_with() {
             "work_mem",
             "DELETE FROM goods WHERE id = 11 + (current_setting('work_mem') <> '12MB')::int",
         ),
+        (
+            "statement_timeout",
+            "DELETE FROM goods WHERE id = 11 + (current_setting('statement_timeout') <> '22s')::int",
+        ),
     ] {
         for of in [format!("ROLE {role}"), format!("DATABASE \"{database}\"")] {
             let alter = |value: &str| format!("ALTER {of} SET {setting} = '{value}'");
-            let values = if setting == "work_mem" {
-                ["11MB", "12MB"]
-            } else {
-                ["21", "22"]
+            let values = match setting {
+                "work_mem" => ["11MB", "12MB"],
+                "statement_timeout" => ["21s", "22s"],
+                _ => ["21", "22"],
             };
             bench.admin.batch_execute(&alter(values[0])).await.unwrap();
             let mut client = bench.connect(&[]).await.unwrap();
@@ -676,6 +688,29 @@ async fn a_ticket_is_for_the_defaults_its_session_began_with() {
             bench.admin.batch_execute(&reset).await.unwrap();
         }
     }
+}
+
+/// A login may begin as another role.
+#[tokio::test]
+async fn a_ticket_is_for_the_role_its_session_began_as() {
+    let mut bench = Bench::new().await.unwrap();
+    let role = User::Scram.name();
+    let roles = format!(
+        "CREATE ROLE ticket_one; CREATE ROLE ticket_two; GRANT ticket_one, ticket_two TO {role};
+         ALTER ROLE {role} SET role = 'ticket_one'"
+    );
+    bench.admin.batch_execute(&roles).await.unwrap();
+    let mut client = bench.connect(&[]).await.unwrap();
+    let statement = "DELETE FROM goods WHERE id = 11 + (current_user = 'ticket_two')::int";
+    let statement = bench.fresh(Query(statement));
+    assert!(bench.approved(&mut client, statement).await.unwrap());
+    let alter = format!("ALTER ROLE {role} SET role = 'ticket_two'");
+    bench.admin.batch_execute(&alter).await.unwrap();
+    let mut other = bench.connect(&[]).await.unwrap();
+    let came = bench.sent_again(&mut other, statement).await;
+    let reset = format!("ALTER ROLE {role} RESET role");
+    bench.admin.batch_execute(&reset).await.unwrap();
+    kept(came.map(Some), "another role").unwrap();
 }
 
 #[tokio::test]

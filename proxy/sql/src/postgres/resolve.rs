@@ -89,6 +89,8 @@ pub(crate) struct Seen {
     pub bases: BTreeSet<u32>,
     /// Relation and trigger of it.
     pub triggers: BTreeSet<(u32, u32)>,
+    /// A definition depends on where a cursor, a sequence or the like stands in the session.
+    pub positioned: bool,
 }
 
 impl Seen {
@@ -100,6 +102,7 @@ impl Seen {
         self.foreign.extend(&other.foreign);
         self.cascades.extend(&other.cascades);
         self.triggers.extend(&other.triggers);
+        self.positioned |= other.positioned;
     }
 }
 

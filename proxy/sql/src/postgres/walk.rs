@@ -101,6 +101,10 @@ const OF_THIS_SESSION: [&str; 16] = [
     "pg_prepared_statement",
 ];
 
+fn is_own(function: &FunctionName) -> bool {
+    OF_THIS_SESSION.contains(&function.name.as_str())
+}
+
 /// What was gathered so far.
 #[derive(Debug)]
 struct Walk<'c> {
@@ -207,6 +211,7 @@ impl<'c> Walk<'c> {
         expanded.writes.extend(self.writes);
         expanded.functions.extend(self.functions);
         expanded.doubts.extend(self.doubts);
+        expanded.seen.positioned |= self.at_cursor || expanded.functions.iter().any(is_own);
         if let Some(reason) = self.opaque {
             expanded.refuses(reason);
         }
@@ -278,8 +283,7 @@ impl<'c> Walk<'c> {
                     "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE"
                 )
             });
-        let own = |function: &FunctionName| OF_THIS_SESSION.contains(&function.name.as_str());
-        let positioned = self.at_cursor || self.functions.iter().any(own);
+        let positioned = self.at_cursor || resolved.positioned || self.functions.iter().any(is_own);
         StatementFacts {
             span: 0..0,
             kind,

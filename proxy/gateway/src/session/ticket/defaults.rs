@@ -14,9 +14,12 @@ use crate::{
 };
 
 /// Everything by name and by the operators of the server alone: nothing the session has put before `pg_catalog` answers
-/// in its place. Left out is what our own frame sets, and what belongs to a transaction. Settings that the server
-/// does not know are not among `pg_settings`: those that roles and databases have are asked for by their names.
+/// in its place. Of what our own frame sets it is what the session began with; left out is what belongs to a transaction. The
+/// role is no setting that is listed. Settings that the server does not know are not among `pg_settings`: those that roles and databases have are asked for by their names.
 const DEFAULTS_SQL: &str = "SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.concat(\
+    pg_catalog.quote_ident(CURRENT_USER), ' ', pg_catalog.quote_ident(SESSION_USER), \
+    (SELECT pg_catalog.jsonb_object_agg(s.name, s.reset_val) FROM pg_catalog.pg_settings s \
+      WHERE s.name OPERATOR(pg_catalog.=) ANY (ARRAY['statement_timeout', 'lock_timeout'])), \
     (SELECT pg_catalog.jsonb_object_agg(s.name, s.setting) FROM pg_catalog.pg_settings s \
       WHERE s.context OPERATOR(pg_catalog.=) ANY (ARRAY['user', 'superuser']) \
         AND s.name OPERATOR(pg_catalog.<>) ALL (ARRAY['statement_timeout', 'lock_timeout', \

@@ -20,6 +20,8 @@ pub(crate) struct Resolved {
     pub classes: BTreeSet<crate::StatementClass>,
     pub writes: BTreeSet<RelationName>,
     pub functions: BTreeSet<crate::FunctionName>,
+    /// A definition it goes through depends on what only the session has.
+    pub positioned: bool,
 }
 
 impl Resolver<'_> {
@@ -50,6 +52,7 @@ impl Resolver<'_> {
         reached.extend(run.iter().copied().map(Thing::Routine));
         let columns = self.named_columns(&touched);
         let catalog = self.names.map(|names| self.facts(names, &run, reached));
+        let positioned = self.seen.positioned;
         Resolved {
             columns,
             columns_known: !self.columns_unknown,
@@ -59,6 +62,7 @@ impl Resolver<'_> {
             classes: self.rules.classes,
             writes: self.rules.writes,
             functions: self.rules.functions,
+            positioned,
         }
     }
 
