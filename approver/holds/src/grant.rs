@@ -8,14 +8,14 @@
 //! Pure: time is an argument. Any doubt means that the statement is held as if there were no grant.
 
 use abeyance_api::{
-    BindingDigest, GrantId, GrantView, HoldId, HoldRequest, PersonRef, Revoked, Vote,
+    BindingDigest, GrantId, GrantView, HoldId, HoldRequest, PersonId, PersonRef, Revoked, Vote,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     AuditEvent, Roster,
-    alike::{counted, roughly},
+    alike::{along, counted, fits, roughly},
     eligible, limits,
     quorum::Quorum,
 };
@@ -25,6 +25,11 @@ use crate::{
 pub struct Grant {
     pub hold: HoldId,
     pub agent: String,
+    /// Who answers for the agent, and for whom it acted.
+    #[serde(default)]
+    pub owner: Option<PersonId>,
+    #[serde(default)]
+    pub actor: Option<String>,
     pub target: String,
     pub database: String,
     pub route: String,
@@ -41,6 +46,9 @@ pub struct Grant {
     /// How many rows those who gave it were shown, where anybody knew.
     #[serde(default)]
     pub rows_shown: Option<u64>,
+    /// The same of rows that foreign keys take along.
+    #[serde(default)]
+    pub along_shown: Option<u64>,
     pub uses: u32,
     pub used: u32,
     pub by: Vec<PersonRef>,
@@ -92,6 +100,8 @@ impl Grant {
         Self {
             hold: hold.clone(),
             agent: request.agent.name.clone(),
+            owner: request.agent.owner.clone(),
+            actor: request.agent.actor.clone(),
             target: request.target.name.clone(),
             database: request.target.database.clone(),
             route: request.route.clone(),
@@ -102,6 +112,7 @@ impl Grant {
             plain: request.manner.plain,
             rows_cap: agreed.rows_cap,
             rows_shown: counted(&request.blast.rows),
+            along_shown: along(&request.blast),
             uses: agreed.uses,
             used: 0,
             by: agreed.by.clone(),
@@ -134,6 +145,8 @@ impl Grant {
         now: DateTime<Utc>,
     ) -> Result<(), Unfit> {
         let same = self.agent == request.agent.name
+            && self.owner == request.agent.owner
+            && self.actor == request.agent.actor
             && self.target == request.target.name
             && self.database == request.target.database
             && self.route == request.route
@@ -172,18 +185,20 @@ impl Grant {
 
     /// What changes rows needs a cap of its own, which says that the run can be guarded at all.
     fn rows_fit(&self, request: &HoldRequest) -> Result<(), Unfit> {
+        // No cap counts what goes along.
+        if !fits(self.along_shown.map(roughly), along(&request.blast)) {
+            return Err(Unfit::Rows);
+        }
         let Some(cap) = self.rows_cap else {
             // What is not plain was granted although nothing caps it: the route said so.
             let writes = request.statements.iter().any(|one| !one.writes.is_empty());
             if writes {
                 return if self.plain { Err(Unfit::Rows) } else { Ok(()) };
             }
-            // LIMIT and bounds are literals: a read is to give no more than was shown.
-            let fits = match (self.rows_shown, counted(&request.blast.rows)) {
-                (Some(shown), Some(rows)) => rows <= roughly(shown),
-                (Some(_), None) => false,
-                (None, _) => true,
-            };
+            // LIMIT and bounds are literals: a read is to give no more than was shown. What is not plain is the same text.
+            let shown = self.rows_shown.map(roughly);
+            let bounded = shown.is_some() || !self.plain;
+            let fits = bounded && fits(shown, counted(&request.blast.rows));
             return fits.then_some(()).ok_or(Unfit::Rows);
         };
         let guarded = request.blast.rows_cap.is_some();

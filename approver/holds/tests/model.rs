@@ -184,6 +184,8 @@ fn a_grant() -> Grant {
             .parse()
             .unwrap_or_else(|_| unreachable!("a good id")),
         agent: "bot".to_owned(),
+        owner: None,
+        actor: None,
         target: "clinic".to_owned(),
         database: "clinic".to_owned(),
         route: "dba".to_owned(),
@@ -194,6 +196,7 @@ fn a_grant() -> Grant {
         plain: true,
         rows_cap: Some(10),
         rows_shown: None,
+        along_shown: None,
         uses: 4,
         used: 0,
         by: vec![person("cho")],

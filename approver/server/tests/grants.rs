@@ -257,6 +257,98 @@ async fn a_grant_for_a_read_covers_no_more_rows_than_were_shown() {
     }
 }
 
+fn taking_along(of: &str, rows: Option<Estimate>) -> HoldRequest {
+    let mut request = capped(of);
+    request.blast.cascades = rows.map(|rows| {
+        vec![Cascade {
+            relation: "public.visits".to_owned(),
+            action: CascadeAction::Delete,
+            rows,
+        }]
+    });
+    request
+}
+
+/// What goes along is in no row cap.
+#[tokio::test]
+async fn a_grant_takes_no_more_along_than_was_shown() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    let first = taking_along("first", Some(Estimate::exact(3)));
+    let first = desk.hold_open(first).await.unwrap();
+    grant(&s.approver, &first.id, "bob", 9).await.unwrap();
+    for (rows, covered) in [
+        (Some(Estimate::exact(3)), true),
+        (Some(Estimate::estimated(90)), true),
+        (Some(Estimate::exact(1_000_000)), false),
+        (Some(Estimate::more_than(1)), false),
+        (Some(Estimate::unknown("not asked")), false),
+        (None, false),
+    ] {
+        let told = format!("{rows:?}");
+        let opened = desk.hold_open(taking_along(&told, rows)).await.unwrap();
+        assert_eq!(opened.resolution.is_some(), covered, "{told}");
+    }
+}
+
+/// Nobody was shown how many rows it gives, so nothing would bound what comes next.
+#[tokio::test]
+async fn a_read_of_nobody_knows_how_much_gets_no_grant() {
+    let s = scratch().await;
+    let desk = s.approver.hold_desk();
+    for rows in [
+        Estimate::unknown("it cannot be explained without running code"),
+        Estimate::more_than(100_000),
+    ] {
+        let mut read = capped("read");
+        read.statements[0].kind = "SELECT".to_owned();
+        read.statements[0].writes = Vec::new();
+        read.blast = abeyance_api::Blast::of_rows(rows);
+        let opened = desk.hold_open(read).await.unwrap();
+        let view = s.approver.hold_view(&opened.id).await.unwrap();
+        assert_eq!(view.offers.grant_minutes, 0);
+        let refused = grant(&s.approver, &opened.id, "bob", 1).await;
+        assert!(matches!(refused, Err(DecideError::Invalid { .. })));
+    }
+}
+
+/// For whom it acts was shown, too.
+#[tokio::test]
+async fn what_was_given_for_one_is_not_for_another() {
+    let (approver, _) = with(|config| {
+        config.people.push(config.people[0].clone());
+        config.people[3].id = "dan".parse().unwrap();
+        config.people[3].slack = None;
+        config.people[3].console_token_hash = None;
+    })
+    .await;
+    let desk = approver.hold_desk();
+    let of = |of: &str, owner: Option<&str>, actor: Option<&str>| {
+        let mut request = capped(of);
+        request.agent.owner = owner.map(|owner| owner.parse().unwrap());
+        request.agent.actor = actor.map(str::to_owned);
+        request
+    };
+    let seen = desk.hold_open(of("seen", Some("ann"), Some("cho"))).await;
+    let seen = seen.unwrap().id;
+    let first = desk.hold_open(of("first", Some("ann"), Some("cho"))).await;
+    grant(&approver, &first.unwrap().id, "bob", 9)
+        .await
+        .unwrap();
+    for (owner, actor) in [
+        (Some("ann"), None),
+        (Some("ann"), Some("dan")),
+        (Some("dan"), Some("cho")),
+        (None, Some("cho")),
+    ] {
+        let told = format!("{owner:?} {actor:?}");
+        let opened = desk.hold_open(of(&told, owner, actor)).await.unwrap();
+        assert_eq!(opened.resolution, None, "{told}");
+        let alike = approver.holds_alike(&seen).await.unwrap();
+        assert!(alike.holds.iter().all(|one| one.id != opened.id), "{told}");
+    }
+}
+
 #[tokio::test]
 async fn a_ticket_is_found_again_and_runs_once() {
     let s = scratch().await;
@@ -472,6 +564,13 @@ async fn what_does_more_is_not_decided_with_what_does_less() {
     open.transaction = TransactionContext::Open;
     let mut at_commit = capped("commit");
     at_commit.manner.at_commit = true;
+    // Nobody knows what the same words mean there.
+    let blind = || {
+        let mut blind = capped("blind");
+        blind.manner.shape = None;
+        blind
+    };
+    let unknown = desk.hold_open(blind()).await.unwrap().id;
     for (seen, more) in [
         (&small, rows(Estimate::exact(1_000_000), Some(1_000_000))),
         (&small, rows(Estimate::more_than(1), Some(100))),
@@ -481,6 +580,7 @@ async fn what_does_more_is_not_decided_with_what_does_less() {
         (&known, dark),
         (&small, open),
         (&small, at_commit),
+        (&unknown, blind()),
     ] {
         let told = format!("{:?}", more.blast);
         let more = desk.hold_open(more).await.unwrap().id;

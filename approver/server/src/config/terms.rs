@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use abeyance_api::{HoldRequest, PersonId, TransactionContext};
-use abeyance_holds::{Grantable, Terms, limits};
+use abeyance_holds::{Grantable, Terms, alike::counted, limits};
 
 use super::ConfigError;
 
@@ -94,8 +94,9 @@ impl RouteTerms {
         }
         let rows_cap = request.blast.rows_cap;
         let writes = request.statements.iter().any(|one| !one.writes.is_empty());
-        // Without a cap a grant for rows would let any number of them be changed.
-        let bounded = rows_cap.is_some() || !writes || !request.manner.plain;
+        // Without a cap a grant for rows would let any number of them be changed, or be read.
+        let known = !writes && counted(&request.blast.rows).is_some();
+        let bounded = rows_cap.is_some() || known || !request.manner.plain;
         if self.grants(request) && bounded {
             terms.grantable = Some(Grantable {
                 minutes_max: self.grant_minutes_max,

@@ -221,7 +221,10 @@ pub fn request() -> HoldRequest {
         blast: Blast::of_rows(Estimate::estimated(1_204)),
         transaction: TransactionContext::Idle,
         agent_reason: Some("monthly clean-up".to_owned()),
-        manner: abeyance_api::Manner::default(),
+        manner: abeyance_api::Manner {
+            shape: Some(binding("what it means")),
+            ..abeyance_api::Manner::default()
+        },
         binding: binding("batch"),
     }
 }
