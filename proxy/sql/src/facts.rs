@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeSet, fmt, ops::Range, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::impact::{Impact, Undo};
 
@@ -71,6 +72,9 @@ pub struct StatementFacts {
     /// does something else.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub positioned: bool,
+    /// It makes one value of any number of rows: how many rows come of it says nothing of how many were read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gathers: bool,
     /// What running it would do to others.
     pub impact: Impact,
     /// What the catalog adds; `None` when analysis had none.
@@ -111,6 +115,7 @@ impl StatementFacts {
             doubts: BTreeSet::new(),
             explainable: false,
             positioned: true,
+            gathers: true,
             impact: Impact::unknown(),
             catalog: None,
             redacted: String::new(),
@@ -139,15 +144,20 @@ impl StatementFacts {
     /// The facts of `EXECUTE x` or `FETCH x` once the statement that defined `x` is known.
     ///
     /// What the reference does besides (a call among EXECUTE's arguments, the table that `CREATE
-    /// TABLE AS EXECUTE` makes) stays; so do span, text and fingerprint.
+    /// TABLE AS EXECUTE` makes) stays, and so does its span. Text and fingerprint are those of both: the name alone
+    /// tells nobody what runs.
     #[must_use]
     pub fn resolved_by(&self, definition: &Self) -> Self {
+        let both = [self.fingerprint.as_str(), definition.fingerprint.as_str()];
         let mut resolved = Self {
             span: self.span.clone(),
             refers_to: self.refers_to.clone(),
             defines: None,
-            redacted: self.redacted.clone(),
-            fingerprint: self.fingerprint.clone(),
+            redacted: format!(
+                "{}\n-- which stands for:\n{}",
+                self.redacted, definition.redacted
+            ),
+            fingerprint: fingerprint_of(both),
             explainable: false,
             ..definition.clone()
         };
@@ -171,6 +181,7 @@ impl StatementFacts {
         resolved.columns.extend(self.columns.iter().cloned());
         resolved.doubts.extend(self.doubts.iter().cloned());
         resolved.positioned |= self.positioned;
+        resolved.gathers |= self.gathers;
         if !resolved.doubts.is_empty() {
             resolved.impact.undo = Undo::Unknown;
         }
@@ -198,6 +209,23 @@ impl StatementFacts {
         self.reads.iter().chain(&self.writes).chain(&self.alters)
     }
 }
+
+/// Of two statements as of one, and as long.
+fn fingerprint_of(both: [&str; 2]) -> String {
+    let mut hash = Sha256::new();
+    for one in both {
+        hash.update(one);
+        hash.update([0]);
+    }
+    let digest = hex::encode(hash.finalize());
+    digest
+        .get(..FINGERPRINT_DIGITS)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Hex digits of a fingerprint: 128 bits.
+const FINGERPRINT_DIGITS: usize = 32;
 
 macro_rules! named {
     ($type:ident { $($variant:ident => $name:literal),+ $(,)? }) => {

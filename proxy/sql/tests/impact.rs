@@ -163,3 +163,49 @@ fn what_depends_on_the_session_s_own_state_is_told() {
         assert_eq!(read(sql).positioned, positioned, "{sql}");
     }
 }
+
+#[test]
+fn what_makes_one_value_of_many_rows_is_told() {
+    for (sql, gathers) in [
+        ("SELECT string_agg(name, ',') FROM patients", true),
+        (
+            "SELECT pg_catalog.json_agg(p) OVER () FROM patients p",
+            true,
+        ),
+        ("INSERT INTO t SELECT array_agg(id) FROM patients", true),
+        ("SELECT ARRAY(SELECT name FROM patients)", true),
+        ("SELECT JSON_ARRAYAGG(name) FROM patients", true),
+        ("SELECT JSON_OBJECTAGG(id : name) FROM patients", true),
+        (
+            "SELECT xmlagg(xmlelement(name a, name)) FROM patients",
+            true,
+        ),
+        (
+            "SELECT percentile_disc(ARRAY[0.1, 0.2]) WITHIN GROUP (ORDER BY name) FROM patients",
+            true,
+        ),
+        (
+            "UPDATE t SET n = (SELECT jsonb_object_agg(id, name) FROM patients)",
+            true,
+        ),
+        (
+            "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT * FROM r",
+            true,
+        ),
+        (
+            "SELECT name FROM patients WHERE id = ANY (ARRAY[1, 2])",
+            false,
+        ),
+        (
+            "SELECT count(*), max(name) FROM patients GROUP BY city",
+            false,
+        ),
+        ("WITH r AS (SELECT 1) SELECT * FROM r", false),
+        (
+            "DELETE FROM visits WHERE id IN (SELECT id FROM visits)",
+            false,
+        ),
+    ] {
+        assert_eq!(read(sql).gathers, gathers, "{sql}");
+    }
+}

@@ -85,6 +85,38 @@ impl Approver {
         self.vote(hold, "approve", None, Some(wish)).await
     }
 
+    /// The others that one decision may take along with a hold.
+    ///
+    /// # Errors
+    /// As [`Approver::holds`].
+    pub async fn alike(&self, hold: &str) -> Result<Vec<String>> {
+        let url = format!("{}/api/v1/holds/{hold}/alike", self.url);
+        let answer = self.http.get(url).bearer_auth(console_token(&self.person));
+        let answer = answer.send().await?.error_for_status()?;
+        let alike: Value = serde_json::from_slice(&answer.bytes().await?)?;
+        let holds = alike["holds"].as_array().context("no list")?.iter();
+        let ids = holds.map(|one| one["id"].as_str().map(str::to_owned).context("no id"));
+        let ids: Vec<String> = ids.collect::<Result<_>>()?;
+        Ok(ids.into_iter().filter(|id| id != hold).collect())
+    }
+
+    /// Approves several at once; false when they are not decided together.
+    ///
+    /// # Errors
+    /// When the approver does not answer.
+    pub async fn approve_together(&self, holds: &[&str]) -> Result<bool> {
+        let url = format!("{}/api/v1/holds/decision", self.url);
+        let body = json!({
+            "holds": holds,
+            "claimant": {"by": "person", "id": self.person},
+            "decision": "approve",
+            "reason": null,
+            "surface": "cli",
+        });
+        let request = self.http.post(url).bearer_auth(console_token(&self.person));
+        Ok(request.json(&body).send().await?.status().is_success())
+    }
+
     async fn vote(
         &self,
         hold: &str,

@@ -1,7 +1,7 @@
 //! Grants, tickets and approvals notice what a name has come to mean: on a real PostgreSQL, changed past the proxy.
 
 use abeyance_e2e::{
-    Approver, RawClient, Reply, World, config::WRITES_WAIT, eventually, world::Mode,
+    Approver, RawClient, Reply, World, config::WRITES_WAIT, eventually, postgres::User, world::Mode,
 };
 use anyhow::{Context as _, Result, ensure};
 use tokio_postgres::Client;
@@ -26,9 +26,17 @@ CREATE TABLE east.fires (id int PRIMARY KEY, n int NOT NULL);
 INSERT INTO east.fires SELECT i, i FROM generate_series(1, 20) i;
 CREATE TRIGGER fires BEFORE UPDATE ON east.fires FOR EACH ROW EXECUTE FUNCTION east.fired();
 CREATE TABLE east.elsewhere (id int);
+CREATE TABLE east.shelf (id int PRIMARY KEY);
+CREATE TABLE east.box (shelf int REFERENCES east.shelf ON DELETE CASCADE);
+INSERT INTO east.shelf SELECT generate_series(1, 20); INSERT INTO east.box SELECT 7 FROM generate_series(1, 1000);
+CREATE TABLE east.heap (told text);
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'keeper') THEN CREATE ROLE keeper; END IF;
+END $$;
+GRANT keeper TO PROXY_USER;
 GRANT USAGE ON SCHEMA east, west TO PUBLIC;
 GRANT ALL ON ALL TABLES IN SCHEMA east, west TO PUBLIC;
-ANALYZE east.stock; ANALYZE west.stock; ANALYZE east.ward; ANALYZE east.fires;
+ANALYZE east.stock; ANALYZE west.stock; ANALYZE east.ward; ANALYZE east.fires; ANALYZE east.shelf; ANALYZE east.box;
 ";
 
 struct Bench {
@@ -47,7 +55,8 @@ impl Bench {
         })
         .await?;
         let admin = world.database.admin().await?;
-        admin.batch_execute(STOCK).await?;
+        let stock = STOCK.replace("PROXY_USER", User::Scram.name());
+        admin.batch_execute(&stock).await?;
         Ok(Self {
             admin,
             bob: world.approver("bob")?,
@@ -222,6 +231,49 @@ async fn a_grant_is_for_what_names_stood_for() {
     bench.client = bench.world.client().await.unwrap();
     told(&mut bench, "SET search_path = east").await;
     assert!(bench.stands(sql).await.unwrap(), "another session");
+}
+
+/// A row without others that hang on it says nothing of one with a thousand.
+#[tokio::test]
+async fn a_grant_takes_no_more_along_than_was_shown() {
+    let mut bench = Bench::new().await.unwrap();
+    let delete = |id: i32| format!("DELETE FROM east.shelf WHERE id = {id}");
+    bench.granted(&delete(1)).await.unwrap();
+    assert!(bench.stands(&delete(2)).await.unwrap());
+    assert!(!bench.stands(&delete(7)).await.unwrap(), "a thousand boxes");
+    assert!(bench.stands(&delete(3)).await.unwrap());
+}
+
+/// One row is written, whatever is read for it.
+#[tokio::test]
+async fn a_grant_for_what_gathers_rows_is_for_its_own_values() {
+    let mut bench = Bench::new().await.unwrap();
+    let gather = |most: i32| {
+        format!(
+            "INSERT INTO east.heap SELECT string_agg(n::text, ',') FROM east.stock WHERE id < {most}"
+        )
+    };
+    bench.granted(&gather(2)).await.unwrap();
+    assert!(bench.stands(&gather(2)).await.unwrap());
+    assert!(!bench.stands(&gather(1000)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_grant_is_for_the_role_it_was_given_to() {
+    let mut bench = Bench::new().await.unwrap();
+    let told = async |bench: &mut Bench, sql: &str| {
+        assert_eq!(bench.send(sql).await.unwrap(), None, "{sql}");
+    };
+    bench.granted(OF_WARD).await.unwrap();
+    told(&mut bench, "SET ROLE keeper").await;
+    assert!(!bench.stands(OF_WARD).await.unwrap(), "another role");
+    told(&mut bench, "RESET ROLE").await;
+    assert!(bench.stands(OF_WARD).await.unwrap());
+    told(&mut bench, "BEGIN").await;
+    told(&mut bench, "SET LOCAL ROLE keeper").await;
+    assert!(!bench.stands(OF_WARD).await.unwrap(), "in a transaction");
+    told(&mut bench, "ROLLBACK").await;
+    assert!(bench.stands(OF_WARD).await.unwrap());
 }
 
 /// What its approval showed is not what would run: the ticket is not found, and people are asked anew.

@@ -11,7 +11,13 @@ use abeyance_sql::{
 };
 use abeyance_wire::postgres::{ErrorFields, SqlState, TransactionStatus};
 
-use super::{Identity, judge::Held, standing::Standing, ticket::place};
+use super::{
+    Identity,
+    judge::{Held, JudgedBatch},
+    settings,
+    standing::Standing,
+    ticket::place,
+};
 use crate::Target;
 
 /// Different statements that one hold may show; nobody can judge more.
@@ -79,19 +85,38 @@ fn redacted(facts: &StatementFacts) -> RedactedStatement {
 
 /// Whether the shapes of these statements say enough for a grant: each is understood, and changes rows at most.
 pub(super) fn plain(facts: &[StatementFacts]) -> bool {
-    let rows =
-        |class: &StatementClass| matches!(class, StatementClass::Read | StatementClass::Write);
-    facts.iter().all(|facts| {
-        facts.opaque.is_none()
-            && facts.alters.is_empty()
-            && facts.classes.iter().all(rows)
-            && facts.session == SessionEffect::None
-            && facts.transaction == TransactionEffect::None
-    })
+    facts.iter().all(is_plain)
 }
 
-/// What these statements mean at this target, values left out; `None` without a catalog to say so.
-pub(super) fn shape(facts: &[StatementFacts], target: &Target) -> Option<BindingDigest> {
+fn is_plain(facts: &StatementFacts) -> bool {
+    let rows =
+        |class: &StatementClass| matches!(class, StatementClass::Read | StatementClass::Write);
+    facts.opaque.is_none()
+        && facts.alters.is_empty()
+        && facts.classes.iter().all(rows)
+        && facts.session == SessionEffect::None
+        && facts.transaction == TransactionEffect::None
+}
+
+/// Whether the values in a statement decide no more than which rows it is about, and how many: then its number of rows
+/// says how much it does. Elsewhere they may be the work itself: code, files, definitions, any number of rows in one value.
+fn choose_rows(facts: &StatementFacts) -> bool {
+    let ends = facts
+        .classes
+        .iter()
+        .all(|class| *class == StatementClass::Transaction)
+        && facts.transaction != TransactionEffect::TwoPhase;
+    is_plain(facts) && !facts.gathers || ends || settings::is_reason(facts)
+}
+
+/// What a batch means at this target, `None` without a catalog to say so. `role`: as whom, when it is not the login's own.
+/// Values are left out where they only choose rows; otherwise it is the batch byte for byte.
+pub(super) fn shape(
+    judged: &JudgedBatch,
+    facts: &[StatementFacts],
+    target: &Target,
+    role: Option<&str>,
+) -> Option<BindingDigest> {
     let meaning = |facts: &StatementFacts| {
         let catalog = facts.catalog.as_ref()?;
         let named = (&facts.reads, &facts.writes, &facts.alters);
@@ -103,9 +128,13 @@ pub(super) fn shape(facts: &[StatementFacts], target: &Target) -> Option<Binding
         ))
     };
     let meanings: Option<Vec<String>> = facts.iter().map(meaning).collect();
-    let (meanings, place) = (meanings?, place(target));
-    let meanings = meanings.iter().map(String::as_bytes);
-    Some(BindingDigest::over(meanings.chain([place.as_slice()])))
+    let mut parts: Vec<Vec<u8>> = meanings?.into_iter().map(String::into_bytes).collect();
+    parts.push(place(target));
+    parts.push(format!("{role:?}").into_bytes());
+    if !facts.iter().all(choose_rows) {
+        parts.push(judged.binding(Vec::new()).to_string().into_bytes());
+    }
+    Some(BindingDigest::over(parts.iter().map(Vec::as_slice)))
 }
 
 /// The request that opens a hold.

@@ -140,6 +140,7 @@ impl Session {
         };
         let (rule, route) = (held.rule.clone(), held.route.clone());
         let reasons = held.reasons.clone();
+        let shape = self.shape(&judged, held);
         let effects: Vec<bool> = held
             .statements
             .iter()
@@ -163,7 +164,9 @@ impl Session {
             statements: Vec::new(),
             digest: BindingDigest::over([b"deferred".as_slice()]),
             policy,
+            shape: Some(BindingDigest::over([b"deferred".as_slice()])),
         });
+        deferred.means(shape);
         for reason in reasons {
             if !deferred.reasons.contains(&reason) {
                 deferred.reasons.push(reason);

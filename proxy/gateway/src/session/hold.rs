@@ -52,8 +52,7 @@ impl Session {
                 && held.statements.iter().all(travels),
             at_commit: held.at_commit,
             plain: card::plain(&held.statements),
-            shape: card::shape(&held.statements, &self.identity.target)
-                .filter(|_| self.sight.confirmed),
+            shape: self.shape(&judged, held),
         };
         let defaults = match manner.ticket {
             true => Box::pin(self.defaults()).await?,
@@ -138,6 +137,17 @@ impl Session {
         };
         self.hold_refused(judged, place, Some(&receipt.id), &fields)
             .await
+    }
+
+    /// What others have to mean to be no other thing; at a COMMIT with what ran before it. `None`: not known.
+    pub(super) fn shape(&self, judged: &JudgedBatch, held: &Held) -> Option<BindingDigest> {
+        let role = self.sight.role(&self.identity.target.user);
+        let shape = card::shape(judged, &held.statements, &self.identity.target, role)
+            .filter(|_| self.sight.confirmed)?;
+        match self.deferred.as_ref().filter(|_| held.at_commit) {
+            Some(deferred) => deferred.shape_with(shape),
+            None => Some(shape),
+        }
     }
 
     /// What reviewers will see; the inner error when the batch cannot be shown to anybody.

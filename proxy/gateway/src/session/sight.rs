@@ -25,6 +25,7 @@ use crate::{
 /// Everything by name, so that nothing the session has put before `pg_catalog` answers in its place.
 const ASK_SQL: &str = "SELECT pg_catalog.json_build_object(\
     'path', pg_catalog.current_schemas(true), \
+    'role', CURRENT_USER, \
     'temporary', EXISTS (SELECT FROM pg_catalog.pg_class c \
                          WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()))";
 
@@ -38,6 +39,7 @@ const PREPARE_SQL: &str = "SELECT pg_catalog.set_config('search_path', '', true)
 #[derive(Debug, Deserialize)]
 struct Asked {
     path: Vec<String>,
+    role: String,
     temporary: bool,
 }
 
@@ -53,6 +55,8 @@ pub(super) struct Sighting {
     adopted: Option<u64>,
     /// As it was last asked; `None`: that of a new session.
     path: Option<Arc<[String]>>,
+    /// As whom statements run, as it was last asked; `None`: as in a new session.
+    role: Option<String>,
     /// What the session sees may be another thing now.
     unsettled: bool,
     /// Code nobody has read ran since.
@@ -88,6 +92,7 @@ impl Sighting {
             held: Held::Own(view),
             adopted: None,
             path: None,
+            role: None,
             unsettled: false,
             unseen: false,
             uncommitted: false,
@@ -116,6 +121,11 @@ impl Sighting {
     /// Other sessions see the same catalog, and it is known.
     pub(super) fn is_common(&self) -> bool {
         matches!(self.held, Held::Shared(..))
+    }
+
+    /// As whom statements run when it is not the user of the log-in.
+    pub(super) fn role(&self, login: &str) -> Option<&str> {
+        self.role.as_deref().filter(|role| *role != login)
     }
 
     /// What statements are read with now; `None` when there is a newer one to look for.
@@ -297,6 +307,7 @@ impl Session {
         };
         let path: Arc<[String]> = asked.path.into();
         self.sight.path = Some(Arc::clone(&path));
+        self.sight.role = Some(asked.role);
         let own = self.ask_own(catalog, shared, asked.temporary).await;
         self.frame_close(frame).await?;
         let (whole, bytes) = match own? {

@@ -49,6 +49,13 @@ pub(super) fn is_volatile(name: &str) -> bool {
     )
 }
 
+/// An aggregate whose one value may hold those of all rows, or of as many as its arguments say.
+pub(super) fn gathers(name: &str) -> bool {
+    name.ends_with("_agg")
+        || name.contains("_agg_")
+        || matches!(name, "xmlagg" | "percentile_cont" | "percentile_disc")
+}
+
 /// A built-in function that gives any number of rows, where its name stands in an expression.
 pub(super) fn may_return_set(name: &str) -> bool {
     SETS.contains(name)

@@ -130,6 +130,8 @@ struct Walk<'c> {
     explained: bool,
     /// There is a WHERE CURRENT OF.
     at_cursor: bool,
+    /// It makes one value of any number of rows.
+    gathers: bool,
     notation: notation::Notation,
     resolver: Resolver<'c>,
     /// INSERT, UPDATE, DELETE and MERGE, wherever they stand.
@@ -170,6 +172,7 @@ impl<'c> Walk<'c> {
             revealing: BTreeSet::new(),
             explained: false,
             at_cursor: false,
+            gathers: false,
             notation: notation::Notation::default(),
             resolver,
             changes: 0,
@@ -284,6 +287,11 @@ impl<'c> Walk<'c> {
                 )
             });
         let positioned = self.at_cursor || resolved.positioned || self.functions.iter().any(is_own);
+        let gathers = self.gathers
+            || self
+                .functions
+                .iter()
+                .any(|function| builtin::gathers(&function.name));
         StatementFacts {
             span: 0..0,
             kind,
@@ -309,6 +317,7 @@ impl<'c> Walk<'c> {
             doubts: self.doubts,
             explainable,
             positioned,
+            gathers,
             impact: Impact::unknown(),
             catalog: resolved.catalog,
             redacted: String::new(),

@@ -26,12 +26,24 @@ pub(in crate::session) struct Deferred {
     pub(super) digest: BindingDigest,
     /// Of the rules that let it run.
     pub(super) policy: String,
+    /// What it means, values left out where they only choose rows; `None`: not known of all of it.
+    pub(super) shape: Option<BindingDigest>,
 }
 
 impl Deferred {
     /// What the permit for the COMMIT is bound to besides its own bytes.
     pub(in crate::session) fn digest(&self) -> BindingDigest {
         self.digest
+    }
+
+    /// The shape of what ran, and then of what is still to come.
+    pub(in crate::session) fn shape_with(&self, rest: BindingDigest) -> Option<BindingDigest> {
+        self.shape.map(|ran| joined(ran, rest))
+    }
+
+    /// Takes note of what a batch means that is about to run.
+    pub(super) fn means(&mut self, shape: Option<BindingDigest>) {
+        self.shape = shape.and_then(|shape| self.shape_with(shape));
     }
 
     /// What ran, as reviewers see it.
@@ -96,6 +108,11 @@ impl Shape {
         statement.text = format!("{ran}\n{}", statement.text);
         statement
     }
+}
+
+fn joined(one: BindingDigest, other: BindingDigest) -> BindingDigest {
+    let (one, other) = (one.to_string(), other.to_string());
+    BindingDigest::over([one.as_bytes(), other.as_bytes()])
 }
 
 fn plural(rows: u64) -> &'static str {

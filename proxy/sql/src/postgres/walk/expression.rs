@@ -255,6 +255,7 @@ impl Walk<'_> {
         }
         self.operator(oper_name, [testexpr.as_deref(), None]);
         let exists = *sub_link_type == pb::SubLinkType::ExistsSublink as i32;
+        self.gathers |= *sub_link_type == pb::SubLinkType::ArraySublink as i32;
         match subselect.as_ref().and_then(|query| query.node.as_ref()) {
             // EXISTS looks at rows, not at what is in them.
             Some(N::SelectStmt(query)) if exists => {
@@ -344,6 +345,7 @@ impl Walk<'_> {
                 self.json_output(node.output.as_ref());
             }
             N::JsonArrayQueryConstructor(node) => {
+                self.gathers = true;
                 self.boxed(&node.query);
                 self.json_output(node.output.as_ref());
             }
@@ -388,6 +390,7 @@ impl Walk<'_> {
     }
 
     fn json_aggregate(&mut self, node: Option<&pb::JsonAggConstructor>) {
+        self.gathers = true;
         if let Some(node) = node {
             self.json_output(node.output.as_ref());
             self.boxed(&node.agg_filter);

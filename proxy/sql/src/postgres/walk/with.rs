@@ -20,6 +20,8 @@ impl Walk<'_> {
             location: _,
         } = clause;
         if *recursive {
+            // Each row can carry all before it.
+            self.gathers = true;
             return self.recursive(ctes);
         }
         for cte in ctes.iter().filter_map(common_table) {
