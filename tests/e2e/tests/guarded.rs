@@ -454,6 +454,52 @@ async fn copy_runs_in_brackets_too() -> Result<()> {
     Ok(())
 }
 
+/// No tag tells how many rows were changed while some that it returns are still to come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_fetched_from_in_part_is_counted() -> Result<()> {
+    let some = |sql: &str, more: &[u8]| {
+        let parse = [&b"\0"[..], sql.as_bytes(), b"\0\0\0"].concat();
+        let group = [
+            message(b'P', &parse),
+            message(b'B', b"p\0\0\0\0\0\0\0\0"),
+            message(b'E', b"p\0\0\0\0\x01"),
+            more.to_vec(),
+            message(b'S', b""),
+        ];
+        group.concat()
+    };
+    let floors = "SELECT sum(floor)::bigint FROM rooms";
+    for inside in [false, true] {
+        for sql in [
+            "UPDATE rooms SET floor = floor + 1 RETURNING room",
+            "DELETE FROM rooms RETURNING room",
+            "WITH gone AS (DELETE FROM rooms RETURNING room) SELECT * FROM gone",
+        ] {
+            let mut bench = Bench::new(Access::ReadWrite).await?;
+            let before = bench.database.number(floors).await?;
+            if inside {
+                bench.ask("BEGIN").await?;
+            }
+            let replies = bench.send(&some(sql, b"")).await?;
+            ensure!(
+                sqlstate(&replies).as_deref() == Some("54000"),
+                "{inside} {sql} {replies:?}"
+            );
+            if inside {
+                bench.ask("COMMIT").await?;
+            }
+            ensure!(bench.database.number(floors).await? == before, "{sql}");
+        }
+    }
+    // What is fetched later was changed already, and is not counted twice.
+    let mut bench = Bench::new(Access::ReadWrite).await?;
+    let sql = "UPDATE rooms SET floor = floor WHERE room IN ('R1', 'R2', 'R3') RETURNING room";
+    let rest = message(b'E', b"p\0\0\0\0\0");
+    let replies = bench.send(&some(sql, &rest)).await?;
+    ensure!(tags(&replies) == "12DsDDCZ", "{replies:?}");
+    Ok(())
+}
+
 /// Every write of a driver's normal work runs in a bracket, under a cap that is never reached.
 async fn works_in_brackets(driver: Driver) -> Result<()> {
     let server = Postgres::start().await?;

@@ -70,6 +70,15 @@ pub(super) enum Mode {
     ReadWrite,
 }
 
+/// What is known of the rows a piece changed, besides its tag.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    /// By the target's own counters, where they were asked.
+    written: Option<u64>,
+    /// It went on with a portal that was executed before.
+    resumed: bool,
+}
+
 /// One batch on its way.
 struct Run {
     tracker: Tracker,
@@ -220,6 +229,10 @@ impl Session {
             Some(question) => self.rows_written(question).await?,
             None => None,
         };
+        let resumes = command
+            .as_ref()
+            .and_then(|command| command.resumes.as_deref());
+        let resumed = resumes.is_some_and(|portal| self.ledger.is_begun(portal));
         let tag = self.exchange(run, piece, command.as_ref()).await?;
         let written = match (question, self.standing.status) {
             (Some(question), TransactionStatus::InTransaction) => {
@@ -232,7 +245,8 @@ impl Session {
             // As in a string of several statements: what came before belongs to the client's transaction.
             self.brackets.open = None;
         }
-        self.judge_end(run, tag, command.as_ref(), written).await
+        let counted = Counted { written, resumed };
+        self.judge_end(run, tag, command.as_ref(), counted).await
     }
 
     /// Looks at what a piece did, before anything else runs.
@@ -241,23 +255,34 @@ impl Session {
         run: &mut Run,
         tag: Option<CommandTag>,
         command: Option<&Command>,
-        written: Option<u64>,
+        Counted { written, resumed }: Counted,
     ) -> Result<(), SessionError> {
         let status = self.standing.status;
         if status == TransactionStatus::Idle && self.brackets.open.take().is_some() {
             // The command ended our transaction: a COMMIT in words that were not understood as one.
             self.standing.ready(status, &mut self.ledger);
         }
-        let Some(tag) = tag else { return Ok(()) };
-        if run.floor && ends_transaction(&tag) && status == TransactionStatus::InTransaction {
+        let ends = tag.as_ref().is_some_and(ends_transaction);
+        if run.floor && ends && status == TransactionStatus::InTransaction {
             // A chained transaction is read-only as its predecessor, but has no snapshot yet to keep it so.
             self.take_snapshot(run.permitted).await?;
         }
         let Some((cap, tally)) = &mut self.brackets.guard else {
             return Ok(());
         };
-        tally.add(&tag, command.is_none_or(|command| command.changes), written);
-        let Some((fields, line)) = tally.exceeds(cap) else {
+        let changes = command.is_none_or(|command| command.changes);
+        let tagless = tag.is_none();
+        let part = changes && command.is_some_and(|command| command.part) && !run.failed;
+        match (tag, written) {
+            // A write has done all its work when the first of its rows come.
+            (_, written) if resumed => tally.add_counted(written.unwrap_or(0)),
+            (Some(tag), written) => tally.add(&tag, changes, written),
+            (None, Some(written)) if part => tally.add_counted(written),
+            (None, _) => {}
+        }
+        let uncounted =
+            (part && tagless && written.is_none() && !resumed).then(|| Tally::uncounted(cap));
+        let Some((fields, line)) = uncounted.or_else(|| tally.exceeds(cap)) else {
             return Ok(());
         };
         tracing::warn!(reason = line, "over its row cap");

@@ -286,6 +286,11 @@ impl Ledger {
         }
     }
 
+    /// What a portal runs has begun, if it is known.
+    pub(crate) fn is_begun(&self, name: &[u8]) -> bool {
+        self.portals.get(name).is_some_and(|portal| portal.begun)
+    }
+
     pub(crate) fn portal_drop(&mut self, name: &[u8]) {
         self.portals.remove(name);
     }

@@ -111,6 +111,27 @@ impl Tally {
         self.total = self.total.saturating_add(self.last);
     }
 
+    /// Takes what the target counted of a command that told nothing itself.
+    pub(super) fn add_counted(&mut self, written: u64) {
+        self.last = written;
+        self.total = self.total.saturating_add(written);
+    }
+
+    /// The refusal of what changed nobody knows how many rows.
+    pub(super) fn uncounted(cap: &Cap) -> (ErrorFields, String) {
+        let (Cap::Approved { rows, .. } | Cap::Ruled { rows, .. }) = cap;
+        let line = format!(
+            "rows that nobody could count were changed under a cap of {rows}; everything was rolled back"
+        );
+        let fields = ErrorFields::error(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("it may change {rows} rows, and the target does not count them while some of what it returns is still to come"),
+        )
+        .detail("Nothing was kept.")
+        .hint("Execute it without a limit on rows.");
+        (fields, line)
+    }
+
     /// The refusal, when a cap is exceeded, and the same in a line for the record.
     pub(super) fn exceeds(self, cap: &Cap) -> Option<(ErrorFields, String)> {
         let (changed, rows, whose) = match cap {

@@ -40,6 +40,10 @@ pub(super) struct Command {
     pub(super) shows: bool,
     /// Data may flow from the client while it runs.
     pub(super) copies: bool,
+    /// It may stop before all rows have come: then no tag tells what it did.
+    pub(super) part: bool,
+    /// The portal it executes, if that was opened before this piece.
+    pub(super) resumes: Option<Box<[u8]>>,
 }
 
 impl Command {
@@ -55,9 +59,23 @@ impl Command {
             },
             shows: is("show"),
             copies: is("copy"),
+            part: false,
+            resumes: None,
         }
     }
+
+    /// The same for an Execute, whose rows may be limited.
+    fn executed(mut self, frame: &Frame, facts: Option<&abeyance_sql::StatementFacts>) -> Self {
+        self.part = !frame.raw().ends_with(&NO_LIMIT);
+        if self.part && self.changes && self.question.is_none() {
+            self.question = question("", facts);
+        }
+        self
+    }
 }
+
+/// How an Execute of all rows ends.
+const NO_LIMIT: [u8; 4] = [0; 4];
 
 impl Piece {
     /// For the writer.
@@ -76,6 +94,7 @@ pub(super) fn cut(
     let (frames, steps) = cleared.into_parts();
     let mut pieces = VecDeque::new();
     let mut open = Vec::new();
+    let mut bound: Vec<&[u8]> = Vec::new();
     let close = |open: &mut Vec<Bytes>, pieces: &mut VecDeque<Piece>, command| {
         if !open.is_empty() {
             let messages = std::mem::take(open);
@@ -92,8 +111,13 @@ pub(super) fn cut(
                 close(&mut open, &mut pieces, None);
                 query(reading, &mut pieces)?;
             }
-            Step::Execute { prepared, .. } => {
-                let command = Command::of(&prepared.text(), prepared.facts().first());
+            Step::Execute { portal, prepared } => {
+                let facts = prepared.facts().first();
+                let opened = std::mem::take(&mut bound);
+                let command = Command {
+                    resumes: (!opened.contains(&&**portal)).then(|| portal.clone()),
+                    ..Command::of(&prepared.text(), facts).executed(&frame, facts)
+                };
                 // A command that is not forwarded leaves its Bind to itself.
                 if floor && matches!(command.kind, Kind::Control(_)) {
                     close(&mut open, &mut pieces, None);
@@ -102,8 +126,11 @@ pub(super) fn cut(
                 close(&mut open, &mut pieces, Some(command));
             }
             Step::Sync | Step::Flush => {}
+            Step::Bind { portal, .. } => {
+                bound.push(portal);
+                open.push(frame.into_raw());
+            }
             Step::Parse { .. }
-            | Step::Bind { .. }
             | Step::Describe
             | Step::CloseStatement { .. }
             | Step::ClosePortal { .. } => open.push(frame.into_raw()),
