@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -43,6 +43,8 @@ pub(crate) struct TargetCatalog {
     pub(super) parked: Mutex<Option<(Arc<Shared>, State)>>,
     /// When a missing name last asked for a check.
     missing_at: Mutex<Option<Instant>>,
+    /// Sessions that have changed definitions and not committed them.
+    drafts: AtomicUsize,
     pub(crate) numbers: Arc<Numbers>,
 }
 
@@ -71,7 +73,30 @@ struct Life {
     kept: bool,
 }
 
+/// A session's definitions that nobody else sees yet. Others may see them from one moment to the next, while they wait
+/// for a lock of that session's: what was found out about a statement before may then be wrong.
+#[derive(Debug)]
+pub(crate) struct Draft(Arc<TargetCatalog>);
+
+impl Draft {
+    pub(crate) fn new(catalog: &Arc<TargetCatalog>) -> Self {
+        catalog.drafts.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(catalog))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        self.0.drafts.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl TargetCatalog {
+    /// How many sessions have definitions of their own that are not committed.
+    pub(crate) fn drafts(&self) -> usize {
+        self.drafts.load(Ordering::Acquire)
+    }
+
     /// A number that differs when a session has to look again.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
@@ -130,9 +155,14 @@ impl TargetCatalog {
     /// Has the catalog checked now, whatever anybody knows of: changes past the gateway are seen. False when that could
     /// not be done in time. Nobody else is made to wait for it.
     pub(crate) async fn confirm(&self, wait: Duration) -> bool {
+        matches!(self.confirmed(wait).await, Current::Is(_))
+    }
+
+    /// The same with the catalog that was found.
+    pub(crate) async fn confirmed(&self, wait: Duration) -> Current {
         self.stirred.fetch_add(1, Ordering::AcqRel);
         self.wake.notify_one();
-        matches!(self.current(wait).await, Current::Is(_))
+        self.current(wait).await
     }
 
     /// The catalog, checked since the last change anybody knows of; waits for the check.

@@ -12,7 +12,7 @@ mod patterns;
 mod view;
 
 pub(crate) use self::{
-    cache::{Current, Presence, TargetCatalog},
+    cache::{Current, Draft, Presence, TargetCatalog},
     keeper::Keeper,
     load::{DIGEST_SQL, bounded, parse},
     patterns::PatternWatch,

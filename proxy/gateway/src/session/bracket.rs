@@ -7,6 +7,7 @@
 //!
 //! Inside a client's own transaction no second one is needed: what must not last puts it into the failed state.
 
+mod basis;
 mod cap;
 mod control;
 mod exchange;
@@ -23,7 +24,9 @@ use abeyance_wire::postgres::{
 };
 use bytes::{Bytes, BytesMut};
 
+pub(super) use self::basis::readings;
 use self::{
+    basis::Basis,
     cap::Tally,
     control::{Control, Kind, Modes},
     pieces::{Command, cut},
@@ -94,6 +97,8 @@ struct Run {
     /// An error was told: what is left of the batch does not run.
     failed: bool,
     undone: Option<String>,
+    /// What has to stay as it was, so that the approval holds.
+    basis: Option<Basis>,
 }
 
 impl Session {
@@ -101,6 +106,7 @@ impl Session {
     pub(super) fn needs_bracket(&self, cleared: &Cleared) -> bool {
         self.floored()
             || cleared.cap().is_some()
+            || cleared.encloses() && !self.sight.is_blind()
             || self.brackets.open.is_some()
             || self.brackets.guard.is_some()
     }
@@ -156,6 +162,7 @@ impl Session {
             (true, false) => Mode::ReadOnly,
             (true, true) => Mode::ReadWrite,
         };
+        let basis = Basis::of(&cleared, &self.ledger);
         let (pieces, steps) = cut(cleared, floor)?;
         let mut tracker = Tracker::new(steps, clearance);
         tracker.begin(&mut self.ledger);
@@ -169,6 +176,7 @@ impl Session {
             withheld: None,
             failed: false,
             undone: None,
+            basis,
         };
         Ok((run, unseen))
     }
@@ -182,6 +190,12 @@ impl Session {
         while !run.failed
             && let Some(piece) = run.pieces.pop_front()
         {
+            if piece.command.as_ref().is_some_and(Command::may_end) {
+                self.check_basis(run).await?;
+                if run.failed {
+                    break;
+                }
+            }
             self.release_withheld(run);
             self.run_piece(run, piece).await?;
             self.check_floor()?;
@@ -233,6 +247,9 @@ impl Session {
             .as_ref()
             .and_then(|command| command.resumes.as_deref());
         let resumed = resumes.is_some_and(|portal| self.ledger.is_begun(portal));
+        if let Some(basis) = &mut run.basis {
+            basis.begins();
+        }
         let tag = self.exchange(run, piece, command.as_ref()).await?;
         let written = match (question, self.standing.status) {
             (Some(question), TransactionStatus::InTransaction) => {
@@ -317,6 +334,7 @@ impl Session {
     /// Ends what is to end with the batch, then tells the client how it went.
     async fn finish(&mut self, run: &mut Run) -> Result<(), SessionError> {
         let ends = run.tracker.awaits_ready();
+        self.check_basis(run).await?;
         if self.brackets.open.is_some() && (ends || run.mode == Mode::ReadWrite) {
             self.end_bracket(run).await?;
         }

@@ -5,6 +5,7 @@
 
 use abeyance_api::{BindingDigest, HoldId, Permit};
 use abeyance_policy::Review;
+use abeyance_sql::{StatementClass, StatementFacts};
 use abeyance_wire::postgres::Frame;
 
 use super::{
@@ -30,6 +31,10 @@ pub(crate) struct Cleared {
     writes: bool,
     /// It is one statement, and that cannot run inside a transaction.
     alone: bool,
+    /// It changes rows, and nothing else.
+    rows_alone: bool,
+    /// All of it is known to run as well inside a transaction.
+    encloses: bool,
 }
 
 /// The permit is for something else.
@@ -75,6 +80,25 @@ impl Cleared {
     /// It is one statement, and that cannot run inside a transaction.
     pub(crate) fn alone(&self) -> bool {
         self.alone
+    }
+
+    /// It changes rows, and no definitions.
+    pub(crate) fn changes_rows_alone(&self) -> bool {
+        self.rows_alone
+    }
+
+    /// An approved change of rows that may be put into a transaction of ours.
+    pub(crate) fn encloses(&self) -> bool {
+        self.hold.is_some() && self.rows_alone && self.encloses
+    }
+
+    /// The hold whose permit it has.
+    pub(crate) fn hold(&self) -> Option<&HoldId> {
+        self.hold.as_ref()
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
     /// For the writer, which spends the proof.
@@ -141,6 +165,9 @@ fn clear(judged: JudgedBatch, hold: Option<HoldId>, cap: Option<Cap>) -> Cleared
     let facts = || judged.shown().iter().filter_map(Shown::facts);
     let writes = facts().any(lifts);
     let alone = facts().count() == 1 && facts().all(|facts| !facts.impact.transactional);
+    let rows_alone = writes && facts().all(changes_rows_at_most);
+    let encloses =
+        facts().all(|facts| facts.is_certain() && facts.kinds.iter().all(|kind| is_of_rows(kind)));
     let drift = Drift::by(&judged);
     let (batch, steps, _) = judged.into_parts();
     Cleared {
@@ -154,5 +181,28 @@ fn clear(judged: JudgedBatch, hold: Option<HoldId>, cap: Option<Cap>) -> Cleared
         cap,
         writes,
         alone,
+        rows_alone,
+        encloses,
     }
+}
+
+/// It takes no lock that keeps others from looking at definitions.
+fn changes_rows_at_most(facts: &StatementFacts) -> bool {
+    let rows = |class: &StatementClass| match class {
+        StatementClass::Read
+        | StatementClass::Write
+        | StatementClass::Copy
+        | StatementClass::Transaction
+        | StatementClass::Session
+        | StatementClass::Unvouched => true,
+        StatementClass::Ddl
+        | StatementClass::SessionRisk
+        | StatementClass::Utility
+        | StatementClass::Opaque => false,
+    };
+    facts.opaque.is_none() && facts.alters.is_empty() && facts.classes.iter().all(rows)
+}
+
+fn is_of_rows(kind: &str) -> bool {
+    matches!(kind, "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE")
 }

@@ -17,8 +17,8 @@ use abeyance_sql::{StatementFacts, TransactionEffect};
 use abeyance_wire::postgres::{TransactionStatus, frontend::tag};
 
 use self::lasting::{
-    Lasting, can_be_taken_back, ends_whole, lasting, prepared_elsewhere, rows_of, rules_changed,
-    runs_whole, statements,
+    Lasting, can_be_taken_back, ends_whole, lasting, meant_otherwise, prepared_elsewhere, rows_of,
+    rules_changed, runs_whole, statements,
 };
 pub(super) use self::{
     lasting::{does_more, rolls_back},
@@ -26,7 +26,7 @@ pub(super) use self::{
 };
 use super::{
     Session,
-    bracket::ALL_ROWS,
+    bracket::{ALL_ROWS, readings},
     card,
     cleared::clear_deferred,
     judge::{Finding, Held, JudgedBatch, Place, Refused, Shown},
@@ -103,6 +103,12 @@ impl Session {
                     place,
                 }));
             }
+            Lasting::Maybe if deferred.overtaken => {
+                judged.guard(Finding::Refused(Refused {
+                    fields: meant_otherwise(),
+                    place,
+                }));
+            }
             Lasting::Maybe => {
                 let statements = judged.shown().iter().filter_map(Shown::facts);
                 let held = Held {
@@ -151,6 +157,7 @@ impl Session {
             .iter()
             .map(|frame| frame.raw().to_vec())
             .collect();
+        let readings = readings(judged.steps(), &self.ledger);
         let Ok(cleared) = clear_deferred(judged) else {
             return Err(SessionError::Internal("a deferred batch was not cleared"));
         };
@@ -165,6 +172,7 @@ impl Session {
             digest: BindingDigest::over([b"deferred".as_slice()]),
             policy,
             shape: Some(BindingDigest::over([b"deferred".as_slice()])),
+            overtaken: false,
         });
         deferred.means(shape);
         for reason in reasons {
@@ -178,6 +186,11 @@ impl Session {
             Err(broken) => return Err(broken.error),
         };
         let written = self.rows_so_far().await?.saturating_sub(before);
+        if !self.still_means(&readings).await
+            && let Some(deferred) = &mut self.deferred
+        {
+            deferred.overtaken = true;
+        }
         self.deferred_ran(statements, &effects, (&ran, written), digest, &bytes);
         Ok(())
     }

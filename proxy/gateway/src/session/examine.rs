@@ -183,6 +183,15 @@ impl Session {
         Some(self.read_with(lookup, &view).await)
     }
 
+    /// What was read before, read with another view.
+    pub(super) async fn read_again(&self, known: &Reading, view: &View) -> Arc<Reading> {
+        let lookup = self.lookup(&known.text, known.stamp.conforming, view.number);
+        match self.gateway.readings.find(lookup) {
+            Some(reading) => reading,
+            None => self.read_with(lookup, view).await,
+        }
+    }
+
     /// Reads one query string, and keeps the reading for others who have the same view.
     async fn read_with(&self, lookup: Lookup<'_>, view: &View) -> Arc<Reading> {
         let sight = view.seen.as_ref().map(|(catalog, search_path)| Sight {

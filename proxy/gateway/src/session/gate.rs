@@ -6,7 +6,8 @@
 //! on the session's own connection, in a read-only bracket that is rolled back; a write, relation, foreign table
 //! or function that was not predicted makes the batch a held one. Verdicts only become more guarded here.
 //!
-//! A shape that was checked is not asked about again while the catalog stays what it was. Waits are those of the
+//! A shape that was checked is not asked about again while the catalog stays what it was, and no other session has
+//! definitions that it may commit while the statement waits for a lock. Waits are those of the
 //! statement itself: EXPLAIN takes the locks that the statement would take, under the session's own timeouts, and
 //! a cancel request reaches it. So nothing passes because the target was slow to answer, and nothing is held for it.
 
@@ -66,7 +67,7 @@ impl Session {
         judged: &mut JudgedBatch,
     ) -> Result<(), SessionError> {
         match judged.finding() {
-            Finding::Allowed if self.is_checked(judged) => Ok(()),
+            Finding::Allowed if self.is_checked(judged) && !self.sight.others_define() => Ok(()),
             Finding::Allowed => Box::pin(self.compare(judged)).await,
             Finding::Held(_) => Box::pin(self.mistake(judged)).await,
             Finding::Refused(_) => Ok(()),
@@ -100,7 +101,7 @@ impl Session {
         let mut finding: Option<Finding> = None;
         for ask in &asks {
             let shape = gateway.shapes.of(self.identity.scope, ask);
-            if gateway.shapes.knows(shape, clock) {
+            if gateway.shapes.knows(shape, clock) && !self.sight.others_define() {
                 passed.push(ask);
                 continue;
             }

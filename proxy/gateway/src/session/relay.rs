@@ -59,6 +59,7 @@ impl Session {
     pub(super) async fn relay(&mut self, cleared: Cleared) -> Result<Ran, Broken> {
         let (stirs, drift) = (cleared.stirs(), cleared.drift());
         let before = self.inside();
+        self.sight.runs(stirs);
         let ran = self.relay_cleared(cleared).await;
         // Also when it failed: what of it ran is not looked at.
         let inside = self.inside();

@@ -17,7 +17,7 @@ use super::{
     stirs::Stirs,
 };
 use crate::{
-    catalog::{Current, DIGEST_SQL, Presence, Shared, TargetCatalog, View, bounded, parse},
+    catalog::{Current, DIGEST_SQL, Draft, Presence, Shared, TargetCatalog, View, bounded, parse},
     error::{SessionError, TargetError},
     limits::CATALOG_BYTES_MAX,
 };
@@ -67,8 +67,20 @@ pub(super) struct Sighting {
     defined: bool,
     /// Something was changed in the open transaction that its end may undo.
     open: bool,
+    /// Definitions of its own that others do not see yet, known to all sessions.
+    draft: Option<Draft>,
     /// When the batch at hand was judged, the target had just been asked whether definitions changed.
     pub(super) confirmed: bool,
+}
+
+/// What has become of a view since something was judged with it.
+#[derive(Debug)]
+pub(super) enum Since {
+    Nothing,
+    /// Definitions changed: the view that takes its place.
+    Changed(Arc<View>),
+    /// Nobody knows, or nobody can compare.
+    Unknown,
 }
 
 /// How a session has its view.
@@ -98,6 +110,7 @@ impl Sighting {
             uncommitted: false,
             defined: false,
             open: false,
+            draft: None,
             confirmed: false,
         }
     }
@@ -108,6 +121,11 @@ impl Sighting {
             Held::Shared(number, _) => *number,
             Held::Own(view) => view.number,
         }
+    }
+
+    /// Statements are read by their text alone.
+    pub(super) fn is_blind(&self) -> bool {
+        self.source.is_none() || View::is_blind(self.number())
     }
 
     /// What is read with the view may be kept for other sessions.
@@ -158,8 +176,30 @@ impl Sighting {
         }
     }
 
+    /// Takes note of what is about to run.
+    pub(super) fn runs(&mut self, stirs: Stirs) {
+        if let Some((catalog, _)) = self.source.as_ref().filter(|_| stirs.definitions) {
+            self.draft.get_or_insert_with(|| Draft::new(catalog));
+        }
+    }
+
+    /// Other sessions have definitions that may be committed any moment.
+    pub(super) fn others_define(&self) -> bool {
+        let own = usize::from(self.draft.is_some());
+        let drafts = self.source.as_ref().map(|(catalog, _)| catalog.drafts());
+        drafts.is_some_and(|drafts| drafts > own)
+    }
+
     /// Takes note of what ran. `inside`: a transaction, explicit or not, is open now.
     pub(super) fn ran(&mut self, stirs: Stirs, inside: bool) {
+        self.unsettle(stirs, inside);
+        if !inside {
+            // Only now: whoever looks from here on knows that the catalog is another one.
+            self.draft = None;
+        }
+    }
+
+    fn unsettle(&mut self, stirs: Stirs, inside: bool) {
         if !stirs.any() && (inside || !self.open) {
             return;
         }
@@ -227,6 +267,26 @@ impl Session {
             return false;
         };
         catalog.confirm(self.gateway.limits.catalog_wait).await
+    }
+
+    /// Whether definitions changed since the view was taken, by the target's word. Asked beside the session, whose own
+    /// transaction may be open; what the session itself did is not looked at.
+    pub(super) async fn since(&self) -> Since {
+        let Some((catalog, _)) = &self.sight.source else {
+            return Since::Nothing;
+        };
+        if self.sight.is_blind() {
+            return Since::Nothing;
+        }
+        let confirmed = catalog.confirmed(self.gateway.limits.catalog_wait).await;
+        match confirmed {
+            Current::Is(shared) if Some(shared.version) == self.sight.adopted => Since::Nothing,
+            Current::Is(shared) if self.sight.is_common() => {
+                let path = self.sight.path.as_ref().unwrap_or(&shared.search_path);
+                Since::Changed(shared.view(path))
+            }
+            Current::Is(_) | Current::Unreadable | Current::Late => Since::Unknown,
+        }
     }
 
     async fn look_again(&mut self) -> Result<(), SessionError> {

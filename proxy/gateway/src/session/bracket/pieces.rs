@@ -40,6 +40,8 @@ pub(super) struct Command {
     pub(super) shows: bool,
     /// Data may flow from the client while it runs.
     pub(super) copies: bool,
+    /// It is an EXECUTE, of what was given a name.
+    names: bool,
     /// It may stop before all rows have come: then no tag tells what it did.
     pub(super) part: bool,
     /// The portal it executes, if that was opened before this piece.
@@ -59,9 +61,15 @@ impl Command {
             },
             shows: is("show"),
             copies: is("copy"),
+            names: is("execute"),
             part: false,
             resumes: None,
         }
+    }
+
+    /// It may make what ran before it last.
+    pub(super) fn may_end(&self) -> bool {
+        self.kind != Kind::Plain || self.names
     }
 
     /// The same for an Execute, whose rows may be limited.

@@ -159,6 +159,17 @@ pub(super) fn prepared_elsewhere() -> ErrorFields {
     .hint("Nothing is kept yet. Use COMMIT, or ROLLBACK.")
 }
 
+pub(super) fn meant_otherwise() -> ErrorFields {
+    ErrorFields::error(
+        SqlState::INSUFFICIENT_PRIVILEGE,
+        "what statements of the transaction do changed while they ran, so it is not kept",
+    )
+    .detail(
+        "Definitions on the target, or what is known of them, are not those that would be shown.",
+    )
+    .hint("Nothing was kept. Roll back, and run the transaction again.")
+}
+
 pub(super) fn rules_changed() -> ErrorFields {
     ErrorFields::error(
         SqlState::INSUFFICIENT_PRIVILEGE,

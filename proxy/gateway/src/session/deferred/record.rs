@@ -28,6 +28,8 @@ pub(in crate::session) struct Deferred {
     pub(super) policy: String,
     /// What it means, values left out where they only choose rows; `None`: not known of all of it.
     pub(super) shape: Option<BindingDigest>,
+    /// Definitions changed while some of it ran: it may have done another thing than it shows.
+    pub(super) overtaken: bool,
 }
 
 impl Deferred {

@@ -31,6 +31,12 @@ impl Session {
         let current = self.gateway.current.is(&self.snapshot);
         if !story.at_commit {
             self.sight.confirmed = self.confirm().await;
+            if !self.sight.confirmed && !self.sight.is_blind() {
+                // It may be another thing by now: nobody can say.
+                let hold = &story.receipt.id;
+                self.gateway.withdraw(hold, WithdrawReason::MeaningChanged);
+                return Ok(Again::Refused(Box::new(judged), story.meant_otherwise()));
+            }
         }
         if current && (self.sight.holds() || story.at_commit) {
             // What was shown at a COMMIT has run: definitions that change now change nothing of it.
