@@ -4,6 +4,7 @@
 use abeyance_e2e::{
     RawClient, Reply, World,
     config::CAREFUL,
+    message,
     world::{APPROVE, BOB, Mode},
 };
 use anyhow::{Result, ensure};
@@ -62,6 +63,28 @@ async fn the_next_statement_of_an_open_session_is_judged_by_the_new_rules() {
         .await
         .unwrap();
     assert_eq!(error(&client.query(reads).await.unwrap()), None);
+}
+
+#[tokio::test]
+async fn an_open_portal_is_judged_by_the_new_rules() {
+    let mut world = world().await.unwrap();
+    let mut client = world.client().await.unwrap();
+    client.query("BEGIN").await.unwrap();
+    let more = [message(b'E', b"p\0\0\0\0\x01"), message(b'S', b"")].concat();
+    let open = [
+        message(b'P', b"\0SELECT room FROM rooms\0\0\0"),
+        message(b'B', b"p\0\0\0\0\0\0\0\0"),
+        more.clone(),
+    ];
+    for bytes in [&open.concat(), &more] {
+        client.send(bytes).await.unwrap();
+        assert_eq!(error(&client.until(b'Z').await.unwrap()), None);
+    }
+    let no_reads = "\n[[rule]]\nname = \"no-reads\"\nclass = [\"read\"]\nverdict = \"deny\"\n";
+    reload(&mut world, |text| text + no_reads).await.unwrap();
+    client.send(&more).await.unwrap();
+    let said = error(&client.until(b'Z').await.unwrap()).unwrap();
+    assert!(said.contains("no-reads"), "{said}");
 }
 
 #[tokio::test]

@@ -81,6 +81,7 @@ impl Session {
             status: self.client_status(),
             reading_doubt: self.standing.reading_doubt || !self.standing.utf8,
             mark: self.standing.context.mark(),
+            generation: self.identity.scope.generation,
         }
     }
 

@@ -67,6 +67,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) reading_doubt: bool,
     /// What the session has been told.
     pub(crate) mark: Mark,
+    /// Of the configuration that the rules are of.
+    pub(crate) generation: u32,
 }
 
 impl JudgedBatch {

@@ -187,6 +187,7 @@ impl<'a> Rehearsal<'a> {
             status: self.standing.status_known(),
             reading_doubt: self.standing.reading_doubt || !self.standing.utf8,
             mark: self.standing.context.mark(),
+            generation: 0,
         };
         Ok(judge(batch, messages, readings, situation))
     }

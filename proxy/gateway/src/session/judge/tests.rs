@@ -123,6 +123,7 @@ impl Bench {
             status: self.status,
             reading_doubt: self.doubt,
             mark: Mark::default(),
+            generation: 0,
         };
         judge(batch, messages.to_vec(), readings, situation)
     }

@@ -227,7 +227,11 @@ impl<'a> Walk<'a> {
         let refused_there = self.status == TransactionStatus::Failed
             && facts.transaction == TransactionEffect::None
             && facts.opaque.is_none();
-        let doubted = names::doubted(prepared, suspect, facts).or_else(|| meant.clone());
+        // A portal keeps the verdict of the rules it was opened under; what it runs now is judged by those of now.
+        let stale = prepared.reading.stamp.generation != self.situation.generation;
+        let doubted = names::doubted(prepared, suspect, facts)
+            .or_else(|| meant.clone())
+            .or_else(|| stale.then(|| facts.clone()));
         let plain = prepared.index.is_none() && prepared.reading.plain && doubted.is_none();
         if refused_there || plain {
             let verdict = if refused_there {

@@ -67,9 +67,12 @@ impl Walk<'_> {
         lifts(facts) && !portal.begun || !self.still_covers(portal)
     }
 
-    /// An approval to open a portal covers what is fetched while the session is told nothing else.
+    /// An approval to open a portal covers what is fetched while the session is told nothing else; neither it nor a rule
+    /// does when there are others.
     pub(super) fn still_covers(&self, portal: &Portal) -> bool {
-        portal.clearance == Clearance::Allowed || portal.mark == self.situation.mark && !self.tells
+        let told = portal.mark != self.situation.mark || self.tells;
+        portal.prepared.reading.stamp.generation == self.situation.generation
+            && (portal.clearance == Clearance::Allowed || !told)
     }
 
     /// Planning runs immutable functions, so Bind is where a statement begins to be executed.
