@@ -33,15 +33,33 @@ pub struct Account {
     pub sent: Vec<Sent>,
 }
 
-/// Every hold, by the agent's reason.
+/// Holds by their agent's reason.
+pub type Holds = HashMap<String, Vec<Held>>;
+
+/// Every hold.
 ///
 /// # Errors
 /// When the approver does not answer.
-pub async fn holds(stack: &Stack) -> Result<HashMap<String, Vec<Held>>> {
+pub async fn holds(stack: &Stack) -> Result<Holds> {
+    by_marker(&somebody(stack).holds().await?)
+}
+
+/// Those that wait.
+///
+/// # Errors
+/// When the approver does not answer.
+pub async fn waiting(stack: &Stack) -> Result<Holds> {
+    by_marker(&somebody(stack).pending().await?)
+}
+
+fn somebody(stack: &Stack) -> Approver {
     let approver = stack.approver(fastrand::usize(..));
-    let shown = Approver::new(&approver.url, "bob").holds().await?;
-    let mut by_marker: HashMap<_, Vec<_>> = HashMap::new();
-    for hold in &shown {
+    Approver::new(&approver.url, "bob")
+}
+
+fn by_marker(shown: &[Value]) -> Result<Holds> {
+    let mut by_marker = Holds::new();
+    for hold in shown {
         let marker = hold["request"]["agent_reason"].as_str().unwrap_or_default();
         by_marker
             .entry(marker.to_owned())

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How often they look at what waits.
-const LOOK: Duration = Duration::from_millis(40);
+const LOOK: Duration = Duration::from_millis(100);
 /// How long one look, vote or click may take before they try again.
 const TRY: Duration = Duration::from_secs(3);
 

@@ -12,7 +12,7 @@ use futures::future::{join_all, try_join_all};
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
-    account::{self, Account},
+    account::{self, Account, Held, Holds},
     checker, faults,
     people::{self, Votes},
     plan::{Job, Plan},
@@ -164,25 +164,26 @@ async fn trial(stack: &Stack, plan: &Plan) -> Result<Report> {
 async fn settled(stack: &Stack, jobs: &HashMap<&str, &Job>) -> Result<()> {
     let open = Mutex::new(String::new());
     eventually("every hold to end", || async {
-        let holds = match account::holds(stack).await {
-            Ok(holds) => holds,
-            Err(error) => {
-                *open.lock().await = format!("{error:#}");
-                return Ok(None);
-            }
+        // Most looks end at those that wait, of which there are few.
+        let left = match left(account::waiting(stack).await, jobs) {
+            Ok(none) if none.is_empty() => left(account::holds(stack).await, jobs),
+            some => some,
         };
-        let ours = holds
-            .iter()
-            .filter(|(marker, _)| jobs.contains_key(marker.as_str()));
-        let left: Vec<_> = ours
-            .flat_map(|(_, holds)| holds)
-            .filter(|hold| !checker::is_over(hold))
-            .collect();
+        let over = left.as_ref().is_ok_and(Vec::is_empty);
         *open.lock().await = format!("{left:?}");
-        Ok(left.is_empty().then_some(()))
+        Ok(over.then_some(()))
     })
     .await
     .with_context(|| format!("left: {open:?}"))
+}
+
+/// Holds of these jobs that are not over.
+fn left(holds: Result<Holds>, jobs: &HashMap<&str, &Job>) -> Result<Vec<Held>> {
+    let ours = holds?
+        .into_iter()
+        .filter(|(marker, _)| jobs.contains_key(marker.as_str()));
+    let left = ours.flat_map(|(_, holds)| holds);
+    Ok(left.filter(|hold| !checker::is_over(hold)).collect())
 }
 
 impl Report {
