@@ -102,7 +102,7 @@ pub(super) async fn ask(
     now: DateTime<Utc>,
 ) -> Result<Stepped, StoreError> {
     match super::record::load(&mut scope.conn, id).await? {
-        Some(record) => ask_of(scope, record, event, told, now).await,
+        Some(record) => Box::pin(ask_of(scope, record, event, told, now)).await,
         None => Ok(Stepped::NotFound),
     }
 }
