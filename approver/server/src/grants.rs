@@ -12,19 +12,19 @@ use async_trait::async_trait;
 
 use crate::{
     Approver, limits,
-    store::{HoldRecord, NewVote, RevokedGrant, Stepped},
+    store::{HoldRecord, NewVote, RevokedGrant},
 };
 
 impl Approver {
-    /// Approves alone, as one of the route's break-glass group.
-    pub(crate) async fn glass_break(
+    /// The vote of somebody who approves alone, as one of the route's break-glass group.
+    pub(crate) fn glass_vote(
         &self,
         person: PersonRef,
         record: &HoldRecord,
         request: DecisionRequest,
         reason: Option<String>,
         known: Option<BindingDigest>,
-    ) -> Result<Stepped, DecideError> {
+    ) -> Result<NewVote, DecideError> {
         if request.decision == Decision::Deny || request.grant.is_some() {
             return invalid("breaking the glass approves this one hold, and nothing else");
         }
@@ -40,14 +40,12 @@ impl Approver {
             surface: request.surface,
         };
         let channel = rule.and_then(|rule| rule.slack_channel.clone());
-        let vote = NewVote {
+        Ok(NewVote {
             hold: record.id.clone(),
             event: Event::BreakGlass(glass),
             request: known,
             channel,
-        };
-        let now = self.0.clock.now();
-        Ok(self.0.store.hold_vote(vote, now).await?)
+        })
     }
 
     /// What besides a plain vote there is for reviewers.

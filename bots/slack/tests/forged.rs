@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use abeyance_api::SystemClock;
 use abeyance_slack_double::{
-    Answer, DoubleConfig, Forgery, Interactivity, Message, SlackDouble, Target,
+    Answer, Delivery, DoubleConfig, Forgery, Interactivity, Message, SlackDouble, Target,
 };
 use axum::Router;
 use rig::{APPROVE, HOLD, Rig, bot, http_mode};
@@ -229,18 +229,7 @@ async fn a_command_replayed_at_another_approver_has_the_key_of_the_first() {
         .slash_command(BOB, CHANNEL, "/abeyance", OVERRIDE);
     let sent = sent.await.unwrap();
     rig.told(BOB, "There are no overrides").await;
-    let config = DoubleConfig::default();
-    let other = bot(
-        &rig.double,
-        &rig.desk,
-        http_mode(&config),
-        Arc::new(SystemClock),
-    );
-    let _serving = serve(other.router().unwrap(), &rig.double, "/slack/commands").await;
-    let recorded = sent.recorded.unwrap();
-    let (headers, body) = (recorded.headers, recorded.body);
-    let answer = rig.forge(Forgery::Raw { headers, body }).await;
-    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    let _other = replayed_elsewhere(&rig, sent, "/slack/commands").await;
     let twice = |desk: &Desk| desk.stand_ins.lock().unwrap().len() == 2;
     rig.desk.when(twice).await;
     let asked = rig.desk.stand_ins.lock().unwrap().clone();
@@ -258,24 +247,26 @@ async fn a_click_replayed_at_another_approver_has_the_key_of_the_first() {
     rig.told(EVE, "roster").await;
     rig.click(EVE, &card, APPROVE).await;
     rig.desk.when(|desk| desk.decisions() == 2).await;
-    let config = DoubleConfig::default();
-    let other = bot(
-        &rig.double,
-        &rig.desk,
-        http_mode(&config),
-        Arc::new(SystemClock),
-    );
-    let _serving = serve(other.router().unwrap(), &rig.double, "/slack/interactions").await;
-    let recorded = first.recorded.unwrap();
-    let (headers, body) = (recorded.headers, recorded.body);
-    let answer = rig.forge(Forgery::Raw { headers, body }).await;
-    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    let _other = replayed_elsewhere(&rig, first, "/slack/interactions").await;
     rig.desk.when(|desk| desk.decisions() == 3).await;
     let asked = rig.desk.asked.lock().unwrap().clone();
     assert!(asked[0].key.is_some(), "{asked:?}");
     assert_eq!(asked[0].key, asked[2].key, "the same click");
     assert_ne!(asked[0].key, asked[1].key, "another one");
     rig.stop().await;
+}
+
+/// Sends what was recorded to another bot, which takes it for new.
+async fn replayed_elsewhere(rig: &Rig, sent: Delivery, path: &str) -> JoinSet<()> {
+    let config = DoubleConfig::default();
+    let clock = Arc::new(SystemClock);
+    let other = bot(&rig.double, &rig.desk, http_mode(&config), clock);
+    let serving = serve(other.router().unwrap(), &rig.double, path).await;
+    let recorded = sent.recorded.unwrap();
+    let (headers, body) = (recorded.headers, recorded.body);
+    let answer = rig.forge(Forgery::Raw { headers, body }).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    serving
 }
 
 /// Another bot, where Slack sends everything from now on.

@@ -58,6 +58,16 @@ class = ["read", "ddl", "session", "session_risk", "transaction"]
 verdict = "allow"
 "#;
 
+/// INSERT runs, and is reviewed at its COMMIT.
+pub const INSERTS_AT_COMMIT: &str = r#"
+[[rule]]
+name = "at-commit"
+kind = ["INSERT"]
+verdict = "hold"
+review = "commit"
+route = "dba"
+"#;
+
 /// As a careful operator would have it: reads pass, all else is asked.
 pub const CAREFUL: &str = r#"
 [policy]

@@ -1,10 +1,10 @@
 //! Several holds decided by one look: what somebody who saw one of them was not told of is decided by itself. Real
 //! PostgreSQL, real proxy, real approver.
 
-use abeyance_e2e::{Approver, RawClient, World, message, world::Mode};
+use abeyance_e2e::{Approver, RawClient, World, config::INSERTS_AT_COMMIT, message, world::Mode};
 use anyhow::{Context as _, Result, ensure};
 
-/// Everything is asked about but what only tells the session something; INSERT runs, and is reviewed at its COMMIT.
+/// Everything is asked about but what only tells the session something.
 const RULES: &str = r#"
 [policy]
 default = "hold"
@@ -14,13 +14,6 @@ route = "dba"
 name = "own"
 class = ["session", "session_risk", "transaction"]
 verdict = "allow"
-
-[[rule]]
-name = "at-commit"
-kind = ["INSERT"]
-verdict = "hold"
-review = "commit"
-route = "dba"
 "#;
 
 const TABLES: &str = "
@@ -69,8 +62,10 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Result<Self> {
-        let world =
-            World::with(Mode::Socket, |config| RULES.clone_into(&mut config.policy)).await?;
+        let world = World::with(Mode::Socket, |config| {
+            config.policy = format!("{RULES}{INSERTS_AT_COMMIT}")
+        })
+        .await?;
         let user = abeyance_e2e::postgres::User::Scram.name();
         let tables = TABLES.replace("PUBLIC_USER", user);
         world.database.admin().await?.batch_execute(&tables).await?;

@@ -1,32 +1,21 @@
 //! Definitions that are not committed when a statement is judged: nobody sees them, their locks shut the statement out, and it
 //! goes on with them once they are. Real PostgreSQL, real proxy, real approver.
 
-use abeyance_e2e::{Approver, RawClient, Reply, World, eventually, world::Mode};
+use abeyance_e2e::{
+    Approver, RawClient, Reply, World,
+    config::{INSERTS_AT_COMMIT, WRITES_WAIT},
+    eventually,
+    world::Mode,
+};
 use anyhow::{Context as _, Result};
 use tokio_postgres::Client;
 
-const RULES: &str = r#"
-[policy]
-default = "hold"
-route = "dba"
-
-[[rule]]
-name = "work"
-class = ["read", "ddl", "session", "session_risk", "transaction"]
-verdict = "allow"
-
+const SCRATCH_PASSES: &str = r#"
 [[rule]]
 name = "scratch"
 kind = ["DELETE"]
 table = ["east.scratch", "east.heap"]
 verdict = "allow"
-
-[[rule]]
-name = "at-commit"
-kind = ["INSERT"]
-verdict = "hold"
-review = "commit"
-route = "dba"
 "#;
 
 const TABLES: &str = "
@@ -59,7 +48,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Result<Self> {
         let world = World::with(Mode::Socket, |config| {
-            RULES.clone_into(&mut config.policy);
+            config.policy = format!("{WRITES_WAIT}{SCRATCH_PASSES}{INSERTS_AT_COMMIT}");
             // Nobody looks by himself: what is noticed was asked for.
             config.replace_in_targets("environment", "catalog_poll = \"10m\"\nenvironment");
         })

@@ -46,29 +46,32 @@ impl DecisionDesk for Approver {
         let (decision, surface) = (request.decision, request.surface);
         let record = self.0.store.hold(&id).await?.ok_or(DecideError::NotFound)?;
         let known = known(&person.id, &id, request.key.as_deref())?;
-        if request.break_glass {
-            let stepped = self
-                .glass_break(person.clone(), &record, request, reason, known)
-                .await?;
-            return self.voted(stepped, &person, decision, surface);
-        }
-        let ballot = Ballot {
-            quorum: roster.renewed(&record.hold),
-            person: person.clone(),
-            decision,
-            reason,
-            surface,
-            wish: request.grant,
+        let vote = if request.break_glass {
+            self.glass_vote(person.clone(), &record, request, reason, known)?
+        } else {
+            let ballot = Ballot {
+                quorum: roster.renewed(&record.hold),
+                person: person.clone(),
+                decision,
+                reason,
+                surface,
+                wish: request.grant,
+            };
+            NewVote {
+                hold: id.clone(),
+                event: Event::Vote(ballot),
+                request: known,
+                channel: None,
+            }
         };
         let now = self.0.clock.now();
-        let vote = NewVote {
-            hold: id,
-            event: Event::Vote(ballot),
-            request: known,
-            channel: None,
-        };
-        let stepped = self.0.store.hold_vote(vote, now).await?;
-        self.voted(stepped, &person, decision, surface)
+        if let Some(stepped) = self.0.store.hold_vote(vote, now).await? {
+            return self.voted(stepped, &person, decision, surface);
+        }
+        tracing::warn!(hold = %id, person = %person.id, ?decision, ?surface,
+            "a request that was counted before came again; nothing changed");
+        let record = self.0.store.hold(&id).await?.ok_or(DecideError::NotFound)?;
+        Ok(self.view(record))
     }
 
     async fn hold_look(&self, request: LookRequest) -> Result<HoldView, DecideError> {

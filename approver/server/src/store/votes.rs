@@ -8,7 +8,6 @@ use super::{
     Stepped, Store, StoreError, cards,
     db::{Conn, sql},
     holds::step,
-    record::load,
     writer::Scope,
 };
 /// A vote, or glass that is broken.
@@ -23,12 +22,12 @@ pub(crate) struct NewVote {
 }
 
 impl Store {
-    /// Counts it, unless the same request was counted before.
+    /// Counts it; nothing when the same request was counted before.
     pub(crate) async fn hold_vote(
         &self,
         vote: NewVote,
         now: DateTime<Utc>,
-    ) -> Result<Stepped, StoreError> {
+    ) -> Result<Option<Stepped>, StoreError> {
         self.writer
             .write(move |scope| Box::pin(async move { count(scope, vote, now).await }))
             .await
@@ -39,13 +38,12 @@ async fn count(
     scope: &mut Scope,
     vote: NewVote,
     now: DateTime<Utc>,
-) -> Result<Stepped, StoreError> {
+) -> Result<Option<Stepped>, StoreError> {
     let request = vote.request.map(|request| request.to_string());
     if let Some(request) = &request
         && !is_new(&mut scope.conn, request, &vote.hold).await?
     {
-        let record = load(&mut scope.conn, &vote.hold).await?;
-        return Ok(record.map_or(Stepped::NotFound, |record| Stepped::Done(Box::new(record))));
+        return Ok(None);
     }
     let stepped = step(scope, &vote.hold, vote.event, None, now).await?;
     match (&stepped, &vote.channel, &request) {
@@ -56,7 +54,7 @@ async fn count(
         // What did not count may be tried again.
         (_, _, Some(request)) => forget(&mut scope.conn, request).await?,
     }
-    Ok(stepped)
+    Ok(Some(stepped))
 }
 
 /// Whether no vote was counted by this request so far; from now on one was.

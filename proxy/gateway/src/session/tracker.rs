@@ -34,6 +34,9 @@ pub(crate) enum Progress {
     Failed,
 }
 
+/// Drivers send Execute right behind Bind, or behind the Describe in between.
+const SOON: usize = 4;
+
 /// The replies that are still to come.
 #[derive(Debug)]
 pub(crate) struct Tracker {
@@ -68,11 +71,11 @@ impl Tracker {
         matches!(self.steps.front(), Some(Step::Execute { .. }))
     }
 
-    /// One of the messages to come executes this portal.
-    fn executes_portal(&self, name: &[u8]) -> bool {
+    /// This portal is executed at once: by one of the next messages. A batch may have very many, so no more are looked at.
+    fn executes_soon(&self, name: &[u8]) -> bool {
         let executes =
             |step: &Step| matches!(step, Step::Execute { portal, .. } if **portal == *name);
-        self.steps.iter().any(executes)
+        self.steps.iter().take(SOON).any(executes)
     }
 
     /// The client has ended its COPY data.
@@ -161,7 +164,7 @@ impl Tracker {
             ) => {
                 let (prepared, clearance) = (prepared.clone(), self.clearance.clone());
                 let mut opened = Portal::opened(prepared, clearance, standing.context.mark());
-                if !self.executes_portal(portal) {
+                if !self.executes_soon(portal) {
                     opened.bound = bound.kept();
                 }
                 ledger.portal_add(portal, opened);

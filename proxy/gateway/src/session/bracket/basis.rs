@@ -4,7 +4,7 @@
 //! on with it, though people were shown another (invariant 2). So before an approved change of rows is made to last the
 //! target is asked again; where what the batch reaches has become another thing, all of it is rolled back.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use abeyance_api::HoldId;
 use abeyance_wire::postgres::{ErrorFields, SqlState, TransactionStatus};
@@ -47,8 +47,9 @@ impl Basis {
 /// Everything that steps run, as it was read.
 pub(in crate::session) fn readings(steps: &[Step], ledger: &Ledger) -> Vec<Arc<Reading>> {
     let mut readings: Vec<Arc<Reading>> = Vec::new();
+    let mut taken = HashSet::new();
     let mut take = |reading: &Arc<Reading>| {
-        if !readings.iter().any(|known| Arc::ptr_eq(known, reading)) {
+        if taken.insert(Arc::as_ptr(reading)) {
             readings.push(Arc::clone(reading));
         }
     };
