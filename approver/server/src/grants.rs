@@ -21,7 +21,7 @@ impl Approver {
         &self,
         person: PersonRef,
         record: &HoldRecord,
-        request: DecisionRequest,
+        request: &DecisionRequest,
         reason: Option<String>,
         known: Option<BindingDigest>,
     ) -> Result<NewVote, DecideError> {

@@ -63,7 +63,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Result<Self> {
         let world = World::with(Mode::Socket, |config| {
-            config.policy = format!("{RULES}{INSERTS_AT_COMMIT}")
+            config.policy = format!("{RULES}{INSERTS_AT_COMMIT}");
         })
         .await?;
         let user = abeyance_e2e::postgres::User::Scram.name();

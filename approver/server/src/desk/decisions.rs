@@ -47,7 +47,7 @@ impl DecisionDesk for Approver {
         let record = self.0.store.hold(&id).await?.ok_or(DecideError::NotFound)?;
         let known = known(&person.id, &id, request.key.as_deref())?;
         let vote = if request.break_glass {
-            self.glass_vote(person.clone(), &record, request, reason, known)?
+            self.glass_vote(person.clone(), &record, &request, reason, known)?
         } else {
             let ballot = Ballot {
                 quorum: roster.renewed(&record.hold),
