@@ -25,7 +25,6 @@ demo-scripted:
 	$(BIN)/abeyance-demo --scripted
 
 test:
-	scripts/setup test
 	scripts/test
 
 bench:

@@ -1,13 +1,6 @@
 //! Calls as somebody types them: what they may leave unsaid, and what is told of what does not fit.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a helper that fails stops its test"
-)]
-
-mod support;
-
+use crate::support::{self, BOT_TOKEN, PROXY_TOKEN, console_token, open, scratch};
 use abeyance_api::{DecisionDesk as _, HoldDesk as _, HoldId, HoldState};
 use abeyance_approver::Approver;
 use axum::{
@@ -17,7 +10,6 @@ use axum::{
 use http_body_util::BodyExt as _;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use support::{BOT_TOKEN, PROXY_TOKEN, console_token, open, scratch};
 use tower::ServiceExt as _;
 
 /// Whoever calls with a token.

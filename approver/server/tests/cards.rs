@@ -1,18 +1,14 @@
 //! The outbox: every stale card is handed to one worker at a time, until it is true.
 
-#![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Scratch, approve, config, open, request, scratch, shared_store};
 use abeyance_api::{
     CardDesk as _, CardFailure, CardReceipt, CardTask, ChatKind, DecisionDesk as _, HoldDesk as _,
     HoldState,
 };
 use abeyance_approver::Approver;
 use chrono::TimeDelta;
-use support::{Scratch, approve, config, open, request, scratch, shared_store};
 use tokio_util::task::TaskTracker;
 
 async fn due(s: &Scratch) -> Vec<CardTask> {

@@ -1,9 +1,6 @@
 //! The console as a browser sees it: pages, log-in, decisions, and what it refuses.
 
-#![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
-
-mod support;
-
+use crate::support::{Scratch, approve, binding, console_token, open, request, scratch};
 use abeyance_api::{
     DecisionDesk as _, Estimate, HoldDesk as _, HoldId, HoldState, Outcome, WithdrawReason,
     blast::{Cascade, CascadeAction},
@@ -16,7 +13,6 @@ use axum::{
 use chrono::TimeDelta;
 use http_body_util::BodyExt as _;
 use secrecy::ExposeSecret as _;
-use support::{Scratch, approve, binding, console_token, open, request, scratch};
 use tower::ServiceExt as _;
 
 const HOST: &str = "127.0.0.1:8080";

@@ -1,21 +1,13 @@
 //! A SQLite store copied into a PostgreSQL store: all of it, or nothing and a reason.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a helper that fails stops its test"
-)]
-
-mod support;
-
 use std::{path::Path, sync::Arc};
 
+use crate::support::{self, approve, binding, config, open, request};
 use abeyance_api::{HoldDesk as _, HoldId, SystemClock};
 use abeyance_approver::{
     Approver, CopyError, OpenError, PostgresStore, StoreLocation, StoreTls, store_copy,
 };
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
-use support::{approve, binding, config, open, request};
 use tempfile::TempDir;
 
 fn empty() -> PostgresStore {

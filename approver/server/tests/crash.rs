@@ -3,10 +3,6 @@
 //!
 //! The test starts itself as the victim, which writes each answer to its standard output.
 
-#![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
-
-mod support;
-
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     process::{Command, Stdio},
@@ -14,9 +10,9 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{approve, binding, config, config_on, open, store_in};
 use abeyance_api::{DecisionDesk as _, HoldDesk as _, HoldId, HoldState, SystemClock};
 use abeyance_approver::Approver;
-use support::{approve, binding, config, config_on, open, store_in};
 use tempfile::TempDir;
 
 const FOLDER: &str = "ABEYANCE_TEST_CRASH_FOLDER";

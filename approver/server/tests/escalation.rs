@@ -1,15 +1,8 @@
 //! Who is asked when nobody answers, with a clock that only moves when told.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a helper that fails stops its test"
-)]
-
-mod support;
-
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+use crate::support::{config, decision, open, request, start};
 use abeyance_api::{
     CardReceipt, ChatKind, Claimant, Clock as _, DecideError, Decision, DeskError, HoldId,
     HoldState, HoldView, LookRequest, ManualClock, NoticeBody, NoticeTo, OverrideRemoval,
@@ -22,7 +15,6 @@ use abeyance_approver::{
     quorum::Quorum,
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use support::{config, decision, open, request, start};
 use tempfile::TempDir;
 
 const CHANNEL: &str = "C0DBA0001";

@@ -1,15 +1,8 @@
 //! Approvals that are more than one vote on one hold: grants, tickets, broken glass, several at once.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a helper that fails stops its test"
-)]
-
-mod support;
-
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+use crate::support::{self, binding, config, decision, request, scratch, start};
 use abeyance_api::{
     BulkDecision, Claimant, DecideError, Decision, DecisionDesk, DeskError, Estimate, GrantDesk,
     GrantRevocation, GrantView, GrantWish, HoldId, HoldRequest, HoldState, ManualClock, Outcome,
@@ -18,7 +11,6 @@ use abeyance_api::{
 };
 use abeyance_approver::{Approver, ApproverConfig, BreakGlassRule, Grants, RouteTerms};
 use chrono::TimeDelta;
-use support::{binding, config, decision, request, scratch, start};
 
 /// A batch whose run is capped, and whose shape says enough.
 fn capped(of: &str) -> HoldRequest {

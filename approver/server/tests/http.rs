@@ -1,9 +1,5 @@
 //! The HTTP client against the real router on loopback, also through a link that loses answers.
 
-#![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
-
-mod support;
-
 use std::{
     net::SocketAddr,
     sync::{
@@ -13,6 +9,10 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{
+    BOT_TOKEN, PROXY_TOKEN, approve, binding, console_token, decision, live, open, request,
+    served::{Served, desk, serving},
+};
 use abeyance_api::{
     CardDesk, CardFailure, CardReceipt, ChatKind, Claimant, DecideError, Decision, DecisionDesk,
     DeskError, HoldDesk, HoldFilter, HoldId, HoldState, HoldView, Outcome, Permit, RecordDesk,
@@ -21,10 +21,6 @@ use abeyance_api::{
 };
 use abeyance_approver::{Approver, serve, tls_server_config};
 use secrecy::ExposeSecret as _;
-use support::{
-    BOT_TOKEN, PROXY_TOKEN, approve, binding, console_token, decision, live, open, request,
-    served::{Served, desk, serving},
-};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},

@@ -1,15 +1,8 @@
 //! Holds that several routes are asked about at once.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a helper that fails stops its test"
-)]
-
-mod support;
-
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+use crate::support::{config, decision, request, start};
 use abeyance_api::{
     ChatKind, DecideError, Decision, DeskError, HoldDesk as _, HoldId, HoldState, ManualClock,
     PersonId,
@@ -21,7 +14,6 @@ use abeyance_approver::{
     quorum::Quorum,
 };
 use chrono::TimeDelta;
-use support::{config, decision, request, start};
 
 const PRIVACY: &str = "C0PRIVACY";
 

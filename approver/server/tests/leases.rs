@@ -5,12 +5,9 @@
 //! test's could move no part of that without the others. So a lease is short here, nothing waits but for a lease,
 //! and each test waits for what a lease brings about.
 
-#![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
-
-mod support;
-
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use crate::support::{self, PROXY_TOKEN, approve, binding, config, open};
 use abeyance_api::{
     Clock, DecisionDesk as _, HoldDesk, HoldId, HoldState, Outcome, Resolution, SystemClock,
     WithdrawReason,
@@ -18,7 +15,6 @@ use abeyance_api::{
 };
 use abeyance_approver::{Approver, ApproverConfig, serve};
 use chrono::{DateTime, Utc};
-use support::{PROXY_TOKEN, approve, binding, config, open};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;

@@ -1,22 +1,16 @@
 //! The life of a hold through the desks, on a real file.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a helper that fails stops its test"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{
+    approve, binding, config, decision, live, open, request, scratch, shared_store,
+};
 use abeyance_api::{
     Claimant, DecideError, Decision, DecisionDesk, DeskError, HoldDesk, HoldFilter, HoldId,
     HoldState, HoldView, Outcome, Permit, Resolution, WithdrawReason,
 };
 use abeyance_approver::Approver;
 use chrono::TimeDelta;
-use support::{approve, binding, config, decision, live, open, request, scratch, shared_store};
 use tokio_util::sync::CancellationToken;
 
 fn executed() -> Outcome {

@@ -1,11 +1,8 @@
 //! The console's page of schedules: its times, its form, and what somebody is told whose schedule it is not.
 
-#![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
-
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{config, console_token, start};
 use abeyance_api::{
     Claimant, ManualClock, OncallDesk as _, OverrideRequest, OverrideSpan, Surface,
 };
@@ -20,7 +17,6 @@ use axum::{
 use chrono::TimeDelta;
 use http_body_util::BodyExt as _;
 use secrecy::ExposeSecret as _;
-use support::{config, console_token, start};
 use tower::ServiceExt as _;
 
 const ORIGIN: &str = "http://127.0.0.1:8080";

@@ -1,25 +1,18 @@
-//! The same tests as beside this file, with PostgreSQL as the store.
+//! The same tests with PostgreSQL as the store, as far as the store matters.
 
 #![allow(
-    clippy::duplicate_mod,
-    reason = "each of them brings its own support, as it does alone"
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test stops where it fails"
 )]
 
-#[path = "cards.rs"]
 mod cards;
-#[path = "console.rs"]
 mod console;
-#[path = "crash.rs"]
 mod crash;
-#[path = "escalation.rs"]
 mod escalation;
-#[path = "http.rs"]
 mod http;
-#[path = "joined.rs"]
 mod joined;
-#[path = "leases.rs"]
 mod leases;
-#[path = "life.rs"]
 mod life;
-#[path = "record.rs"]
 mod record;
+mod support;

@@ -1,11 +1,12 @@
 //! Looking things up, and shifts in people's own words: who may, what they get, and what is never shown.
 
-#![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
-
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{
+    BOT_TOKEN, PROXY_TOKEN, config, console_token, decision, request,
+    served::{desk, serving},
+    start,
+};
 use abeyance_api::{
     BulkDecision, CardDesk, CardReceipt, CardTask, ChatKind, Claimant, Clock as _, DecideError,
     Decision, DecisionDesk, HoldId, HoldSearch, ManualClock, Moment, Named, OncallDesk,
@@ -17,11 +18,6 @@ use abeyance_approver::{
 };
 use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
-use support::{
-    BOT_TOKEN, PROXY_TOKEN, config, console_token, decision, request,
-    served::{desk, serving},
-    start,
-};
 use tempfile::TempDir;
 
 fn slack(name: &str) -> Claimant {

@@ -1,9 +1,5 @@
 //! What stops the approver from starting, and that it says which file and what to do.
 
-#![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
-
-mod support;
-
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
@@ -11,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use crate::support::{self, approve, binding, config, open};
 use abeyance_api::{
     DecisionDesk as _, HoldDesk as _, HoldFilter, HoldState, ManualClock, Outcome, SystemClock,
 };
@@ -25,7 +22,6 @@ use sqlx::{
     postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteRow},
 };
-use support::{approve, binding, config, open};
 use tempfile::TempDir;
 
 async fn start(config: ApproverConfig) -> Result<Approver, OpenError> {

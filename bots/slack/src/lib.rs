@@ -27,6 +27,7 @@ mod text;
 mod webhook;
 
 #[cfg(test)]
+#[allow(dead_code, reason = "the tests beside this crate use the rest of it")]
 #[path = "../tests/support/mod.rs"]
 mod support;
 

@@ -1,21 +1,10 @@
 //! What a hostile member of the workspace can type, and what an agent can have others read: no answer calls anybody,
 //! links anywhere or passes for a part of ours, and nothing is done that was not understood.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops where it fails"
-)]
-
-#[path = "support/rig.rs"]
-mod rig;
-mod support;
-
+use crate::rig::{HOLD, Rig, SOON};
+use crate::support::{BOB, CHANNEL, at, pending};
 use abeyance_api::Override;
 use abeyance_slack_double::{Ephemeral, SlackDouble};
-use rig::{HOLD, Rig, SOON};
-use support::{BOB, CHANNEL, at, pending};
 
 /// Everything at once: mentions, links, emphasis, code, an end of a code block, text that runs backwards.
 const NASTY: &str =

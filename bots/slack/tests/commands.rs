@@ -1,22 +1,11 @@
 //! Slash commands and decisions of several holds, over HTTP and over Socket Mode, against a server that speaks Slack.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops where it fails"
-)]
-
-#[path = "support/rig.rs"]
-mod rig;
-mod support;
-
+use crate::rig::{HOLD, Rig, SOON};
+use crate::support::{ANN, BOB, CHANNEL, EVE, pending};
 use abeyance_api::{Estimate, HoldState, Moment, Named};
 use abeyance_slack_double::Outcome;
 use chrono::TimeDelta;
-use rig::{HOLD, Rig, SOON};
 use serde_json::json;
-use support::{ANN, BOB, CHANNEL, EVE, pending};
 
 const OTHER: &str = "HLD-9QXM";
 const ALIKE: &str = "abeyance_alike";

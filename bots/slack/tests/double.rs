@@ -1,24 +1,13 @@
 //! The whole bot against a server that speaks Slack: cards, clicks over HTTP and over Socket Mode,
 //! forms, rate limits, lost answers and cut connections.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops where it fails"
-)]
-
-#[path = "support/rig.rs"]
-mod rig;
-mod support;
-
 use std::{sync::Arc, time::Duration};
 
+use crate::rig::{APPROVE, DENY, HOLD, Rig, SOON, bot_with, http_mode};
+use crate::support::{ANN, BOB, CHANNEL, Desk, EVE, pending};
 use abeyance_api::{HoldState, Outcome, SystemClock};
 use abeyance_slack_double::{DisconnectReason, DoubleConfig, FaultKind, Rates, SlackDouble};
-use rig::{APPROVE, DENY, HOLD, Rig, SOON, bot_with, http_mode};
 use serde_json::{Value, json};
-use support::{ANN, BOB, CHANNEL, Desk, EVE, pending};
 
 fn because(reason: &str) -> Value {
     json!({"reason": {"reason": reason}})

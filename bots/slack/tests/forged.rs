@@ -1,25 +1,14 @@
 //! Clicks and commands that Slack never sent, or sent once: nothing happens, and the answer says nothing.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops where it fails"
-)]
-
-#[path = "support/rig.rs"]
-mod rig;
-mod support;
-
 use std::sync::Arc;
 
+use crate::rig::{APPROVE, HOLD, Rig, bot, http_mode};
+use crate::support::{BOB, CHANNEL, Desk, EVE, pending};
 use abeyance_api::SystemClock;
 use abeyance_slack_double::{
     Answer, Delivery, DoubleConfig, Forgery, Interactivity, Message, SlackDouble, Target,
 };
 use axum::Router;
-use rig::{APPROVE, HOLD, Rig, bot, http_mode};
-use support::{BOB, CHANNEL, Desk, EVE, pending};
 use tokio::{net::TcpListener, task::JoinSet};
 
 const OVERRIDE: &str =

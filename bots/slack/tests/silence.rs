@@ -1,25 +1,15 @@
 //! What the bot logs while cards, clicks, forms and trouble pass through it: never what was said (invariant 7).
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops where it fails"
-)]
-
-#[path = "support/rig.rs"]
-mod rig;
-mod support;
-
 use std::{
     io::{self, Write},
     sync::{Arc, Mutex},
 };
 
+use crate::rig::{APPROVE, DENY, HOLD, SOON, bot, socket_mode};
+use crate::support::{BOB, CHANNEL, Desk, EVE, pending};
 use abeyance_api::SystemClock;
 use abeyance_slack_double::{DoubleConfig, Fault, FaultKind, SlackDouble};
-use rig::{APPROVE, DENY, HOLD, SOON, bot, socket_mode};
 use serde_json::json;
-use support::{BOB, CHANNEL, Desk, EVE, pending};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 

@@ -1,24 +1,13 @@
 //! The webhook under requests that no Slack would send, byte by byte where it matters.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops where it fails"
-)]
-
-#[path = "support/rig.rs"]
-mod rig;
-mod support;
-
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use crate::rig::{HOLD, bot, http_mode};
+use crate::support::{BOB, CHANNEL, Desk, at, pending};
 use abeyance_api::{Clock, ManualClock};
 use abeyance_slack_double::{DoubleConfig, SlackDouble};
 use hmac::{Hmac, Mac};
-use rig::{HOLD, bot, http_mode};
 use serde_json::{Value, json};
-use support::{BOB, CHANNEL, Desk, at, pending};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},

@@ -222,6 +222,7 @@ fn limits(section: Section<'_>) -> Limits {
     set(&mut limits.startup_timeout, wait("startup_timeout"));
     set(&mut limits.connect_timeout, wait("connect_timeout"));
     set(&mut limits.notice_interval, wait("notice_interval"));
+    set(&mut limits.catalog_wait, wait("catalog_wait"));
     set(&mut limits.probe_timeout, wait("probe_timeout"));
     set(&mut limits.probe_budget, wait("probe_budget"));
     set(&mut limits.shutdown_grace, wait("shutdown_grace"));

@@ -1,21 +1,11 @@
 //! Large results and COPY data with a side that does not read for a while: nothing is lost, nothing stands still.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "test code"
-)]
-
-mod support;
-
+use crate::support::{self, Fixture, client::query};
 use abeyance_wire::postgres::{
     BackendMessage, Format, FrontendMessage, TransactionStatus, WireStr,
     backend::{CommandTag, CopyShape},
 };
 use bytes::Bytes;
-use support::{Fixture, client::query};
 
 const ROWS: usize = 4000;
 const ROW_BYTES: usize = 10_000;

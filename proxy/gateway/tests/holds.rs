@@ -1,28 +1,18 @@
 //! A held batch from outside: what reaches the target, what the client reads, in every way a hold can end.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "test code"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{
+    self, Fixture,
+    client::{bind, execute, parse, query, state},
+    desk::Answer,
+};
 use abeyance_api::{Outcome, WithdrawReason};
 use abeyance_gateway::Limits;
 use abeyance_wire::postgres::{
     BackendMessage, FrontendMessage, TransactionStatus, WireStr, frontend::encode_sync,
 };
 use bytes::BytesMut;
-use support::{
-    Fixture,
-    client::{bind, execute, parse, query, state},
-    desk::Answer,
-};
 use tokio::io::AsyncWriteExt;
 
 const DELETE: &str = "DELETE FROM rooms WHERE floor = 3";

@@ -1,23 +1,13 @@
 //! Whatever a client sends, in whatever order and group: a statement that policy holds reaches the target only
 //! with a permit, and what the gateway believes of names and transactions stays what the target knows.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "test code"
-)]
-
-mod support;
-
-use abeyance_wire::postgres::{BackendMessage, FrontendMessage, TransactionStatus};
-use proptest::prelude::*;
-use support::{
+use crate::support::{
     Fixture,
     client::{bind, close_statement, execute, parse, query},
     desk::Answer,
 };
+use abeyance_wire::postgres::{BackendMessage, FrontendMessage, TransactionStatus};
+use proptest::prelude::*;
 
 /// What one group of messages does; every group ends in ReadyForQuery.
 #[derive(Debug, Clone)]

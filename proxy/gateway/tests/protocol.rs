@@ -1,24 +1,14 @@
 //! Start-up, malformed messages and limits: a clear FATAL where the protocol allows, and nothing runs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "test code"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{
+    Client, Fixture, PASSWORD,
+    client::{bind, execute, parse, query, state},
+};
 use abeyance_gateway::Limits;
 use abeyance_wire::postgres::{
     BackendMessage, FrontendMessage, ProtocolVersion, StartupMessage, TransactionStatus,
-};
-use support::{
-    Client, Fixture, PASSWORD,
-    client::{bind, execute, parse, query, state},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -1,23 +1,13 @@
 //! The second gate from outside: what a target is asked, and what its answers do to a batch.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "test code"
-)]
-
-mod support;
-
-use abeyance_api::Outcome;
-use abeyance_wire::postgres::{FrontendMessage, TransactionStatus};
-use support::{
+use crate::support::{
     Client, Fixture,
     client::{bind, execute, parse, query, state},
     desk::Answer,
     target::Served,
 };
+use abeyance_api::Outcome;
+use abeyance_wire::postgres::{FrontendMessage, TransactionStatus};
 
 const READS_PATIENTS: &str = r#"[{"Plan": {"Node Type": "Seq Scan", "Schema": "public",
     "Relation Name": "patients", "Plan Rows": 9}}]"#;

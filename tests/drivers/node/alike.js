@@ -14,7 +14,7 @@ try {
   await page.fill("#token", token);
   await page.keyboard.press("Enter");
   await page.waitForURL(/\/holds/);
-  await page.getByText(`${count} waiting`).first().waitFor({ timeout: 60000 });
+  await page.getByText(`${count} waiting`).first().waitFor();
   await page.getByRole("link", { name: /HLD-/ }).first().click();
   await page.waitForURL(/\/holds\/HLD-/);
 
@@ -69,7 +69,7 @@ try {
   await inSight(approve);
   console.log("seen");
   await approve.click();
-  await page.getByText(/4 rows|0 rows/).first().waitFor({ timeout: 60000 });
+  await page.getByText(/4 rows|0 rows/).first().waitFor();
   if (troubles.length) fail(troubles.join("\n"));
   console.log("done");
 } finally {

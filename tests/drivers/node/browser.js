@@ -24,6 +24,8 @@ export async function start(url) {
   if (process.getuid() === 0) args.push("--no-sandbox");
   const browser = await chromium.launch({ executablePath, args });
   const page = await browser.newPage({ viewport: DESK });
+  // Generous: the machine may be busy.
+  page.setDefaultTimeout(120000);
   const troubles = [];
   page.on("console", (message) => message.type() === "error" && troubles.push(message.text()));
   page.on("pageerror", (error) => troubles.push(String(error)));

@@ -25,7 +25,7 @@ try {
 
   // Not reloaded: the page shows it by itself.
   const link = page.getByRole("link", { name: /HLD-/ }).first();
-  await link.waitFor({ timeout: 60000 });
+  await link.waitFor();
   await page.screenshot({ path: join(shots, "console-pending.png"), fullPage: true });
   console.log("appeared");
   await link.click();
@@ -34,7 +34,7 @@ try {
   await page.screenshot({ path: join(shots, "console-hold.png"), fullPage: true });
   await page.fill("#reason", "checked with the ward");
   await page.click("button[value=approve]");
-  await page.getByText(/ran: 4 rows|4 rows/).first().waitFor({ timeout: 60000 });
+  await page.getByText(/ran: 4 rows|4 rows/).first().waitFor();
   await page.screenshot({ path: join(shots, "console-done.png"), fullPage: true });
   console.log(JSON.stringify({ text: await page.locator("main").innerText() }));
   // The wrong token is answered with a 401 or 403, which the browser reports.

@@ -49,7 +49,7 @@ try {
   await page.getByRole("link", { name: /Waiting|Holds/ }).first().click();
   console.log("watching");
   const link = page.getByRole("link", { name: /HLD-/ }).first();
-  await link.waitFor({ timeout: 60000 });
+  await link.waitFor();
   await link.click();
   await page.waitForURL(/\/holds\/HLD-/);
   await page.getByRole("button", { name: "I'm looking" }).waitFor();
@@ -65,7 +65,7 @@ try {
   await page.getByLabel("Approve this shape also for").selectOption("15");
   await page.getByRole("spinbutton", { name: "Uses" }).fill("3");
   await page.getByRole("button", { name: "Approve", exact: true }).click();
-  await page.getByText(/4 rows/).first().waitFor({ timeout: 60000 });
+  await page.getByText(/4 rows/).first().waitFor();
   await page.getByRole("link", { name: "Grants" }).click();
   await page.getByRole("heading", { name: "1 active" }).waitFor();
   await page.getByText("0 of 3 used").waitFor();

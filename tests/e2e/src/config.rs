@@ -1,6 +1,7 @@
 //! Configuration files for the binary under test, put together from what a test cares about.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     path::{Path, PathBuf},
 };
@@ -119,6 +120,8 @@ pub struct Config {
     pub log: String,
     /// More lines for `[proxy]`.
     pub proxy_lines: String,
+    /// Bounds of the data path. A busy machine is no reason to know less of a statement than a test expects.
+    pub limits: BTreeMap<&'static str, String>,
     /// The approver's address; port 0 takes a free one.
     pub approver_listen: String,
     pub proxy_listen: String,
@@ -149,6 +152,13 @@ impl Config {
             approver_lines: String::new(),
             route_lines: String::new(),
             proxy_lines: String::new(),
+            limits: [
+                ("probe_timeout", "20s"),
+                ("probe_budget", "40s"),
+                ("catalog_wait", "60s"),
+            ]
+            .map(|(limit, most)| (limit, format!("\"{most}\"")))
+            .into(),
             approver_listen: "127.0.0.1:0".to_owned(),
             proxy_listen: "127.0.0.1:0".to_owned(),
         };
@@ -222,9 +232,16 @@ impl Config {
 
     /// The file's text. `approver_url` is where `abeyance proxy` finds its approver.
     pub(crate) fn to_toml(&self, approver_url: Option<&str>) -> String {
+        let limits: Vec<_> = self
+            .limits
+            .iter()
+            .map(|(limit, most)| format!("{limit} = {most}"))
+            .collect();
         let mut text = format!(
-            "[proxy]\nlisten = \"{}\"\n{}",
-            self.proxy_listen, self.proxy_lines
+            "[proxy]\nlisten = \"{}\"\nlimits = {{ {} }}\n{}",
+            self.proxy_listen,
+            limits.join(", "),
+            self.proxy_lines
         );
         if let Some(url) = approver_url {
             // One address, or a list as it stands.

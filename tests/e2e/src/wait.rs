@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use tokio::time::Instant;
 
 /// How long a test waits for something that should happen soon. Generous: the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(20);

@@ -568,7 +568,9 @@ async fn sessions_in_the_way_are_counted() {
 
 async fn too_slow() -> Result<()> {
     let mut stage = Stage::with(|config| {
-        config.proxy_lines = "limits = { probe_timeout = \"100ms\" }\n".to_owned();
+        config
+            .limits
+            .insert("probe_timeout", "\"100ms\"".to_owned());
     })
     .await?;
     // Slow by its rows, not by a function: nothing keeps it from being explained.

@@ -1,15 +1,13 @@
 //! Transactions that are reviewed at their COMMIT, and tickets: against a real PostgreSQL.
 
-mod inside;
-
 use abeyance_api::{HoldRequest, Resolution};
 use abeyance_e2e::{Database, Postgres, RawClient, Reply, message};
 use abeyance_policy::{Access, Decision, Matcher, Review, Rule, RuleSet};
 use abeyance_sql::StatementClass;
 use anyhow::{Context, Result, anyhow, ensure};
 
-use inside::{
-    Inside,
+use crate::inside::{
+    self, Inside,
     desk::{Answer, Event},
     extended, play, query, sqlstate, status, tags,
 };

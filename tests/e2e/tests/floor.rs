@@ -1,8 +1,6 @@
 //! The read-only floor, with every judgement switched off: all PostgreSQL rows of the corpus, each in
 //! evil company, through sessions of a read-only agent; afterwards nothing in the database has changed.
 
-mod inside;
-
 use std::sync::Arc;
 
 use abeyance_e2e::{Database, Postgres, RawClient, message, postgres::User, root};
@@ -12,7 +10,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use base64::Engine as _;
 use serde::Deserialize;
 
-use inside::{Inside, extended, fingerprint, play, query};
+use crate::inside::{Inside, extended, fingerprint, play, query};
 
 #[derive(Debug, Deserialize)]
 struct Row {

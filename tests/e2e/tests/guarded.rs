@@ -1,8 +1,6 @@
 //! Approved and rule-bound writes that change more than they may, and what a read-only agent's session is like
 //! to its client: against a real PostgreSQL.
 
-mod inside;
-
 use std::sync::Arc;
 
 use abeyance_api::Outcome;
@@ -14,7 +12,9 @@ use abeyance_policy::{Access, Decision, Matcher, Rule, RuleSet};
 use abeyance_sql::StatementClass;
 use anyhow::{Context, Result, anyhow, ensure};
 
-use inside::{Inside, capped, desk::Answer, extended, play, query, sqlstate, status, tags};
+use crate::inside::{
+    self, Inside, capped, desk::Answer, extended, play, query, sqlstate, status, tags,
+};
 
 /// How the hint to a read-only agent's refused write begins.
 const FLOOR_HINT: &str = "This agent's access is read-only, also";

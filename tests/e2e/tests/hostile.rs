@@ -12,10 +12,10 @@ struct Door {
 }
 
 impl Door {
-    async fn open(proxy_lines: &str) -> Result<Self> {
+    async fn open(change: impl FnOnce(&mut Config)) -> Result<Self> {
         let database = Postgres::start().await?.database().await?;
         let mut config = Config::for_database(&database);
-        proxy_lines.clone_into(&mut config.proxy_lines);
+        change(&mut config);
         let abeyance = Abeyance::serve(&config).await?;
         Ok(Self { abeyance, database })
     }
@@ -78,7 +78,7 @@ fn startup(version: i32, body: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn malformed_startup_packets() {
-    let door = Door::open("").await.unwrap();
+    let door = Door::open(|_| {}).await.unwrap();
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("length 0", vec![0, 0, 0, 0], "08P01"),
         ("length 7", vec![0, 0, 0, 7, 0, 3, 0, 0], "08P01"),
@@ -126,9 +126,11 @@ async fn malformed_startup_packets() {
 
 #[tokio::test]
 async fn a_connection_that_says_nothing_is_closed() {
-    let door = Door::open("limits = { startup_timeout = \"1s\" }\n")
-        .await
-        .unwrap();
+    let door = Door::open(|config| {
+        config.limits.insert("startup_timeout", "\"1s\"".to_owned());
+    })
+    .await
+    .unwrap();
     let mut silent = door.stranger().await.unwrap();
     let mut slow = door.stranger().await.unwrap();
     slow.send(&[0, 0, 0]).await.unwrap();
@@ -146,7 +148,7 @@ async fn a_connection_that_says_nothing_is_closed() {
 
 #[tokio::test]
 async fn messages_before_the_login_do_not_run() {
-    let door = Door::open("").await.unwrap();
+    let door = Door::open(|_| {}).await.unwrap();
     let query = message(b'Q', b"SELECT 'evil'\0");
     // Straight after the startup packet, instead of a proof.
     let mut client = door.stranger().await.unwrap();
@@ -235,7 +237,7 @@ fn group(tag: u8, body: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn messages_with_an_impossible_length() {
-    let door = Door::open("").await.unwrap();
+    let door = Door::open(|_| {}).await.unwrap();
     for (tag, _) in bodies() {
         for length in [0_u32, 3, 0x8000_0000, 0xffff_ffff, 0x7fff_ffff] {
             let mut client = door.client().await.unwrap();
@@ -259,7 +261,7 @@ async fn messages_with_an_impossible_length() {
 
 #[tokio::test]
 async fn messages_that_stop_in_the_middle() {
-    let door = Door::open("").await.unwrap();
+    let door = Door::open(|_| {}).await.unwrap();
     for (tag, body) in bodies() {
         let whole = message(tag, body);
         let mut client = door.client().await.unwrap();
@@ -273,7 +275,7 @@ async fn messages_that_stop_in_the_middle() {
 
 #[tokio::test]
 async fn messages_with_bytes_too_many() {
-    let door = Door::open("").await.unwrap();
+    let door = Door::open(|_| {}).await.unwrap();
     for (tag, body) in bodies() {
         // Terminate needs no body; outside COPY its messages are not looked at, as in the server.
         if b"Xcdf".contains(&tag) {
@@ -294,7 +296,7 @@ async fn messages_with_bytes_too_many() {
 
 #[tokio::test]
 async fn messages_with_bytes_too_few() {
-    let door = Door::open("").await.unwrap();
+    let door = Door::open(|_| {}).await.unwrap();
     for (tag, body) in bodies() {
         if body.is_empty() || b"cdf".contains(&tag) {
             continue;
@@ -314,7 +316,7 @@ async fn messages_with_bytes_too_few() {
 
 #[tokio::test]
 async fn malformed_messages_inside_copy() {
-    let door = Door::open("").await.unwrap();
+    let door = Door::open(|_| {}).await.unwrap();
     for (what, bytes) in [
         ("CopyFail without its end", message(b'f', b"evil")),
         ("a message nobody knows", message(b'z', b"evil")),
@@ -344,7 +346,7 @@ async fn malformed_messages_inside_copy() {
 
 #[tokio::test]
 async fn messages_with_lying_counts_and_kinds() {
-    let door = Door::open("").await.unwrap();
+    let door = Door::open(|_| {}).await.unwrap();
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("a tag nobody knows", message(b'z', b"evil")),
         ("a tag of zero", message(0, b"evil")),
@@ -394,7 +396,7 @@ async fn messages_with_lying_counts_and_kinds() {
 
 #[tokio::test]
 async fn oversized_messages_are_refused_before_they_arrive() {
-    let door = Door::open("").await.unwrap();
+    let door = Door::open(|_| {}).await.unwrap();
     let before = door.abeyance.resident_bytes().unwrap();
     for tag in [b'Q', b'P', b'B', b'd'] {
         let mut client = door.client().await.unwrap();
@@ -423,7 +425,7 @@ async fn oversized_messages_are_refused_before_they_arrive() {
 
 #[tokio::test]
 async fn what_comes_behind_a_held_statement_is_bounded() {
-    let door = Door::open("").await.unwrap();
+    let door = Door::open(|_| {}).await.unwrap();
     let mut client = door.client().await.unwrap();
     client
         .start_query("DELETE FROM rooms WHERE room = 'evil'")

@@ -1,14 +1,12 @@
 //! Portals and cursors that are opened in one batch and run in a later one: the approval, the row cap and the rules
 //! that let them be opened hold for what runs then, on a real PostgreSQL.
 
-mod inside;
-
 use abeyance_api::{Estimate, EstimateSource};
 use abeyance_e2e::{Postgres, RawClient, Reply, message};
 use abeyance_policy::Access;
 use anyhow::{Context, Result, ensure};
 
-use inside::{
+use crate::inside::{
     Inside, capped,
     desk::{Answer, Event},
     play, query, sqlstate, status, tags,

@@ -1,14 +1,10 @@
 //! Clicks, modals, commands and response urls over HTTP: what arrives, and what the user sees of the answer.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{self, ANN, App, BOB, DBA, call, http, modal, post_card, with_app};
 use abeyance_slack_double::{DoubleConfig, Forgery, Kind, Outcome, SlackDouble, Target, Via};
 use serde_json::{Value, json};
-use support::{ANN, App, BOB, DBA, call, http, modal, post_card, with_app};
 
 #[tokio::test]
 async fn a_click_is_posted_signed_and_complete() {

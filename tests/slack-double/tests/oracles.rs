@@ -1,14 +1,10 @@
 //! The stand-in, checked by what Slack itself publishes: its Python SDK, its framework, its types.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
-mod support;
-
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use crate::support::{self, http};
 use abeyance_slack_double::{DoubleConfig, Rates, SlackDouble};
 use serde_json::{Value, json};
-use support::http;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 

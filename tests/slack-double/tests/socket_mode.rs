@@ -1,14 +1,10 @@
 //! Socket Mode: tickets, envelopes to exactly one connection, acknowledgements, redelivery, disconnects.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{self, ANN, DBA, SOON, call_as, post_card};
 use abeyance_slack_double::{DisconnectReason, DoubleConfig, Outcome, SlackDouble, Via};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use support::{ANN, DBA, SOON, call_as, post_card};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};

@@ -1,13 +1,9 @@
 //! Rate limits, faults on demand, the controls over HTTP, and the page's files.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{self, ANN, DBA, call, http, post_card, with_app};
 use abeyance_slack_double::{DoubleConfig, Fault, FaultKind, Rates, SlackDouble};
 use serde_json::{Value, json};
-use support::{ANN, DBA, call, http, post_card, with_app};
 
 async fn double() -> SlackDouble {
     SlackDouble::start(DoubleConfig::default()).await.unwrap()

@@ -1,11 +1,7 @@
 //! Every refusal of the Web API once, beside the call that is taken.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
-mod support;
-
+use crate::support::{ANN, DBA, call, call_as, card, form, http, post_card};
 use abeyance_slack_double::{DoubleConfig, Rates, SlackDouble, Token};
 use serde_json::{Value, json};
-use support::{ANN, DBA, call, call_as, card, form, http, post_card};
 
 const OUTSIDE: &str = "C0NOBOT01";
 const PRIVATE: &str = "C0SECRET1";

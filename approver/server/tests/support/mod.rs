@@ -1,8 +1,5 @@
 //! An approver on a scratch store, with a roster of three people and two routes.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-#![allow(clippy::unwrap_used, reason = "a helper that fails stops its test")]
-
 pub mod postgres;
 pub mod served;
 

@@ -1,13 +1,6 @@
 //! What the tests of this crate share: a hold, and a desk that keeps decisions and cards in memory
 //! the way the approver does, with its rules of who may decide.
 
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "each test uses its part, and a test stops where it fails"
-)]
-
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},

@@ -1,13 +1,5 @@
 //! A running bot between a double and a desk in memory.
 
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "each test uses its part, and a test stops where it fails"
-)]
-
 use std::{sync::Arc, time::Duration};
 
 use abeyance_api::{Clock, SystemClock};

@@ -1,7 +1,5 @@
 //! A gateway between a scripted client and a scripted target, with a desk the test decides for.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
-
 pub mod client;
 pub mod desk;
 pub mod target;

@@ -1,8 +1,10 @@
 //! A gateway inside the test, before a real PostgreSQL, with a desk the test decides for.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
-
-#[allow(clippy::unwrap_used, reason = "a test's own desk")]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "a test's own desk; the gateway's own tests use the rest of it"
+)]
 #[path = "../../../../proxy/gateway/tests/support/desk.rs"]
 pub mod desk;
 

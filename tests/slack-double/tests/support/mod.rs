@@ -1,10 +1,4 @@
 //! A caller of the Web API, and a small app that answers interactions as it is told.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "each test file uses its part; a test that cannot go on panics"
-)]
-
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,0 +1,34 @@
+//! The product as its users meet it: real servers, real drivers, a real browser.
+
+mod alike;
+mod backtest;
+mod blast;
+mod catalog;
+mod chat;
+mod commands;
+mod commit;
+mod console;
+mod corpus;
+mod drivers;
+mod errors;
+mod escalation;
+mod floor;
+mod grants;
+mod guarded;
+mod harness;
+mod hostile;
+mod inside;
+mod logins;
+mod machines;
+mod meanwhile;
+mod outage;
+mod portals;
+mod reload;
+mod second_gate;
+mod settings;
+mod store;
+mod story;
+mod tickets;
+mod tokio_client;
+mod transcripts;
+mod webhook;
