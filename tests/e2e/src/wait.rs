@@ -8,8 +8,8 @@ use tokio::time::Instant;
 /// How long a test waits for something that should happen soon. Generous: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How often a condition is looked at.
-const POLL: Duration = Duration::from_millis(20);
+/// Between two looks at a condition: longer the longer it has been waited for, so that looking is never the work.
+const POLL: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(100)];
 
 /// Looks at `condition` until it gives a value, for at most [`PATIENCE`].
 ///
@@ -20,7 +20,8 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<Option<T>>>,
 {
-    let deadline = Instant::now() + PATIENCE;
+    let begin = Instant::now();
+    let deadline = begin + PATIENCE;
     loop {
         let looked = tokio::time::timeout_at(deadline, condition())
             .await
@@ -31,6 +32,6 @@ where
         if Instant::now() >= deadline {
             bail!("still waiting for {what} after {PATIENCE:?}");
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep((begin.elapsed() / 4).clamp(POLL[0], POLL[1])).await;
     }
 }

@@ -45,10 +45,12 @@ pub fn abeyance_binary() -> Result<PathBuf> {
         return Ok(PathBuf::from(named));
     }
     let test = std::env::current_exe()?;
-    let profile = test
-        .ancestors()
-        .nth(2)
-        .context("a test binary lives in target/<profile>/deps")?;
+    let folder = test.parent().context("a program lives in a folder")?;
+    // Tests live in target/<profile>/deps, programs beside it.
+    let profile = match folder.parent() {
+        Some(profile) if folder.ends_with("deps") => profile,
+        _ => folder,
+    };
     let binary = profile.join("abeyance");
     locked("build", || {
         let stamp = build_dir("e2e")?.join("built-for");

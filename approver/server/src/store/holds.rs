@@ -12,7 +12,7 @@ use super::{
     db::sql,
     grants::Coverable,
     instances::{self, Instance},
-    record::{load, record, votes},
+    record::{load, records},
     row::{hold_id_at, maybe_instant_at, micros, state_at},
 };
 use crate::limits;
@@ -186,13 +186,7 @@ impl Store {
         };
         let mut conn = self.reader().await?;
         let rows = rows.bind(limit).fetch_all(&mut conn).await?;
-        let mut records = Vec::with_capacity(rows.len());
-        for row in rows {
-            let id = hold_id_at(&row, "id")?;
-            let votes = votes(&mut conn, &id).await?;
-            records.push(record(&row, votes)?);
-        }
-        Ok(records)
+        records(&mut conn, &rows).await
     }
 
     /// Holds that are not over, and of which nobody said who waits.

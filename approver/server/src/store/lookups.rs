@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{
     HoldRecord, Store, StoreError,
     db::{Conn, Row, Sql, sql},
-    record::{record, votes},
+    record::records,
     row::{count_at, hold_id_at, instant_at, micros, parse},
     writer::Scope,
 };
@@ -80,12 +80,7 @@ impl Store {
         let total = count_at(&row, "total")?;
         let found = wanted.bound(found).bind(wanted.limit);
         let rows = found.fetch_all(&mut conn).await?;
-        let mut records = Vec::with_capacity(rows.len());
-        for row in rows {
-            let votes = votes(&mut conn, &hold_id_at(&row, "id")?).await?;
-            records.push(record(&row, votes)?);
-        }
-        Ok((records, total))
+        Ok((records(&mut conn, &rows).await?, total))
     }
 
     /// A hold and the others that wait and may be decided by whoever saw it, as many as one decision has room for.

@@ -1,6 +1,6 @@
 //! A hold as a row and as a value.
 
-use std::num::NonZeroU32;
+use std::{collections::HashMap, num::NonZeroU32};
 
 use abeyance_api::{HoldId, HoldRequest, Vote};
 use abeyance_holds::{
@@ -11,7 +11,7 @@ use abeyance_holds::{
 
 use super::{
     StoreError,
-    db::{Conn, Row, sql},
+    db::{Conn, Row, Sql, sql},
     row::{
         binding_at, count_at, hold_id_at, instant_at, maybe_instant_at, maybe_json_at, parse,
         state_at,
@@ -41,12 +41,38 @@ pub(super) async fn load(conn: &mut Conn, id: &HoldId) -> Result<Option<HoldReco
     record(&row, votes).map(Some)
 }
 
-pub(super) async fn votes(conn: &mut Conn, id: &HoldId) -> Result<Vec<Vote>, StoreError> {
+async fn votes(conn: &mut Conn, id: &HoldId) -> Result<Vec<Vote>, StoreError> {
     let rows = sql("SELECT body FROM vote WHERE hold = $1 ORDER BY seat")
         .bind(id.as_str())
         .fetch_all(conn)
         .await?;
     rows.iter().map(|row| parse(row.try_get("body")?)).collect()
+}
+
+/// Rows of `hold` in their order, with two statements for however many.
+pub(super) async fn records(conn: &mut Conn, rows: &[Row]) -> Result<Vec<HoldRecord>, StoreError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Result<Vec<String>, StoreError> = rows.iter().map(|row| row.try_get("id")).collect();
+    let found = Sql::either(
+        "SELECT hold, body FROM vote WHERE hold IN (SELECT value FROM json_each($1)) ORDER BY seat",
+        "SELECT hold, body FROM vote WHERE hold = ANY (ARRAY(SELECT json_array_elements_text($1::json))) ORDER BY seat",
+    )
+    .bind(serde_json::Value::from(ids?).to_string())
+    .fetch_all(conn)
+    .await?;
+    let mut votes: HashMap<String, Vec<Vote>> = HashMap::new();
+    for vote in found {
+        let of = votes.entry(vote.try_get("hold")?).or_default();
+        of.push(parse(vote.try_get("body")?)?);
+    }
+    rows.iter()
+        .map(|row| {
+            let cast = votes.remove(&row.try_get::<String>("id")?);
+            record(row, cast.unwrap_or_default())
+        })
+        .collect()
 }
 
 pub(super) fn record(row: &Row, votes: Vec<Vote>) -> Result<HoldRecord, StoreError> {

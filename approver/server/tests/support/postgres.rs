@@ -126,6 +126,8 @@ fn launch(bin: &Path, account: Option<Account>, folder: &Path) -> Option<(u16, C
         .args(["-c", &format!("port={port}")])
         .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"])
         .args(["-c", "unix_socket_directories="])
+        .args(["-c", "full_page_writes=off", "-c", "wal_level=minimal"])
+        .args(["-c", "max_wal_senders=0", "-c", "jit=off"])
         .args(["-c", "shared_buffers=16MB", "-c", "max_connections=200"])
         .env("FOLDER", folder)
         .stdin(Stdio::piped())
@@ -175,7 +177,7 @@ fn copy_template(bin: &Path, account: Option<Account>, to: &Path) {
     fs::create_dir_all(&build).unwrap();
     let version = fs::canonicalize(bin).unwrap();
     let version = version.parent().and_then(Path::file_name).unwrap();
-    let template = build.join(format!("postgres-{}", version.to_string_lossy()));
+    let template = build.join(format!("postgres-{}-small-wal", version.to_string_lossy()));
     let lock = fs::File::create(build.join("lock")).unwrap();
     lock.lock().unwrap();
     if !template.is_dir() {
@@ -184,7 +186,7 @@ fn copy_template(bin: &Path, account: Option<Account>, to: &Path) {
         let data = scratch.path().join("data");
         run(command(bin.join("initdb"), account)
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8"])
-            .args(["--locale=C.UTF-8", "--no-sync", "-D"])
+            .args(["--locale=C.UTF-8", "--wal-segsize=1", "--no-sync", "-D"])
             .arg(&data));
         run(Command::new("cp").arg("-a").arg(&data).arg(&template));
     }

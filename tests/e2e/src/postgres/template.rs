@@ -12,6 +12,16 @@ use sha2::{Digest, Sha256};
 use super::{TEMPLATE_DATABASE, install::Install, run, users};
 use crate::{build_dir, root, scratch_dir, workspace::locked};
 
+/// Small WAL segments: each server starts with a copy of them.
+const INITDB: [&str; 6] = [
+    "--username=postgres",
+    "--auth=trust",
+    "--encoding=UTF8",
+    "--locale=C.UTF-8",
+    "--wal-segsize=1",
+    "--no-sync",
+];
+
 /// Copies the template to `to`, making it first when it is not there or not of this version.
 pub(super) fn copy(install: &Install, to: &Path) -> Result<()> {
     let ready = locked("postgres-template", || ensure(install))?;
@@ -25,12 +35,13 @@ fn ensure(install: &Install) -> Result<PathBuf> {
     let clinic = fs::read_to_string(root().join("tests/corpus/clinic.sql"))?;
     let setup = users::setup();
     let mut hash = Sha256::new();
-    for part in [
+    let parts = [
         clinic.as_str(),
         setup.as_str(),
         users::HBA,
         &install.version()?,
-    ] {
+    ];
+    for part in parts.into_iter().chain(INITDB) {
         hash.update(part);
         hash.update([0]);
     }
@@ -43,17 +54,7 @@ fn ensure(install: &Install) -> Result<PathBuf> {
     let scratch = scratch_dir()?;
     install.own(scratch.path())?;
     let data = scratch.path().join("data");
-    run(install
-        .command("initdb")
-        .args([
-            "--username=postgres",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--locale=C.UTF-8",
-            "--no-sync",
-            "-D",
-        ])
-        .arg(&data))?;
+    run(install.command("initdb").args(INITDB).arg("-D").arg(&data))?;
     // One backend without a server reads the schema: no port, no socket, nothing to stop.
     feed(install, &data, "postgres", &setup)?;
     feed(install, &data, TEMPLATE_DATABASE, &clinic)?;
@@ -77,6 +78,8 @@ fn feed(install: &Install, data: &Path, database: &str, statements: &str) -> Res
         "exit_on_error=on",
         "-c",
         "log_min_messages=error",
+        "-c",
+        "min_wal_size=2MB",
         "-D",
     ]);
     command
