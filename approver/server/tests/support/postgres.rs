@@ -42,7 +42,7 @@ struct Account {
     group: u32,
 }
 
-const START_WITHIN: Duration = Duration::from_secs(30);
+const START_WITHIN: Duration = Duration::from_secs(120);
 const WATCH: &str = r#""$0" "$@" & server=$!
 read -r _ || true
 kill -QUIT $server
@@ -59,25 +59,30 @@ impl Server {
     fn start() -> Self {
         let bin = find_binaries();
         let account = account();
-        let folder = tempfile::Builder::new()
-            .prefix("abeyance-store-")
-            .tempdir()
-            .unwrap()
-            .keep();
-        give(&folder, account);
-        copy_template(&bin, account, &folder.join("data"));
+        let mut said = String::new();
         for _ in 0..5 {
-            if let Some((port, shell, leash)) = launch(&bin, account, &folder) {
-                return Self {
-                    port,
-                    bin,
-                    folder,
-                    _leash: leash,
-                    _shell: shell,
-                };
+            // Another one for each try: the shell of a server that did not start removes its own.
+            let folder = tempfile::Builder::new()
+                .prefix("abeyance-store-")
+                .tempdir()
+                .unwrap()
+                .keep();
+            give(&folder, account);
+            copy_template(&bin, account, &folder.join("data"));
+            match launch(&bin, account, &folder) {
+                Ok((port, shell, leash)) => {
+                    return Self {
+                        port,
+                        bin,
+                        folder,
+                        _leash: leash,
+                        _shell: shell,
+                    };
+                }
+                Err(why) => said = why,
             }
         }
-        panic!("PostgreSQL did not start: {}", log(&folder));
+        panic!("PostgreSQL did not start: {said}");
     }
 
     /// Makes a database of its own and returns its name.
@@ -113,7 +118,12 @@ impl Server {
     }
 }
 
-fn launch(bin: &Path, account: Option<Account>, folder: &Path) -> Option<(u16, Child, ChildStdin)> {
+/// Its port, the shell that watches over it and what keeps that shell waiting; or what the server said.
+fn launch(
+    bin: &Path,
+    account: Option<Account>,
+    folder: &Path,
+) -> Result<(u16, Child, ChildStdin), String> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
@@ -141,14 +151,14 @@ fn launch(bin: &Path, account: Option<Account>, folder: &Path) -> Option<(u16, C
     while Instant::now() < deadline {
         let said = log(folder);
         if said.contains("ready to accept connections") {
-            return Some((port, shell, leash));
+            return Ok((port, shell, leash));
         }
-        if said.contains("could not bind") || said.contains("FATAL") {
-            break;
+        if said.contains("could not") || said.contains("FATAL") {
+            return Err(said);
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    None
+    Err(log(folder))
 }
 
 fn log(folder: &Path) -> String {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{CHANNEL, Desk, desks, pending};
 
-pub const SOON: Duration = Duration::from_secs(15);
+pub const SOON: Duration = Duration::from_secs(60);
 pub const HOLD: &str = "HLD-7K3Q";
 pub const APPROVE: &str = "abeyance_approve";
 pub const DENY: &str = "abeyance_deny";

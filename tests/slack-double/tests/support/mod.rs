@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 pub const DBA: &str = "C0DBA0001";
 pub const ANN: &str = "U0ANN0001";
 pub const BOB: &str = "U0BOB0001";
-pub const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(60);
 
 pub fn http() -> reqwest::Client {
     // The second test of a process finds it installed.
