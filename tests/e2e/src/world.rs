@@ -71,7 +71,18 @@ impl World {
     /// # Errors
     /// When a part does not start.
     pub async fn with(mode: Mode, change: impl FnOnce(&mut Config)) -> Result<Self> {
-        let postgres = Postgres::start().await?;
+        Self::at(Postgres::start().await?, mode, change).await
+    }
+
+    /// The same with a server of one's own, for tests that change what all its databases share.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn at(
+        postgres: Arc<Postgres>,
+        mode: Mode,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self> {
         let database = postgres.database().await?;
         let mut config = Config::for_database(&database);
         let slack = slack_for(&mut config, mode).await?;

@@ -20,10 +20,7 @@ const TABLES: &str = "
 CREATE SCHEMA east; CREATE SCHEMA west;
 CREATE TABLE east.stock (id int); CREATE TABLE west.stock (id int);
 CREATE FUNCTION purge(n int) RETURNS int LANGUAGE plpgsql AS 'BEGIN DELETE FROM rooms WHERE floor > n; RETURN 1; END';
-DO $$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ward') THEN CREATE ROLE ward; END IF;
-END $$;
-GRANT ward TO PUBLIC_USER;
+DO $$ BEGIN CREATE ROLE ward ROLE PUBLIC_USER; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
 GRANT USAGE ON SCHEMA east, west TO PUBLIC;
 GRANT ALL ON ALL TABLES IN SCHEMA public, east, west TO PUBLIC;
 ANALYZE;

@@ -30,10 +30,7 @@ CREATE TABLE east.shelf (id int PRIMARY KEY);
 CREATE TABLE east.box (shelf int REFERENCES east.shelf ON DELETE CASCADE);
 INSERT INTO east.shelf SELECT generate_series(1, 20); INSERT INTO east.box SELECT 7 FROM generate_series(1, 1000);
 CREATE TABLE east.heap (told text);
-DO $$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'keeper') THEN CREATE ROLE keeper; END IF;
-END $$;
-GRANT keeper TO PROXY_USER;
+DO $$ BEGIN CREATE ROLE keeper ROLE PROXY_USER; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
 GRANT USAGE ON SCHEMA east, west TO PUBLIC;
 GRANT ALL ON ALL TABLES IN SCHEMA east, west TO PUBLIC;
 ANALYZE east.stock; ANALYZE west.stock; ANALYZE east.ward; ANALYZE east.fires; ANALYZE east.shelf; ANALYZE east.box;

@@ -1,8 +1,10 @@
 //! Tickets against a client that wants them to run what nobody was shown: the same bytes, where they mean another
 //! thing. Real PostgreSQL, real proxy, real approver.
 
+use std::sync::Arc;
+
 use abeyance_e2e::{
-    Approver, PROTOCOL_3_0, RawClient, World,
+    Approver, PROTOCOL_3_0, Postgres, RawClient, World,
     config::WRITES_WAIT,
     eventually, message,
     postgres::{PASSWORD, User},
@@ -99,7 +101,16 @@ impl Bench {
 
     /// `route`: more lines for the route.
     async fn with(route: &str) -> Result<Self> {
-        let world = World::with(Mode::Socket, |config| {
+        Self::at(Postgres::start().await?, route).await
+    }
+
+    /// On a server where roles may be changed.
+    async fn alone() -> Result<Self> {
+        Self::at(Arc::new(Postgres::launch().await?), "").await
+    }
+
+    async fn at(server: Arc<Postgres>, route: &str) -> Result<Self> {
+        let world = World::at(server, Mode::Socket, |config| {
             WRITES_WAIT.clone_into(&mut config.policy);
             route.clone_into(&mut config.route_lines);
             // Nobody looks by himself: what is noticed was asked for.
@@ -650,7 +661,7 @@ async fn a_ticket_notices_what_the_session_made_for_itself() {
 /// What the server gives a session without being told.
 #[tokio::test]
 async fn a_ticket_is_for_the_defaults_its_session_began_with() {
-    let mut bench = Bench::new().await.unwrap();
+    let mut bench = Bench::alone().await.unwrap();
     let role = User::Scram.name();
     let database = bench.world.database.name.clone();
     for (setting, statement) in [
@@ -693,7 +704,7 @@ async fn a_ticket_is_for_the_defaults_its_session_began_with() {
 /// A login may begin as another role.
 #[tokio::test]
 async fn a_ticket_is_for_the_role_its_session_began_as() {
-    let mut bench = Bench::new().await.unwrap();
+    let mut bench = Bench::alone().await.unwrap();
     let role = User::Scram.name();
     let roles = format!(
         "CREATE ROLE ticket_one; CREATE ROLE ticket_two; GRANT ticket_one, ticket_two TO {role};
