@@ -374,6 +374,43 @@ async fn drop_half_way(call: impl Future) {
     .await;
 }
 
+/// A list is read by two statements: every hold comes with its own votes, in their order, and one without any too.
+#[tokio::test]
+async fn a_list_has_the_votes_of_each_hold() {
+    let s = scratch().await;
+    let mut wanted = Vec::new();
+    for voters in [&["cho", "bob"][..], &["bob"], &[]] {
+        let mut two = request();
+        two.route = "both".to_owned();
+        let id = s.approver.hold_open(two).await.unwrap().id;
+        for who in voters {
+            let vote = decision(&id, who, Decision::Approve);
+            s.approver.hold_decide(vote).await.unwrap();
+        }
+        wanted.push((
+            id,
+            voters
+                .iter()
+                .map(|who| (*who).to_owned())
+                .collect::<Vec<_>>(),
+        ));
+    }
+    let filter = HoldFilter {
+        pending_only: false,
+        limit: 10,
+    };
+    for hold in s.approver.hold_list(filter).await.unwrap() {
+        let voters: Vec<_> = hold
+            .votes
+            .iter()
+            .map(|vote| vote.person.id.to_string())
+            .collect();
+        let at = wanted.iter().position(|(id, _)| *id == hold.id).unwrap();
+        assert_eq!(wanted.remove(at).1, voters);
+    }
+    assert!(wanted.is_empty());
+}
+
 /// Waits until some hold looks like `wanted`.
 async fn settled(approver: &Approver, wanted: impl Fn(&HoldView) -> bool) -> HoldId {
     let all = HoldFilter {

@@ -108,7 +108,7 @@ async fn trial(stack: &Stack, plan: &Plan) -> Result<Report> {
         let faults = plan.breaks.iter().map(|fault| faults::play(stack, fault));
         let (ends, mended) = tokio::join!(join_all(clients), try_join_all(faults));
         mended?;
-        anyhow::Ok((ends, settled(stack, &jobs).await?))
+        anyhow::Ok((ends, settled(stack).await?))
     };
     // Reviewers go on until the last hold is over.
     let (ends, holds) = tokio::select! {
@@ -157,18 +157,20 @@ async fn trial(stack: &Stack, plan: &Plan) -> Result<Report> {
     Ok(report)
 }
 
-/// All holds, once none of this trial can change any more. An approval that nobody waits for is taken back long before
-/// it lapses. A proxy that is still asking the target when its client has left opens its hold later, and takes it back
-/// by itself: what is seen here is all that is judged, while the target is asked afterwards what it ran.
-async fn settled(stack: &Stack, jobs: &HashMap<&str, &Job>) -> Result<Holds> {
+/// All holds, once none can change any more. An approval that nobody waits for is taken back long before it lapses.
+///
+/// A proxy that is still asking the target when its client has left opens its hold later, and takes it back by itself.
+/// So what is seen here is what is judged, and holds of earlier trials have to be over as well; the target is asked
+/// afterwards what it ran.
+async fn settled(stack: &Stack) -> Result<Holds> {
     let open = Mutex::new(String::new());
     eventually("every hold to end", || async {
         // Most looks end at those that wait, of which there are few.
         let seen = match account::waiting(stack).await {
-            Ok(waiting) if left(&waiting, jobs).is_empty() => account::holds(stack).await,
+            Ok(waiting) if left(&waiting).is_empty() => account::holds(stack).await,
             some => some,
         };
-        let left = seen.as_ref().map(|holds| left(holds, jobs));
+        let left = seen.as_ref().map(left);
         *open.lock().await = format!("{left:?}");
         let over = left.is_ok_and(|left| left.is_empty());
         Ok(seen.ok().filter(|_| over))
@@ -177,12 +179,9 @@ async fn settled(stack: &Stack, jobs: &HashMap<&str, &Job>) -> Result<Holds> {
     .with_context(|| format!("left: {open:?}"))
 }
 
-/// Holds of these jobs that are not over.
-fn left<'h>(holds: &'h Holds, jobs: &HashMap<&str, &Job>) -> Vec<&'h Held> {
-    let ours = holds
-        .iter()
-        .filter(|(marker, _)| jobs.contains_key(marker.as_str()));
-    let all = ours.flat_map(|(_, holds)| holds);
+/// Holds that are not over.
+fn left(holds: &Holds) -> Vec<&Held> {
+    let all = holds.values().flatten();
     all.filter(|hold| !checker::is_over(hold)).collect()
 }
 
